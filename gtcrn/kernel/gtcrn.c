@@ -1,0 +1,1 @@
+/* replaced by the kernel */ typedef int gtcrn_placeholder;

@@ -1,0 +1,16 @@
+"""The one compiled part: the CPU kernel, as an extension for the limited API (one wheel for all Pythons from 3.11)."""
+
+from setuptools import Extension, setup
+
+setup(
+    ext_modules=[
+        Extension(
+            "gtcrn.kernel._gtcrn",
+            sources=["gtcrn/kernel/module.c", "gtcrn/kernel/gtcrn.c"],
+            depends=["gtcrn/kernel/gtcrn.h"],
+            extra_compile_args=["-std=c11", "-O2"],
+            py_limited_api=True,
+            define_macros=[("Py_LIMITED_API", "0x030B0000")],
+        )
+    ]
+)

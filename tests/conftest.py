@@ -1,0 +1,18 @@
+"""What several test files share: the reference data beside the repository, and one thread for torch."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Reference data that is not part of the repository; tests that need it skip where it is absent."""
+    default = Path(__file__).resolve().parent.parent.parent / "shared"
+    folder = Path(os.environ.get("GTCRN_SHARED", default))
+    if not folder.is_dir():
+        pytest.skip(f"no reference data at {folder}; set GTCRN_SHARED")
+    return folder
