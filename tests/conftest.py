@@ -16,3 +16,13 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference data at {folder}; set GTCRN_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Two test processes on two cores; torch is absent where only the core is tested."""
+    try:
+        import torch
+    except ImportError:
+        return
+    torch.set_num_threads(1)
