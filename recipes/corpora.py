@@ -1,0 +1,134 @@
+"""What the folder layouts of known corpora tell: which files, in which role, whose voice, which part."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gtcrn.errors import ConfigError
+
+AUDIO = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64", ".caf"})
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One file to take in. Whatever shares a `group` (speaker, noise source, room) goes to the same split."""
+
+    path: Path
+    set: str  # the data set it belongs to: the first folder below the root
+    group: str
+    split: str = ""  # decided by the layout; empty where `prepare` is to decide
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A ready pair of noisy and clean recordings."""
+
+    name: str
+    noisy: Path
+    clean: Path
+    snr_db: float  # NaN where nothing tells
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Everything one or more folders offer."""
+
+    speech: tuple[Clip, ...] = ()
+    noise: tuple[Clip, ...] = ()
+    rir: tuple[Clip, ...] = ()
+    pairs: tuple[tuple[str, tuple[Pair, ...]], ...] = ()  # name of the set of pairs, pairs
+
+    def __add__(self, other: "Corpus") -> "Corpus":
+        joined = [getattr(self, name) + getattr(other, name) for name in ("speech", "noise", "rir", "pairs")]
+        return Corpus(*joined)
+
+
+Grouping = Callable[[str, Path], str]  # (set, path) -> group
+
+
+def audio_files(where: Path) -> list[Path]:
+    """Audio files below a folder, or those a glob such as `data/**/*.wav` matches, in a fixed order."""
+    if not where.is_dir() and any(c in str(where) for c in "*?["):
+        found: Iterable[Path] = expand(where)
+    else:
+        found = needed(where).rglob("*")
+    files = sorted(path.resolve() for path in found if path.suffix.lower() in AUDIO and path.is_file())
+    if not files:
+        raise ConfigError(f"there are no audio files in {where} (looked for {', '.join(sorted(AUDIO))}).")
+    return files
+
+
+def expand(pattern: Path) -> Iterable[Path]:
+    parts = pattern.parts
+    fixed = next(i for i, part in enumerate(parts) if any(c in part for c in "*?["))
+    return Path(*parts[:fixed]).glob(str(Path(*parts[fixed:])))
+
+
+def needed(folder: Path, layout: str = "") -> Path:
+    """The folder itself; raises ConfigError naming it where it is missing."""
+    if folder.is_dir():
+        return folder
+    raise ConfigError(f"there is no folder {folder}" + (f", which the layout {layout} has." if layout else "."))
+
+
+def clips(where: Path, grouping: Grouping, set_name: str = "", split: str = "") -> tuple[Clip, ...]:
+    """Every file below `where`; its set is the first folder below it unless given."""
+    root = where.resolve()
+    found = []
+    for path in audio_files(where):
+        name = set_name or first_folder(path, root)
+        found.append(Clip(path, name, f"{name}/{grouping(name, path)}", split))
+    return tuple(found)
+
+
+def first_folder(path: Path, root: Path) -> str:
+    inside = path.parts[len(root.parts) :] if path.is_relative_to(root) else path.parts[-2:]
+    return inside[0] if len(inside) > 1 else root.name
+
+
+def by_name(_: str, path: Path) -> str:
+    """Each file is a group of its own."""
+    return path.stem
+
+
+def by_folder(_: str, path: Path) -> str:
+    """Files of one folder belong together."""
+    return path.parent.name
+
+
+def by_source(_: str, path: Path) -> str:
+    """Pieces of one recording share the name up to a last `-NN`."""
+    return re.sub(r"-\d+$", "", path.stem)
+
+
+def by_pattern(pattern: str) -> Grouping:
+    """What a regular expression finds in the path (its first bracket, or all of it); the file's name elsewhere."""
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"{pattern!r} is not a regular expression: {error}.") from error
+    return lambda _, path: found_by(compiled, path)
+
+
+def found_by(pattern: re.Pattern[str], path: Path) -> str:
+    match = pattern.search(path.as_posix())
+    return match.group(match.lastindex and 1 or 0) if match else path.stem
+
+
+def snr_in_name(name: str) -> float:
+    """SNR in dB that a name tells: `snr-05`, `snr+10`, `snr5`, `SNR_12.5`; NaN where it tells none."""
+    match = re.search(r"snr_?([+-]?\d+(?:\.\d+)?)", name, re.IGNORECASE)
+    return float(match.group(1)) if match else float("nan")
+
+
+def pairs(noisy: Path, clean: Path) -> tuple[Pair, ...]:
+    """Files of two folders that share their path below it; raises ConfigError where a clean one is missing."""
+    below, found = noisy.resolve(), {}
+    partners = {path.relative_to(clean.resolve()).with_suffix(""): path for path in audio_files(clean)}
+    for path in audio_files(noisy):
+        name = path.relative_to(below).with_suffix("")
+        if name not in partners:
+            raise ConfigError(f"{path} has no clean file of the same name in {clean}.")
+        found[name] = Pair(name.as_posix(), path, partners[name], snr_in_name(path.stem))
+    return tuple(found.values())

@@ -1,0 +1,62 @@
+"""Work on many files at once: in order, with bounded memory, and a progress bar."""
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def ordered_map(work: Callable[[A], B], items: Iterable[A], jobs: int) -> Iterator[B]:
+    """Results of `work` in the order of `items`, with at most four of them waiting for each process.
+
+    Processes are spawned, not forked: the caller may hold threads or a GPU. One job runs in this process.
+    """
+    if jobs <= 1:
+        yield from map(work, items)
+        return
+    with worker_pool(jobs) as pool:
+        yield from pool_map(pool, work, items, 4 * jobs)
+
+
+def pool_map(pool: ProcessPoolExecutor, work: Callable[[A], B], items: Iterable[A], window: int) -> Iterator[B]:
+    remaining = iter(items)
+    waiting: deque[Future[B]] = deque(pool.submit(work, item) for item in islice(remaining, window))
+    while waiting:
+        result = waiting.popleft().result()
+        waiting.extend(pool.submit(work, item) for item in islice(remaining, 1))
+        yield result
+
+
+@contextmanager
+def worker_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Spawned processes; work that has not begun is dropped when the block is left by an error."""
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def progress(results: Iterable[A], total: int, label: str) -> Iterator[A]:
+    """Pass results on while a bar on stderr counts them."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        for result in results:
+            yield result
+            bar.advance(task)
+
+
+def shown(work: Callable[[A], B], items: Sequence[A], jobs: int, label: str) -> Iterator[tuple[A, B]]:
+    """`ordered_map` with the bar; yields each item beside its result."""
+    results = ordered_map(work, items, jobs)
+    return zip(items, progress(results, len(items), label), strict=True)

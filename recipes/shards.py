@@ -1,0 +1,136 @@
+"""The data set on disk: raw int16 shards and a journal that says what lies where.
+
+    DATA/speech/index.csv    one row a clip, in the order of writing
+    DATA/speech/skipped.csv  what was not taken, and why
+    DATA/speech/0000.pcm     little-endian int16, mono, 16 kHz; at most `SHARD_SAMPLES`, or one longer clip
+
+Ready pairs lie in DATA/pairs/NAME in the same form; a row stands for `samples` noisy samples, directly followed by
+as many clean ones. Samples are written before their row, so a run that is killed leaves a valid data set: what no row
+names is cut off when the folder is opened for writing again.
+"""
+
+import csv
+import errno
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+from gtcrn.errors import ConfigError, GtcrnError
+
+SAMPLE_RATE = 16_000  # Hz
+SHARD_SAMPLES = 3600 * SAMPLE_RATE  # one hour, 115 MB
+CLIP_FIELDS = ("shard", "start", "samples", "set", "speaker", "split", "path")
+PAIR_FIELDS = ("shard", "start", "samples", "name", "snr_db", "path")
+SKIP_FIELDS = ("path", "reason")
+
+Int16 = npt.NDArray[np.int16]
+Row = dict[str, str]
+
+
+def shard_path(folder: Path, shard: int) -> Path:
+    return folder / f"{shard:04d}.pcm"
+
+
+def read_rows(path: Path) -> list[Row]:
+    """All whole rows of a journal; none where there is no journal."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
+
+
+class Journal:
+    """A CSV file that only grows; a half-written last line is cut off when it is opened."""
+
+    def __init__(self, path: Path, fields: tuple[str, ...]) -> None:
+        self.rows = self._repair(path)
+        fresh = not path.is_file() or path.stat().st_size == 0
+        self._file = path.open("a", newline="", encoding="utf-8")
+        self._writer = csv.DictWriter(self._file, fields, lineterminator="\n")
+        if fresh:
+            self._writer.writeheader()
+            self._file.flush()
+
+    @staticmethod
+    def _repair(path: Path) -> list[Row]:
+        if path.is_file():
+            whole = path.read_bytes().rfind(b"\n") + 1
+            if whole < path.stat().st_size:
+                os.truncate(path, whole)
+        return read_rows(path)
+
+    def add(self, row: Mapping[str, object]) -> None:
+        self._writer.writerow(row)
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class ShardWriter:
+    """Appends clips to DATA/role; what an earlier run wrote stays, and `known` names the paths it dealt with."""
+
+    def __init__(self, folder: Path, fields: tuple[str, ...], limit: int = SHARD_SAMPLES) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.limit = folder, limit
+        self.index = Journal(folder / "index.csv", fields)
+        self.skipped = Journal(folder / "skipped.csv", SKIP_FIELDS)
+        self.known = {row["path"] for row in self.index.rows + self.skipped.rows}
+        self._shard, self._end = self._last_end(2 if fields == PAIR_FIELDS else 1)
+        self._file = self._open()
+
+    def _last_end(self, channels: int) -> tuple[int, int]:
+        if not self.index.rows:
+            return 0, 0
+        last = self.index.rows[-1]
+        return int(last["shard"]), int(last["start"]) + channels * int(last["samples"])
+
+    def _open(self) -> IO[bytes]:
+        path = shard_path(self.folder, self._shard)
+        path.touch()
+        if path.stat().st_size < 2 * self._end:
+            raise ConfigError(f"{path} is shorter than its index says; delete {self.folder} and prepare it again.")
+        os.truncate(path, 2 * self._end)
+        return path.open("ab")
+
+    def add(self, samples: Int16, row: Mapping[str, object]) -> None:
+        """Append samples, then the row with shard and start filled in; raises GtcrnError when the disk is full."""
+        if self._end and self._end + len(samples) > self.limit:
+            self._next_shard()
+        try:
+            self._file.write(samples.astype("<i2", copy=False).tobytes())
+            self._file.flush()
+            self.index.add({**row, "shard": self._shard, "start": self._end})
+        except OSError as error:
+            raise disk_error(error, self.folder) from error
+        self._end += len(samples)
+
+    def _next_shard(self) -> None:
+        self._file.close()
+        self._shard, self._end = self._shard + 1, 0
+        self._file = self._open()
+
+    def skip(self, path: Path, reason: str) -> None:
+        self.skipped.add({"path": path, "reason": reason})
+
+    def close(self) -> None:
+        for file in (self._file, self.index, self.skipped):
+            file.close()
+
+    def __enter__(self) -> "ShardWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def disk_error(error: OSError, folder: Path) -> GtcrnError:
+    """The sentence for a write that failed."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return GtcrnError(f"the disk is full: {folder} holds what was written so far; free space and run again.")
+    return GtcrnError(f"cannot write to {folder}: {error.strerror}.")
