@@ -113,7 +113,7 @@ def by_pattern(pattern: str) -> Grouping:
 
 def found_by(pattern: re.Pattern[str], path: Path) -> str:
     match = pattern.search(path.as_posix())
-    return match.group(match.lastindex and 1 or 0) if match else path.stem
+    return match.group(1 if match.lastindex else 0) if match else path.stem
 
 
 def snr_in_name(name: str) -> float:

@@ -56,16 +56,19 @@ class ClipStore:
         split: str = "train",
         include: Collection[str] | None = None,
         exclude: Collection[str] | None = None,
+        missing_ok: bool = False,
     ) -> "ClipStore":
-        """Clips of DATA/role; `include` and `exclude` name whole data sets (the index's column `set`).
+        """Clips of DATA/role; `include` and `exclude` name whole data sets (the index's column `set`) of any role.
 
-        Raises ConfigError where nothing was prepared, a data set is unknown, or nothing is left.
+        Where `include` names none of this role's data sets, it says nothing about the role, which is taken whole.
+        Raises ConfigError where nothing was prepared (unless `missing_ok`), a data set is unknown, or nothing is left.
         """
         folder = Path(root) / role
-        rows = index_rows(folder)
-        check_sets(folder, rows, [*(include or ()), *(exclude or ())])
-        kept = [row for row in rows if row["split"] == split and wanted(row["set"], include, exclude)]
-        if not kept:
+        rows = read_rows(folder / "index.csv") if missing_ok else index_rows(folder)
+        check_sets(Path(root), [*(include or ()), *(exclude or ())])
+        names = wanted_sets({row["set"] for row in rows}, include, exclude)
+        kept = [row for row in rows if row["split"] == split and row["set"] in names]
+        if not kept and not missing_ok:
             raise ConfigError(f"{folder} holds no clips of the split {split!r} in the data sets asked for.")
         speakers = sorted({row["speaker"] for row in kept})
         number = {name: i for i, name in enumerate(speakers)}
@@ -89,7 +92,7 @@ class ClipStore:
     def concatenate(self) -> tuple[Int16, npt.NDArray[np.int64]]:
         """All clips in one int16 array in memory, and the start of each in it, in samples."""
         ends = np.cumsum(self.clips["samples"])
-        joined = np.empty(int(ends[-1]), np.int16)
+        joined = np.empty(int(self.clips["samples"].sum()), np.int16)
         starts = ends - self.clips["samples"]
         for clip, start in enumerate(starts):
             joined[start : start + self.clips["samples"][clip]] = self.read(clip)
@@ -139,11 +142,14 @@ def index_rows(folder: Path) -> list[Row]:
     return rows
 
 
-def wanted(name: str, include: Collection[str] | None, exclude: Collection[str] | None) -> bool:
-    return (include is None or name in include) and name not in (exclude or ())
+def wanted_sets(own: set[str], include: Collection[str] | None, exclude: Collection[str] | None) -> set[str]:
+    return (own & set(include or own) or own) - set(exclude or ())
 
 
-def check_sets(folder: Path, rows: list[Row], named: list[str]) -> None:
-    known = {row["set"] for row in rows}
+def check_sets(root: Path, named: list[str]) -> None:
+    """Raises ConfigError for a data set that no role has."""
+    if not named:
+        return
+    known = {row["set"] for role in ("speech", "noise", "rir") for row in read_rows(root / role / "index.csv")}
     if unknown := sorted(set(named) - known):
-        raise ConfigError(f"{folder} has no data set {unknown[0]!r}; it has {', '.join(sorted(known))}.")
+        raise ConfigError(f"{root} has no data set {unknown[0]!r}; it has {', '.join(sorted(known))}.")

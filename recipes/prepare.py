@@ -94,7 +94,8 @@ def assign_splits(clips: Sequence[Clip], valid_share: float, before: Sequence[Ro
     What the layout or an earlier run decided stays. Of the other groups the share with the smallest hashes (rounded up)
     is held out, so a group never moves and the choice depends on no order and no random seed.
     """
-    decided = {clip.group: clip.split for clip in clips if clip.split} | {row["speaker"]: row["split"] for row in before}
+    decided = {clip.group: clip.split for clip in clips if clip.split}
+    decided |= {row["speaker"]: row["split"] for row in before}
     free = sorted({clip.group for clip in clips} - decided.keys(), key=stable_hash)
     held_out = set(free[: math.ceil(valid_share * len(free))])
     return decided | {group: "valid" if group in held_out else "train" for group in free}
