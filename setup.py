@@ -8,7 +8,7 @@ setup(
             "gtcrn.kernel._gtcrn",
             sources=["gtcrn/kernel/module.c", "gtcrn/kernel/gtcrn.c"],
             depends=["gtcrn/kernel/gtcrn.h"],
-            extra_compile_args=["-std=c11", "-O2"],
+            extra_compile_args=["-std=c11", "-O2", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"],
             py_limited_api=True,
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
         )

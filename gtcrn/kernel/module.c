@@ -1,3 +1,67 @@
+/* The Python binding: buffers in, buffers out, sizes checked, the interpreter free meanwhile. */
+#define PY_SSIZE_T_CLEAN
 #include <Python.h>
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_gtcrn", 0, -1, 0, 0, 0, 0, 0};
-PyMODINIT_FUNC PyInit__gtcrn(void) { return PyModule_Create(&module); }
+
+#include "gtcrn.h"
+
+enum { PARAMS_SIZE = sizeof(gtcrn_params) / sizeof(float), STATE_SIZE = sizeof(gtcrn_state) / sizeof(float) };
+
+static int check_size(const char *name, const Py_buffer *buffer, Py_ssize_t bytes)
+{
+    if (buffer->len == bytes) return 0;
+    PyErr_Format(PyExc_ValueError, "%s must be %zd bytes, not %zd.", name, bytes, buffer->len);
+    return -1;
+}
+
+static int check_sizes(const Py_buffer *params, const Py_buffer *state, const Py_buffer *spectrum, const Py_buffer *out)
+{
+    Py_ssize_t frame = GTCRN_BINS * 2 * sizeof(float);
+    if (spectrum->len % frame) {
+        PyErr_Format(PyExc_ValueError, "spectrum must be frames of %d complex64 bins, not %zd bytes.", GTCRN_BINS,
+                     spectrum->len);
+        return -1;
+    }
+    if (check_size("params", params, sizeof(gtcrn_params)) || check_size("state", state, sizeof(gtcrn_state)))
+        return -1;
+    return check_size("out", out, spectrum->len);
+}
+
+static PyObject *process(PyObject *self, PyObject *args)
+{
+    Py_buffer params, state, spectrum, out;
+    int failed;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*w*y*w*:process", &params, &state, &spectrum, &out)) return NULL;
+    failed = check_sizes(&params, &state, &spectrum, &out);
+    if (!failed) {
+        Py_BEGIN_ALLOW_THREADS
+        gtcrn_process(params.buf, state.buf, spectrum.buf, out.buf, spectrum.len / (GTCRN_BINS * 2 * sizeof(float)));
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&params);
+    PyBuffer_Release(&state);
+    PyBuffer_Release(&spectrum);
+    PyBuffer_Release(&out);
+    if (failed) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"process", process, METH_VARARGS,
+     "process(params, state, spectrum, out): enhance frames of one stream; out may be spectrum."},
+    {NULL, NULL, 0, NULL},
+};
+
+static int add_constants(PyObject *module)
+{
+    return PyModule_AddIntConstant(module, "PARAMS_SIZE", PARAMS_SIZE) ||
+           PyModule_AddIntConstant(module, "STATE_SIZE", STATE_SIZE) ||
+           PyModule_AddIntConstant(module, "BINS", GTCRN_BINS);
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, add_constants}, {0, NULL}};
+
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_gtcrn", "GTCRN's CPU kernel.", 0, methods, slots,
+                                        NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__gtcrn(void) { return PyModuleDef_Init(&definition); }

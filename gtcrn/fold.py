@@ -1,0 +1,217 @@
+"""Checkpoint to the kernel's parameter block: all that can be multiplied out before the first frame.
+
+Batch normalisation goes into the convolution before it, subband features into the convolution after them, the half
+of sigmoid(x) = (1 + tanh(x / 2)) / 2 into the gates. The order of the block is that of `kernel/gtcrn.h`.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gtcrn.checkpoint import Checkpoint
+from gtcrn.config import GTCRNConfig
+from gtcrn.erb import band_centres, erb_matrix
+from gtcrn.errors import CheckpointError, ConfigError
+
+Array = NDArray[np.float64]
+
+LANES = 8  # floats in a vector of the kernel
+NORM_EPS = 1e-5  # of torch.nn.BatchNorm2d
+GATES = np.array([0.5, 0.5, 1.0])  # r and z are sigmoids, n is a tanh
+
+
+def fold(checkpoint: Checkpoint) -> NDArray[np.float32]:
+    """The kernel's parameters, (PARAMS_SIZE,), aligned to 64 bytes (faster, though the kernel does not need it).
+
+    Raises ConfigError for a configuration that the kernel does not serve, CheckpointError for a weight that is
+    missing or of another shape.
+    """
+    _refuse_other_configs(checkpoint.config)
+    parts = _network(_Weights(checkpoint, ""), checkpoint.config)
+    return _aligned(np.concatenate([np.asarray(part, np.float32).ravel() for part in parts]))
+
+
+def _refuse_other_configs(config: GTCRNConfig) -> None:
+    served = GTCRNConfig(input_exponent=config.input_exponent).to_dict()
+    for name, value in config.to_dict().items():
+        if value != served[name]:
+            raise ConfigError(f"the kernel serves {name} = {served[name]} only, not {value}; use the torch model.")
+
+
+def _aligned(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    room = np.empty(len(values) + 16, np.float32)
+    start = -room.ctypes.data // 4 % 16
+    room[start : start + len(values)] = values
+    return room[start : start + len(values)]
+
+
+class _Weights:
+    """The weights whose names begin with a prefix, in double precision."""
+
+    def __init__(self, checkpoint: Checkpoint, prefix: str) -> None:
+        self.checkpoint, self.prefix = checkpoint, prefix
+
+    def below(self, name: str) -> "_Weights":
+        return _Weights(self.checkpoint, f"{self.prefix}{name}.")
+
+    def get(self, name: str, *shape: int) -> Array:
+        name = self.prefix + name
+        if name not in self.checkpoint.weights:
+            raise CheckpointError(f"the weights lack {name!r}.")
+        value = self.checkpoint.weights[name]
+        if value.shape != shape:
+            raise CheckpointError(f"{name!r} has shape {value.shape}, not {shape}.")
+        return value.astype(np.float64)
+
+    def slope(self, activation: str) -> Array:
+        """The slope of a PReLU, once a lane."""
+        return np.repeat(self.get(f"{activation}.weight", 1), LANES)
+
+    def linear(self, name: str, outputs: int, inputs: int) -> tuple[Array, Array]:
+        return self.get(f"{name}.weight", outputs, inputs), self.get(f"{name}.bias", outputs)
+
+    def conv(self, name: str, norm: str, *shape: int) -> tuple[Array, Array]:
+        """A convolution's weight (outputs first) and bias, the batch normalisation after it included."""
+        weight = self.get(f"{name}.weight", *shape)
+        return self._normed(norm, weight, self.get(f"{name}.bias", shape[0]))
+
+    def conv_transposed(self, name: str, norm: str, groups: int, *shape: int) -> tuple[Array, Array]:
+        """The same for a transposed convolution, whose weight comes inputs first: (outputs, inputs of a group, ...)."""
+        inputs, outputs, *kernel = shape
+        weight = self.get(f"{name}.weight", *shape).reshape(groups, inputs // groups, outputs, *kernel)
+        weight = weight.swapaxes(1, 2).reshape(groups * outputs, inputs // groups, *kernel)
+        return self._normed(norm, weight, self.get(f"{name}.bias", groups * outputs))
+
+    def _normed(self, norm: str, weight: Array, bias: Array) -> tuple[Array, Array]:
+        n = len(bias)
+        scale = self.get(f"{norm}.weight", n) / np.sqrt(self.get(f"{norm}.running_var", n) + NORM_EPS)
+        bias = (bias - self.get(f"{norm}.running_mean", n)) * scale + self.get(f"{norm}.bias", n)
+        return weight * scale.reshape(-1, *[1] * (weight.ndim - 1)), bias
+
+
+def _halves(weight: Array) -> Array:
+    """(16, ...) to [half][...][8]: outputs last."""
+    return np.moveaxis(weight.reshape(2, LANES, *weight.shape[1:]), 1, -1)
+
+
+def _network(w: _Weights, config: GTCRNConfig) -> Iterator[Array]:
+    yield np.array([-math.log2(config.input_exponent)] + 7 * [0.0])
+    yield from _erb(config)
+    yield from _encoder_first(w.below("encoder.first"))
+    yield from _encoder_second(w.below("encoder.second"))
+    for side in ("encoder", "decoder"):
+        if side == "decoder":
+            for i in range(config.dual_path_blocks):
+                yield from _dual_path(w.below(f"dual_path.{i}"))
+        for i in range(len(config.dilations)):
+            yield from _gtconv_block(w.below(f"{side}.blocks.{i}"))
+    yield from _decoder_second(w.below("decoder.second"))
+    yield from _decoder_first(w.below("decoder.first"))
+
+
+def _erb(config: GTCRNConfig) -> Iterator[Array]:
+    """Runs of bins from peak to peak of the bands, and each bin's weights in the bands on either side."""
+    centres = band_centres(config)
+    runs = np.diff(centres, append=config.spectral.bins)
+    band = np.repeat(np.arange(config.erb_high), runs)
+    matrix = np.vstack([erb_matrix(config), np.zeros_like(erb_matrix(config)[:1])])
+    bins = np.arange(len(band))
+    yield runs.astype(np.float64)
+    yield np.stack([matrix[band, bins], matrix[band + 1, bins]], axis=1).astype(np.float64)
+
+
+def _encoder_first(w: _Weights) -> Iterator[Array]:
+    weight, bias = w.conv("conv", "norm", 16, 9, 1, 5)
+    weight = weight.reshape(16, 3, 3, 5)  # output, feature, neighbour, tap
+    merged = np.zeros((16, 7, 3))
+    for neighbour in range(3):
+        for tap in range(5):
+            merged[:, neighbour + tap] += weight[:, :, neighbour, tap]
+    yield _halves(merged)
+    # Subband features beyond the edge are zero, though one of their neighbours is not: take it out again.
+    yield -weight[:, :, 2, 1].T
+    yield -weight[:, :, 0, 3].T
+    yield bias
+    yield w.slope("activation")
+
+
+def _encoder_second(w: _Weights) -> Iterator[Array]:
+    weight, bias = w.conv("conv", "norm", 16, 8, 1, 5)
+    yield _halves(weight[:, :, 0].swapaxes(1, 2))
+    yield bias
+    yield w.slope("activation")
+
+
+def _decoder_second(w: _Weights) -> Iterator[Array]:
+    weight, bias = w.conv_transposed("conv", "norm", 2, 16, 8, 1, 5)
+    yield _halves(weight[:, :, 0].swapaxes(1, 2))
+    yield bias
+    yield w.slope("activation")
+
+
+def _decoder_first(w: _Weights) -> Iterator[Array]:
+    weight, bias = w.conv_transposed("conv", "norm", 1, 16, 2, 1, 5)
+    yield weight[:, :, 0].transpose(2, 1, 0)
+    yield bias
+    yield np.zeros(6)
+
+
+def _gtconv_block(w: _Weights) -> Iterator[Array]:
+    weight, bias = w.conv("point", "norm", 16, 8, 1, 3)
+    yield _halves(weight[:, :, 0].swapaxes(1, 2))
+    yield bias
+    yield w.slope("activation")
+    weight, bias = w.conv("separable.depthwise", "separable.norm", 16, 1, 3, 3)
+    yield weight[:, 0].transpose(1, 2, 0)
+    yield bias
+    yield w.slope("separable.activation")
+    weight, bias = w.conv("separable.pointwise", "separable_norm", 8, 16, 1, 1)
+    yield weight[:, :, 0, 0].T
+    yield bias
+    yield from _attention(w.below("attention"))
+
+
+def _attention(w: _Weights) -> Iterator[Array]:
+    gates = [w.get(f"gru.{name}_l0", 48, n).reshape(3, 16, n) for name, n in (("weight_ih", 8), ("weight_hh", 16))]
+    for weight in gates:
+        yield _halves((weight * GATES[:, None, None]).swapaxes(0, 1))
+    biases = [w.get(f"gru.bias_{name}_l0", 48).reshape(3, 16) for name in ("ih", "hh")]
+    yield _halves(_gate_biases(*biases).T)
+    weight, bias = w.linear("linear", 8, 16)
+    yield weight.T / 2
+    yield bias / 2
+
+
+def _gate_biases(inputs: Array, state: Array) -> Array:
+    """(3, units) twice to r, z, n of the input, n of the state: only n keeps them apart. (4, units)"""
+    r, z, n = inputs * GATES[:, None]
+    return np.stack([r + state[0] / 2, z + state[1] / 2, n, state[2]])
+
+
+def _dual_path(w: _Weights) -> Iterator[Array]:
+    # The kernel's units are group by group, so that a vector has both directions of one group.
+    order = np.arange(16).reshape(2, 2, 4).swapaxes(0, 1).ravel()
+    for path, cells in (("intra", 4), ("inter", 2)):
+        yield from _grouped_gru(w.below(path), cells)
+        weight, bias = w.linear(f"{path}_linear", 16, 16)
+        yield _halves(weight[:, order] if path == "intra" else weight)
+        yield bias
+        yield w.get(f"{path}_norm.weight", 33, 16)
+        yield w.get(f"{path}_norm.bias", 33, 16)
+
+
+def _grouped_gru(w: _Weights, cells: int) -> Iterator[Array]:
+    """Cells (direction, group) to [group][gate][input][direction, unit]."""
+    units = 16 // cells
+
+    def grouped(name: str, *shape: int) -> Array:
+        value = w.get(name, cells, 3, units, *shape).reshape(cells // 2, 2, 3, units, *shape)
+        return value.transpose(1, 2, *range(4, value.ndim), 0, 3).reshape(2, 3, *shape, 8)
+
+    gates = GATES[:, None, None]
+    yield grouped("weight_ih", 8) * gates
+    yield grouped("weight_hh", units) * gates
+    biases = zip(grouped("bias_ih"), grouped("bias_hh"), strict=True)
+    yield np.stack([_gate_biases(inputs, state) for inputs, state in biases])

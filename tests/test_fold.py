@@ -1,0 +1,59 @@
+"""Folding refuses what the kernel does not serve, and changes nothing but the form of the weights."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from gtcrn import checkpoint, kernel
+from gtcrn.config import GTCRNConfig, SpectralConfig
+from gtcrn.errors import CheckpointError, ConfigError
+from gtcrn.fold import fold
+from gtcrn.model import GTCRN
+
+
+@pytest.fixture(scope="module")
+def random_checkpoint():
+    return checkpoint.from_model(GTCRN())
+
+
+def test_block_has_the_kernels_size_and_alignment(random_checkpoint):
+    params = fold(random_checkpoint)
+    assert params.shape == (kernel.PARAMS_SIZE,)
+    assert params.dtype == np.float32
+    assert params.ctypes.data % 64 == 0
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"channels": 32},
+        {"erb_high": 68},
+        {"dilations": (1, 2, 4)},
+        {"dual_path_blocks": 1},
+        {"neighbours": 5},
+        {"kernel_width": 3},
+        {"spectral": SpectralConfig(sample_rate=48_000)},
+    ],
+)
+def test_other_architectures_are_refused_by_name(random_checkpoint, setting):
+    config = dataclasses.replace(GTCRNConfig(), **setting)
+    with pytest.raises(ConfigError, match=rf"the kernel serves {next(iter(setting))} = .* only, not .*"):
+        fold(dataclasses.replace(random_checkpoint, config=config))
+
+
+def test_missing_and_odd_weights_are_named(random_checkpoint):
+    name = "encoder.blocks.1.attention.linear.bias"
+    rest = {k: v for k, v in random_checkpoint.weights.items() if k != name}
+    with pytest.raises(CheckpointError, match=name):
+        fold(dataclasses.replace(random_checkpoint, weights=rest))
+    with pytest.raises(CheckpointError, match=rf"{name}.*\(3,\)"):
+        fold(dataclasses.replace(random_checkpoint, weights=rest | {name: np.zeros(3, np.float32)}))
+
+
+def test_every_weight_reaches_the_block(random_checkpoint):
+    """A weight that folding forgot would be one whose change changes nothing."""
+    before = fold(random_checkpoint)
+    for name, value in random_checkpoint.weights.items():
+        changed = random_checkpoint.weights | {name: value + np.float32(0.5)}
+        assert np.any(fold(dataclasses.replace(random_checkpoint, weights=changed)) != before), name
