@@ -9,6 +9,9 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
+
+from gtcrn.errors import ConfigError
 from gtcrn_recipes.acoustics import active_rms, amplitude, reverberate, rms
 from gtcrn_recipes.draws import Draws, on_rows
 from gtcrn_recipes.effects import (
@@ -21,9 +24,6 @@ from gtcrn_recipes.effects import (
     frequencies,
     tilt_curve,
 )
-from torch import Tensor
-
-from gtcrn.errors import ConfigError
 
 TELEPHONE_HZ = (300.0, 3400.0)
 FULL_SCALE = 0.99  # peak that a mixture may reach
@@ -37,8 +37,8 @@ class MixingConfig:
     sample_rate: int = 16_000  # Hz
     snr_db: tuple[float, float] = (-5.0, 20.0)  # active speech as heard (with its room) over noise
     level_dbfs: tuple[float, float] = (-46.0, -12.0)  # active speech as heard
-    active_span_db: float = 30.0  # frames within this of the loudest one count as active speech
-    speech_floor_dbfs: float = -60.0  # speech whose active level is below is taken for silence
+    active_span_db: float = 40.0  # frames within this of the loudest one count as active speech
+    speech_floor_dbfs: float = -50.0  # speech whose active level is below is taken for silence
     noise_only_probability: float = 0.05  # items without speech: the target is silence
     speech_only_probability: float = 0.05  # items without noise
     reverb_probability: float = 0.5  # where the item has a room response
