@@ -1,0 +1,97 @@
+"""Weights to a denoiser, a denoiser to streams: the API that people use. A whole recording is a stream pushed at once."""
+
+import hashlib
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gtcrn import snapshot
+from gtcrn.checkpoint import Checkpoint, read
+from gtcrn.errors import AudioError, CheckpointError
+from gtcrn.fold import fold
+from gtcrn.spectral import ShortTimeTransform
+from gtcrn.stream import MAX_CHANNELS, Stream
+
+Samples = NDArray[np.float32]
+
+
+def load(source: str | os.PathLike[str] | None = None) -> "Denoiser":
+    """A denoiser with the shipped weights (None), shipped weights of another name, or the weights file at a path.
+
+    Files are safetensors as this project writes them or, where torch is installed, a published `.tar`.
+    Raises CheckpointError when there are none, or they are damaged or foreign; ConfigError for another network.
+    """
+    if source is not None and (os.path.sep in os.fspath(source) or Path(source).suffix or Path(source).exists()):
+        return Denoiser(read(source))
+    name = "gtcrn" if source is None else os.fspath(source)
+    shipped = resources.files("gtcrn.weights")
+    entry = shipped / f"{name}.safetensors"
+    if not entry.is_file():
+        names = sorted(e.name.removesuffix(".safetensors") for e in shipped.iterdir() if e.name.endswith("safetensors"))
+        raise CheckpointError(
+            f"no weights named {name!r} come with this version (there are: {', '.join(names) or 'none'}); "
+            "give the path of a weights file."
+        )
+    with resources.as_file(entry) as path:
+        return Denoiser(read(path))
+
+
+class Denoiser:
+    """A network ready to run: immutable, shared by any number of streams and threads."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.config = checkpoint.config
+        self.card = checkpoint.card
+        self.params = fold(checkpoint)
+        self.params.setflags(write=False)
+        self.fingerprint = hashlib.sha256(self.params.tobytes()).hexdigest()[:16]
+        self.transform = ShortTimeTransform(self.config.spectral)
+
+    def __call__(
+        self,
+        audio: NDArray[Any],
+        sample_rate: int = 16_000,
+        attenuation_limit: float | None = None,
+        bypass: bool = False,
+    ) -> Samples:
+        """Denoise a whole recording: float (n,) or (channels, n) in [-1, 1], any n; same shape and rate, aligned.
+
+        The options are those of `stream`. Raises AudioError for anything that is not such an array.
+        """
+        audio = np.asarray(audio)
+        channels = audio.shape[0] if audio.ndim == 2 else 1
+        if channels > MAX_CHANNELS and audio.shape[1] <= MAX_CHANNELS:
+            raise AudioError(f"audio must have the shape (channels, n), not {audio.shape}; transpose it.")
+        stream = self.stream(sample_rate, channels, attenuation_limit, bypass)
+        return np.concatenate((stream.push(audio), stream.flush()), axis=-1)
+
+    def stream(
+        self,
+        sample_rate: int = 16_000,
+        channels: int = 1,
+        attenuation_limit: float | None = None,
+        bypass: bool = False,
+    ) -> Stream:
+        """A stream of its own state: `sample_rate` 8,000 to 192,000 Hz, `channels` 1 to 64, each denoised by itself.
+
+        `attenuation_limit` says by how many dB noise may be pulled down (0 or more; None: no limit): the input,
+        delayed to fit, is mixed in accordingly. `bypass` passes the delayed input on unchanged. The network hears
+        up to 8 kHz: what lies above in a stream of a higher rate counts as noise.
+        """
+        return Stream(self, sample_rate, channels, attenuation_limit, bypass)
+
+    def resume(self, saved: bytes) -> Stream:
+        """The stream that gave this snapshot, in this process or another; it goes on as if never interrupted.
+
+        Raises AudioError for bytes that are no snapshot, CheckpointError for one made with other weights.
+        """
+        about = snapshot.about(saved)
+        if about["fingerprint"] != self.fingerprint:
+            raise CheckpointError(f"the snapshot was made with weights {about['fingerprint']}, not {self.fingerprint}.")
+        stream = self.stream(about["sample_rate"], about["channels"])
+        stream.restore(saved)
+        return stream

@@ -1,0 +1,137 @@
+"""WAV headers and PCM bytes without seeking: what a pipe needs, and the check that a file is as long as it says."""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gtcrn.errors import AudioError
+
+Samples = NDArray[np.float32]  # (C, n)
+Read = Callable[[int], bytes]  # up to so many bytes, fewer only at the end
+
+UNKNOWN_LENGTH = 0xFFFFFFFF  # bytes; what streaming tools write for want of the real number
+ENDLESS = 0x7FFF0000  # bytes; from here on (arecord, sox) and for 0 (ffmpeg's early form) the length counts as unknown
+PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
+ENCODINGS = {
+    "u8": (PCM, 8),
+    "s16le": (PCM, 16),
+    "s24le": (PCM, 24),
+    "s32le": (PCM, 32),
+    "f32le": (FLOAT, 32),
+    "f64le": (FLOAT, 64),
+}
+
+
+@dataclass(frozen=True)
+class PcmFormat:
+    """Interleaved samples: rate in Hz, channels, and one of ENCODINGS."""
+
+    sample_rate: int
+    channels: int
+    encoding: str
+
+    @property
+    def bits(self) -> int:
+        return ENCODINGS[self.encoding][1]
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one sample of every channel."""
+        return self.channels * self.bits // 8
+
+    def decode(self, data: bytes) -> Samples:
+        """Whole frames of bytes to (channels, n) in [-1, 1)."""
+        if self.encoding.startswith("f"):
+            with np.errstate(over="ignore"):
+                values = np.frombuffer(data, f"<f{self.bits // 8}").astype(np.float32)
+        else:
+            values = self._integers(data).astype(np.float32) / np.float32(2 ** (self.bits - 1))
+        return np.ascontiguousarray(values.reshape(-1, self.channels).T)
+
+    def encode(self, samples: Samples) -> tuple[bytes, int]:
+        """Samples (channels, n) to bytes, and how many were beyond full scale and are clipped (integers only)."""
+        flat = samples.T.reshape(-1)
+        if self.encoding.startswith("f"):
+            return flat.astype(f"<f{self.bits // 8}").tobytes(), 0
+        values, clipped = quantise(flat, self.bits)
+        if self.bits == 8:
+            return (values + 128).astype(np.uint8).tobytes(), clipped
+        if self.bits == 24:
+            return values.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes(), clipped
+        return values.astype(f"<i{self.bits // 8}").tobytes(), clipped
+
+    def _integers(self, data: bytes) -> NDArray[np.int32]:
+        if self.bits == 8:
+            return np.frombuffer(data, np.uint8).astype(np.int32) - 128
+        if self.bits == 24:
+            wide = np.zeros((len(data) // 3, 4), np.uint8)
+            wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+            return wide.view("<i4")[:, 0].astype(np.int32) >> 8
+        return np.frombuffer(data, f"<i{self.bits // 8}").astype(np.int32)
+
+
+def quantise(samples: Samples, bits: int) -> tuple[NDArray[np.int32], int]:
+    """Round [-1, 1) to signed integers of so many bits (what was read from them comes back bit for bit).
+
+    Returns them and how many samples lay beyond full scale and were clipped.
+    """
+    scaled = np.rint(samples.astype(np.float64) * 2.0 ** (bits - 1))
+    lowest, highest = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    clipped = np.count_nonzero((scaled < lowest) | (scaled > highest + 1))  # exactly 1.0 rounds down unreported
+    return np.clip(scaled, lowest, highest).astype(np.int32), int(clipped)
+
+
+def read_header(read: Read, name: str) -> tuple[PcmFormat, int | None]:
+    """The format of a WAV stream and the bytes of its data (None: unknown), having read up to the first sample.
+
+    Raises AudioError when it is empty, no WAV, or of an encoding that PcmFormat lacks.
+    """
+    start = read(12)
+    if not start:
+        raise AudioError(f"{name} is empty.")
+    if start[:4] not in (b"RIFF", b"RF64") or start[8:] != b"WAVE":
+        raise AudioError(f"{name} is not WAV audio.")
+    form: PcmFormat | None = None
+    while True:
+        chunk = read(8)
+        if len(chunk) < 8:
+            raise AudioError(f"{name} ends within its header.")
+        kind, size = struct.unpack("<4sI", chunk)
+        if kind == b"data":
+            break
+        body = read(size + size % 2)
+        if kind == b"fmt ":
+            form = _parse_format(body, name)
+    if form is None:
+        raise AudioError(f"{name} has no fmt chunk before its data.")
+    return form, size if 0 < size < ENDLESS else None
+
+
+def _parse_format(body: bytes, name: str) -> PcmFormat:
+    if len(body) < 16:
+        raise AudioError(f"{name} ends within its header.")
+    tag, channels, sample_rate, _, _, bits = struct.unpack("<HHIIHH", body[:16])
+    if tag == EXTENSIBLE and len(body) >= 26:
+        tag = struct.unpack("<H", body[24:26])[0]
+    encoding = next((e for e, form in ENCODINGS.items() if form == (tag, bits)), None)
+    if encoding is None:
+        raise AudioError(f"{name} holds WAV encoding {tag} with {bits} bits; only PCM and float can be streamed.")
+    if channels == 0:
+        raise AudioError(f"{name} has 0 channels.")
+    return PcmFormat(sample_rate, channels, encoding)
+
+
+def header(form: PcmFormat, data_bytes: int | None) -> bytes:
+    """A WAV header of 44 bytes for data of so many bytes; None: unknown, as for a live stream."""
+    size = UNKNOWN_LENGTH if data_bytes is None else data_bytes
+    riff = UNKNOWN_LENGTH if data_bytes is None else data_bytes + 36 + data_bytes % 2
+    tag, bits = ENCODINGS[form.encoding]
+    rate = form.sample_rate
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        *(b"RIFF", riff, b"WAVE", b"fmt ", 16, tag, form.channels, rate),
+        *(rate * form.frame_bytes, form.frame_bytes, bits, b"data", size),
+    )
