@@ -1,0 +1,61 @@
+"""From a run to weights that can be shipped: one file and a model card in words."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gtcrn import checkpoint
+from gtcrn.checkpoint import Checkpoint
+from gtcrn.errors import CheckpointError
+
+CARD = """# Model card: {name}
+
+{description}
+
+| | |
+|---|---|
+| network | GTCRN (Rong et al., ICASSP 2024), {parameters} learned parameters, input exponent {exponent} |
+| recipe | `{recipe}`, seed {seed}, {step} steps, {hours:.0f} hours of mixed audio |
+| training data | {data} |
+| licence | {licence} |
+| selected by | {select} on the validation pairs |
+
+| score on the validation pairs | mean |
+|---|---|
+{scores}
+"""
+
+
+def pack(run: Path, out: Path, licence: str, data: str) -> Checkpoint:
+    """Write the best weights of a run to `out` and the card beside it (same name, .md).
+
+    Raises CheckpointError where the run has no best weights yet.
+    """
+    if not (run / "best.safetensors").is_file():
+        raise CheckpointError(f"{run} has no best.safetensors yet: the first validation writes it.")
+    best = checkpoint.read(run / "best.safetensors")
+    described = _settings(run / "config.toml")
+    card = {**best.card, "name": out.stem, "licence": licence, "data": data, "description": described["description"]}
+    packed = Checkpoint(best.config, best.weights, card)
+    checkpoint.write(out, packed)
+    out.with_suffix(".md").write_text(_in_words(packed, described["train"]["select"]))
+    return packed
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    import tomllib
+
+    return tomllib.loads(path.read_text())
+
+
+def _in_words(packed: Checkpoint, select: str) -> str:
+    card = packed.card
+    learned = sum(v.size for k, v in packed.weights.items() if "running" not in k)
+    scores = "\n".join(f"| {name} | {value:.3f} |" for name, value in card["scores"].items())
+    values = {**card, "scores": scores, "parameters": learned, "exponent": packed.config.input_exponent}
+    return CARD.format(**values, select=select)
+
+
+def history(run: Path) -> list[dict[str, Any]]:
+    """The lines of history.jsonl."""
+    return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]

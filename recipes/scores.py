@@ -1,0 +1,28 @@
+"""Mean PESQ and ESTOI of many pairs, in processes of their own. Free of torch, so that those start quickly."""
+
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gtcrn import metrics
+from gtcrn.errors import AudioError
+
+Audio = NDArray[np.float32]
+METRICS = {"pesq": metrics.wb_pesq, "estoi": metrics.estoi}
+
+
+def mean_scores(clean: list[Audio], enhanced: list[Audio], jobs: int) -> dict[str, float]:
+    """Means over the pairs that can be scored; fresh processes, since a forked torch may hang."""
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        rows = {name: list(pool.map(partial(_score, name), clean, enhanced, chunksize=4)) for name in METRICS}
+    return {name: float(np.nanmean(values)) for name, values in rows.items()}
+
+
+def _score(name: str, clean: Audio, enhanced: Audio) -> float:
+    try:
+        return METRICS[name](clean, enhanced)
+    except AudioError:  # no speech is found in the output of a network that has learnt little
+        return float("nan")

@@ -1,0 +1,147 @@
+"""Training: draw, mix, enhance, compare, step; validate now and then; keep the best and the last."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor
+
+from gtcrn.errors import ConfigError, GtcrnError
+from gtcrn_recipes.distributed import synchronise_norms
+from gtcrn_recipes.enhance import Enhanced, spectrum, waveform
+from gtcrn_recipes.loader import SAMPLE_RATE, Items, Prefetcher, Source, draw_generator
+from gtcrn_recipes.losses import Loss
+from gtcrn_recipes.mixing import Mixture, mix
+from gtcrn_recipes.report import Report
+from gtcrn_recipes.run import Run, clip_gradient
+from gtcrn_recipes.settings import Recipe
+from gtcrn_recipes.validate import Validation
+
+
+class Trainer:
+    """The network on its device, and the two things that a step needs: items and a loss."""
+
+    def __init__(self, fabric: Fabric, run: Run) -> None:
+        self.fabric, self.run, self.recipe = fabric, run, run.recipe
+        if fabric.world_size > 1:
+            synchronise_norms(run.model)
+        self.network, self.optimizer = fabric.setup(run.model, run.optimizer)
+        self.loss = Loss(self.recipe.loss).to(fabric.device)
+        if run.average is not None:
+            run.average.to(fabric.device)
+
+    def step(self, items: list[Items]) -> dict[str, Tensor]:
+        """One update of the weights; the loss terms, and whether the update was skipped."""
+        mixture = self._mix(items)
+        terms = self.loss(*self._enhance(mixture.noisy), mixture.clean)
+        total = torch.stack(list(terms.values())).sum()
+        self.optimizer.zero_grad()
+        self.fabric.backward(total)
+        norm = clip_gradient(self.network, self.recipe.train.clip)
+        self._update(bool(torch.isfinite(norm)))
+        progress = self.run.progress
+        progress.step += 1
+        progress.hours += mixture.noisy.numel() * self.fabric.world_size / SAMPLE_RATE / 3600
+        return {"loss": total, "gradient": norm, **terms}
+
+    def _mix(self, items: list[Items]) -> Mixture:
+        """Each draw is mixed with random numbers of its own."""
+        settings, step = self.recipe.train, self.run.progress.step
+        mixed = []
+        for draw, item in zip(my_draws(self.fabric, self.recipe), items, strict=True):
+            seed = int(draw_generator(settings.seed, step, draw).integers(2**62, endpoint=True)) + 1
+            generator = torch.Generator(self.fabric.device).manual_seed(seed)
+            speech, noise, rir = (t.float() / 2**15 for t in item.to(self.fabric.device))
+            mixed.append(mix(speech, noise, rir, generator, self.recipe.mixing))
+        return mixed[0] if len(mixed) == 1 else Mixture(*(torch.cat(column) for column in zip(*mixed, strict=True)))
+
+    def _enhance(self, noisy: Tensor) -> Enhanced:
+        config = self.recipe.model.spectral
+        y, _ = self.network(spectrum(noisy, config).contiguous(), self.run.model.initial_state(len(noisy)))
+        return Enhanced(y.float(), waveform(y.float(), config, noisy.shape[-1]))
+
+    def _update(self, finite: bool) -> None:
+        """Step unless the gradient overflowed; give up after too many such batches in a row."""
+        progress = self.run.progress
+        if finite:
+            self.optimizer.step()
+            progress.skipped_in_row = 0
+            if self.run.average is not None:
+                self.run.average.update_parameters(self.run.model)
+        else:
+            progress.skipped += 1
+            progress.skipped_in_row += 1
+        if progress.skipped_in_row >= self.recipe.train.max_skipped:
+            raise GtcrnError(
+                f"{progress.skipped_in_row} batches in a row gave no finite gradient at step {progress.step}; "
+                "try a lower train.lr, a smaller train.clip or train.precision = '32-true'."
+            )
+        self.run.schedule.step()
+
+
+def train(recipe: Recipe, folder: Path, resume: bool = False, quiet: bool = False, device: str = "auto") -> Run:
+    """Run a recipe to its last step. Raises GtcrnError and its kinds for whatever a user can mend."""
+    fabric = Fabric(accelerator=device, precision=recipe.train.precision)  # type: ignore[arg-type]
+    fabric.launch()
+    run = open_run(recipe, folder, resume, fabric)
+    trainer = Trainer(fabric, run)
+    source = Source(recipe.data, fabric.device)
+    validation = Validation(recipe.data.root, recipe.data.validation) if recipe.data.validation else None
+    loader = Prefetcher(
+        source, recipe.train.batch, recipe.train.seed, my_draws(fabric, recipe), first_step=run.progress.step
+    )
+    try:
+        with Report(run, quiet=quiet or not fabric.is_global_zero) as report:
+            for items in _until_done(run, loader):
+                report.step(trainer.step(items), loader.waited)
+                if validation and _due(run, recipe.train.validate_every):
+                    _validate(trainer, validation, report)
+    finally:
+        loader.close()
+    return run
+
+
+def open_run(recipe: Recipe, folder: Path, resume: bool, fabric: Fabric) -> Run:
+    """A new run in an empty folder, or the one that was there."""
+    if recipe.train.draws % fabric.world_size:
+        raise ConfigError(f"train.draws ({recipe.train.draws}) must be a multiple of {fabric.world_size} processes.")
+    if not resume and (folder / "last.ckpt").exists():
+        raise ConfigError(f"{folder} holds a run already: --resume continues it, --name starts another.")
+    folder.mkdir(parents=True, exist_ok=True)
+    run = Run.create(recipe, folder)
+    if resume:
+        run.resume()
+    if fabric.is_global_zero:
+        run.describe()
+    return run
+
+
+def my_draws(fabric: Fabric, recipe: Recipe) -> list[int]:
+    """The draws of a step that this process makes."""
+    return list(range(fabric.global_rank, recipe.train.draws, fabric.world_size))
+
+
+def _until_done(run: Run, loader: Prefetcher) -> Iterator[list[Items]]:
+    for items in loader:
+        if run.progress.step >= run.recipe.train.steps:
+            return
+        yield items
+
+
+def _due(run: Run, every: int) -> bool:
+    return run.progress.step % every == 0 or run.progress.step == run.recipe.train.steps
+
+
+def _validate(trainer: Trainer, validation: Validation, report: Report) -> None:
+    """Score, keep the best, save; one process does it while the others wait."""
+    run, fabric = trainer.run, trainer.fabric
+    if fabric.is_global_zero:
+        run.progress.validations += 1
+        settings = run.recipe.train
+        full = run.progress.validations % settings.score_every == 0 or run.progress.step == settings.steps
+        scores, enhanced = validation.score(run.weights, fabric.device, full)
+        report.validation(scores, enhanced[: report.EXAMPLES])
+        run.keep_best(scores)
+        run.save()
+    fabric.barrier()
