@@ -1,8 +1,9 @@
 """What happens to sound on its way: colour, band limits, overload. Filters are smooth curves over frequency, in dB."""
 
 import torch
-from gtcrn_recipes.acoustics import amplitude, fast_length
 from torch import Tensor
+
+from gtcrn_recipes.acoustics import amplitude, fast_length
 
 CURVE_POINTS = 513  # frequencies, 0 to half the sample rate, at which a filter curve is given
 LOWEST_HZ = 50.0  # colour stays flat below: what is there is not heard, and would take all the power

@@ -11,18 +11,18 @@ from functools import cached_property
 from typing import NamedTuple
 
 import torch
-from gtcrn_recipes.acoustics import rms
-from gtcrn_recipes.enhance import spectrum
 from torch import Tensor, nn
 
 from gtcrn.config import SpectralConfig
 from gtcrn.errors import ConfigError, GtcrnError
+from gtcrn_recipes.acoustics import rms
+from gtcrn_recipes.enhance import spectrum
 
 POWER_FLOOR = 1e-12  # below the power of 16-bit rounding in a bin; keeps the gradient of |S|^c finite at 0
 SILENCE = 1e-5  # -100 dBFS: a target below has no speech to keep
 SPEECH_LEVEL = 0.05  # -26 dBFS, what `equal_levels` brings targets to
 RESOLUTIONS = (256, 1024, 2048)  # FFT lengths beside the network's own
-SI_SNR_FLOOR = 1e-8  # relative to the target's power: an empty output costs 0 dB, not infinity
+SI_SNR_FLOOR = 1e-10  # relative to the target's power: an empty output costs 0 dB, not infinity
 PESQ_LEAK = 1e-3  # of the target added to the output: level alignment must find something
 
 

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from torch import Tensor
+
+from gtcrn.errors import ConfigError
 from gtcrn_recipes.acoustics import active_rms, fast_length, reverberate, rms
 from gtcrn_recipes.draws import on_rows
 from gtcrn_recipes.effects import (
@@ -18,9 +21,6 @@ from gtcrn_recipes.effects import (
     tilt_curve,
 )
 from gtcrn_recipes.mixing import MixingConfig, Mixture, mix
-from torch import Tensor
-
-from gtcrn.errors import ConfigError
 
 RATE = 16_000
 NOTHING = MixingConfig(**{f.name: 0.0 for f in fields(MixingConfig) if f.name.endswith("_probability")})
@@ -92,7 +92,7 @@ def test_the_snr_asked_for_is_the_snr_measured(config: MixingConfig) -> None:
 def test_the_snr_follows_the_definition_of_the_reference_pairs(shared) -> None:
     for clean_file in sorted((shared / "corpus/valid/clean").glob("*.flac"))[::10]:
         clean = torch.from_numpy(soundfile.read(clean_file, dtype="float32")[0])
-        noisy = torch.from_numpy(soundfile.read(clean_file.parent.parent / "noisy" / clean_file.name, dtype="float32")[0])
+        noisy = torch.from_numpy(soundfile.read(shared / "corpus/valid/noisy" / clean_file.name, dtype="float32")[0])
         speech_rms = active_rms(clean, MixingConfig().active_span_db, RATE)
         snr_db = 20 * torch.log10(speech_rms / rms(noisy - clean))
         assert float(snr_db) == pytest.approx(float(clean_file.stem.split("snr")[1]), abs=0.5)
