@@ -5,9 +5,12 @@ PESQ is that of the package `pesq`: P.862.2 without Corrigendum 2, as nearly all
 implementations differ.
 """
 
+from collections.abc import Callable
+from functools import cache
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -62,13 +65,16 @@ def intelligibility(clean: Audio, enhanced: Audio, sample_rate: int, extended: b
 
 
 def si_sdr(clean: Audio, enhanced: Audio) -> float:
-    """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al. 2019, eq. 4), means removed."""
+    """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al. 2019, eq. 4), means removed.
+
+    Limited to what float64 resolves, +-156 dB, so that a perfect file does not make a mean infinite.
+    """
     clean, enhanced = checked(clean, enhanced)
     clean, enhanced = clean - clean.mean(), enhanced - enhanced.mean()
     target = clean * (clean @ enhanced) / (clean @ clean)
     distortion = enhanced - target
-    power = max(float(distortion @ distortion), np.finfo(np.float64).tiny)
-    return float(10 * np.log10(max(float(target @ target), np.finfo(np.float64).tiny) / power))
+    floor = float(np.finfo(np.float64).eps * (enhanced @ enhanced))
+    return float(10 * np.log10(max(target @ target, floor) / max(distortion @ distortion, floor)))
 
 
 def dnsmos(enhanced: Audio) -> dict[str, float]:
@@ -78,8 +84,20 @@ def dnsmos(enhanced: Audio) -> dict[str, float]:
     """
     audio = sound(enhanced, "enhanced").astype(np.float32)
     audio /= max(1.0, float(np.abs(audio).max()))
-    scores = extra("speechmos.dnsmos", "speechmos").run(audio, 16_000)
+    scores = dnsmos_scorer()(audio, 16_000, False)
     return {name: float(scores[f"{name}_mos"]) for name in ("ovrl", "sig", "bak", "p808")}
+
+
+@cache
+def dnsmos_scorer() -> Callable[[npt.NDArray[np.float32], int, bool], dict[str, float]]:
+    """The package's models, loaded once, each on one thread: files are scored in parallel, not parts of a file."""
+    module, runtime = extra("speechmos.dnsmos", "speechmos"), extra("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    paths = [Path(module.__file__ or "").parent / "dnsmos_models" / name for name in ("sig_bak_ovr.onnx", "model_v8.onnx")]
+    scorer = module.DNSMOS(*map(str, paths))
+    scorer.onnx_sess, scorer.p808_onnx_sess = (runtime.InferenceSession(str(path), options) for path in paths)
+    return cast(Callable[[npt.NDArray[np.float32], int, bool], dict[str, float]], scorer)
 
 
 def composite(clean: Audio, enhanced: Audio, pesq: float | None = None) -> Composite:
