@@ -78,22 +78,23 @@ class Loss(nn.Module):
 class Compressed(NamedTuple):
     """A spectrum with its magnitudes raised to the exponent."""
 
-    bins: Tensor  # complex
-    magnitude: Tensor
+    parts: Tensor  # (2, ...), real and imaginary
+    magnitude: Tensor  # (...)
 
 
-def compress(bins: Tensor, exponent: float) -> Compressed:
-    """|S|^c with the phase of S, c the exponent; differentiable everywhere, at 0 too."""
-    parts = torch.view_as_real(bins)
-    power = parts.square().sum(-1) + POWER_FLOOR
+def compress(parts: Tensor, exponent: float) -> Compressed:
+    """|S|^c with the phase of S, c the exponent, of real and imaginary parts (2, ...); differentiable at 0 too."""
+    real, imaginary = parts
+    power = real * real + imaginary * imaginary + POWER_FLOOR
     gain = power.pow((exponent - 1) / 2)
-    return Compressed(torch.view_as_complex(parts * gain.unsqueeze(-1)), power.sqrt() * gain)
+    return Compressed(parts * gain, power.sqrt() * gain)
 
 
 def hann_spectrum(audio: Tensor, n_fft: int, reference: int) -> Tensor:
-    """(B, N) -> (B, F, T) complex, half overlap; noise is as large as with a Hann window of `reference` samples."""
+    """(B, N) -> (2, B, F, T), half overlap; noise is as large as with a Hann window of `reference` samples."""
     window = torch.hann_window(n_fft, device=audio.device) * (reference / n_fft) ** 0.5
-    return torch.stft(audio, n_fft, n_fft // 2, window=window, pad_mode="constant", return_complex=True)
+    bins = torch.stft(audio, n_fft, n_fft // 2, window=window, pad_mode="constant", return_complex=True)
+    return torch.view_as_real(bins).movedim(-1, 0).contiguous()
 
 
 class Pair:
@@ -106,15 +107,16 @@ class Pair:
         gain = torch.where(self.speaks, SPEECH_LEVEL / level.clamp(min=SILENCE), 1) if loss.config.equal_levels else 1
         gain = torch.as_tensor(gain, device=clean.device).reshape(-1, 1)
         self.enhanced, self.clean = gain * enhanced, gain * clean
-        self.enhanced_bins = _complex(gain[..., None, None] * enhanced_spectrum)
+        self.enhanced_spectrum = gain[..., None, None] * enhanced_spectrum
 
-    def compressed(self, bins: Tensor) -> Compressed:
-        return compress(bins, self.config.exponent)
+    def compressed(self, x: Tensor) -> Compressed:
+        """Of a spectrum of the network's form, (B, 2, T, F)."""
+        return compress(x.movedim(1, 0).contiguous(), self.config.exponent)
 
     @cached_property
     def network(self) -> Compressed:
-        """What the network returned, (B, T, F)."""
-        return self.compressed(self.enhanced_bins)
+        """What the network returned."""
+        return self.compressed(self.enhanced_spectrum)
 
     @cached_property
     def output(self) -> Compressed:
@@ -123,25 +125,20 @@ class Pair:
     @cached_property
     def target(self) -> Compressed:
         if self.config.from_network:
-            return self.compressed(_complex(spectrum(self.clean, self.spectral)))
+            return self.compressed(spectrum(self.clean, self.spectral))
         return self.windowed(self.clean, self.spectral.n_fft)
 
     def windowed(self, audio: Tensor, n_fft: int) -> Compressed:
-        return self.compressed(hann_spectrum(audio, n_fft, self.spectral.n_fft))
+        return compress(hann_spectrum(audio, n_fft, self.spectral.n_fft), self.config.exponent)
 
     def mean_over_speech(self, values: Tensor) -> Tensor:
         """Mean of values (B,) over the items whose target is not silent; 0 when all are."""
         return torch.where(self.speaks, values, 0).sum() / self.speaks.sum().clamp(min=1)
 
 
-def _complex(parts: Tensor) -> Tensor:
-    """(B, 2, T, F) -> (B, T, F)."""
-    return torch.complex(parts[:, 0], parts[:, 1])
-
-
 def _distance(a: Compressed, b: Compressed) -> Tensor:
     """Mean squared difference of the real parts plus that of the imaginary parts."""
-    return (torch.view_as_real(a.bins) - torch.view_as_real(b.bins)).square().mean() * 2
+    return 2 * (a.parts - b.parts).square().mean()
 
 
 def real_imaginary(pair: Pair) -> Tensor:
@@ -180,8 +177,7 @@ def multi_resolution(pair: Pair) -> Tensor:
 
 def consistency(pair: Pair) -> Tensor:
     """How far the network's spectrum is from being the spectrum of any waveform (FastEnhancer, 2025, uses it)."""
-    realised = _complex(spectrum(pair.enhanced, pair.spectral))
-    return _distance(pair.network, pair.compressed(realised))
+    return _distance(pair.network, pair.compressed(spectrum(pair.enhanced, pair.spectral)))
 
 
 def over_suppression(pair: Pair) -> Tensor:
