@@ -6,9 +6,9 @@ setup(
     ext_modules=[
         Extension(
             "gtcrn.kernel._gtcrn",
-            sources=["gtcrn/kernel/module.c", "gtcrn/kernel/gtcrn.c"],
-            depends=["gtcrn/kernel/gtcrn.h"],
-            extra_compile_args=["-std=c11", "-O2", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"],
+            sources=[f"gtcrn/kernel/{name}.c" for name in ("module", "gtcrn", "gtcrn_avx2", "gtcrn_avx512")],
+            depends=["gtcrn/kernel/gtcrn.h", "gtcrn/kernel/network.h"],
+            extra_compile_args=["-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"],
             py_limited_api=True,
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
         )

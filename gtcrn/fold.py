@@ -66,8 +66,9 @@ class _Weights:
         return value.astype(np.float64)
 
     def slope(self, activation: str) -> Array:
-        """The slope of a PReLU, once a lane."""
-        return np.repeat(self.get(f"{activation}.weight", 1), LANES)
+        """The factors of x and |x| that make a PReLU, once a lane."""
+        slope = self.get(f"{activation}.weight", 1)
+        return np.repeat([(1 + slope) / 2, (1 - slope) / 2], LANES)
 
     def linear(self, name: str, outputs: int, inputs: int) -> tuple[Array, Array]:
         return self.get(f"{name}.weight", outputs, inputs), self.get(f"{name}.bias", outputs)
@@ -125,10 +126,9 @@ def _erb(config: GTCRNConfig) -> Iterator[Array]:
 def _encoder_first(w: _Weights) -> Iterator[Array]:
     weight, bias = w.conv("conv", "norm", 16, 9, 1, 5)
     weight = weight.reshape(16, 3, 3, 5)  # output, feature, neighbour, tap
-    merged = np.zeros((16, 7, 3))
+    merged = np.zeros((16, 3, 7))
     for neighbour in range(3):
-        for tap in range(5):
-            merged[:, neighbour + tap] += weight[:, :, neighbour, tap]
+        merged[:, :, neighbour : neighbour + 5] += weight[:, :, neighbour]
     yield _halves(merged)
     # Subband features beyond the edge are zero, though one of their neighbours is not: take it out again.
     yield -weight[:, :, 2, 1].T
@@ -153,9 +153,12 @@ def _decoder_second(w: _Weights) -> Iterator[Array]:
 
 def _decoder_first(w: _Weights) -> Iterator[Array]:
     weight, bias = w.conv_transposed("conv", "norm", 1, 16, 2, 1, 5)
-    yield weight[:, :, 0].transpose(2, 1, 0)
-    yield bias
-    yield np.zeros(6)
+    rows = np.zeros((4, 16, 4, 2))  # four rows of the input to four of the output, two steps apart
+    for i, j in np.ndindex(4, 4):
+        if 0 <= (tap := j + 4 - 2 * i) < 5:
+            rows[i, :, j] = weight[:, :, 0, tap].T
+    yield rows
+    yield np.tile(bias, 4)
 
 
 def _gtconv_block(w: _Weights) -> Iterator[Array]:
@@ -211,7 +214,9 @@ def _grouped_gru(w: _Weights, cells: int) -> Iterator[Array]:
         return value.transpose(1, 2, *range(4, value.ndim), 0, 3).reshape(2, 3, *shape, 8)
 
     gates = GATES[:, None, None]
-    yield grouped("weight_ih", 8) * gates
-    yield grouped("weight_hh", units) * gates
     biases = zip(grouped("bias_ih"), grouped("bias_hh"), strict=True)
-    yield np.stack([_gate_biases(inputs, state) for inputs, state in biases])
+    bias = np.stack([_gate_biases(inputs, state) for inputs, state in biases])
+    n_first = 0 if cells == 4 else 1  # the kernel's order of gates is r, z, n, or n of the state, r, z, n of the input
+    yield grouped("weight_ih", 8) * gates
+    yield np.roll(grouped("weight_hh", units) * gates, n_first, axis=1)
+    yield np.roll(bias, n_first, axis=1)

@@ -1,0 +1,16 @@
+/* The network for x86-64 processors with AVX2 and FMA. */
+#if defined(__x86_64__)
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC target("avx2,fma")
+#endif
+#define FRAMES gtcrn_frames_avx2
+#define LANES 8
+#include "network.h"
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#else
+typedef int gtcrn_nothing_here; /* a file of C must not be empty */
+#endif
