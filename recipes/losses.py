@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from gtcrn.config import SpectralConfig
 from gtcrn.errors import ConfigError, GtcrnError
-from gtcrn_recipes.acoustics import rms
+from gtcrn_recipes.acoustics import active_rms
 from gtcrn_recipes.enhance import spectrum
 
 POWER_FLOOR = 1e-12  # below the power of 16-bit rounding in a bin; keeps the gradient of |S|^c finite at 0
 SILENCE = 1e-5  # -100 dBFS: a target below has no speech to keep
-SPEECH_LEVEL = 0.05  # -26 dBFS, what `equal_levels` brings targets to
+SPEECH_LEVEL = 0.05  # -26 dBFS, what `equal_levels` brings the active speech of targets to
+ACTIVE_SPAN_DB = 40.0
 RESOLUTIONS = (256, 1024, 2048)  # FFT lengths beside the network's own
 SI_SNR_FLOOR = 1e-10  # relative to the target's power: an empty output costs 0 dB, not infinity
 PESQ_LEAK = 1e-3  # of the target added to the output: level alignment must find something
@@ -102,12 +103,12 @@ class Pair:
 
     def __init__(self, loss: Loss, enhanced_spectrum: Tensor, enhanced: Tensor, clean: Tensor) -> None:
         self.config, self.spectral, self.pesq = loss.config, loss.spectral, loss.pesq
-        level = rms(clean)
+        level = active_rms(clean, ACTIVE_SPAN_DB, self.spectral.sample_rate)
         self.speaks = level > SILENCE
-        gain = torch.where(self.speaks, SPEECH_LEVEL / level.clamp(min=SILENCE), 1) if loss.config.equal_levels else 1
-        gain = torch.as_tensor(gain, device=clean.device).reshape(-1, 1)
-        self.enhanced, self.clean = gain * enhanced, gain * clean
-        self.enhanced_spectrum = gain[..., None, None] * enhanced_spectrum
+        levelled = self.speaks & self.config.equal_levels
+        self.gain = torch.where(levelled, SPEECH_LEVEL / level.clamp(min=SILENCE), 1)[:, None]
+        self.enhanced, self.clean = self.gain * enhanced, self.gain * clean
+        self.enhanced_spectrum = enhanced_spectrum
 
     def compressed(self, x: Tensor) -> Compressed:
         """Of a spectrum of the network's form, (B, 2, T, F)."""
@@ -116,7 +117,7 @@ class Pair:
     @cached_property
     def network(self) -> Compressed:
         """What the network returned."""
-        return self.compressed(self.enhanced_spectrum)
+        return self.compressed(self.gain[..., None, None] * self.enhanced_spectrum)
 
     @cached_property
     def output(self) -> Compressed:

@@ -1,8 +1,8 @@
 """Noisy speech and its target, mixed while training: pure functions of audio, a generator and a configuration.
 
-    speech -> colour, band -> room -> heard speech --- x level -------- + -> overload -> noisy
-                                  `-> early part  ---- x level ---------|-------------> clean
-    noise  -> colour, band -> room ------------------- x level - SNR ---'
+    speech -> speed -> colour, band -> room -> heard speech --- x level -------- + -> overload -> noisy
+                                           `-> early part  ---- x level ---------|-------------> clean
+    noise  -> speed -> colour, band -> room ------------------- x level - SNR ---'
 """
 
 from dataclasses import dataclass, fields
@@ -18,6 +18,7 @@ from gtcrn_recipes.effects import (
     EQUALISER_HZ,
     apply_curve,
     band_curve,
+    change_speed,
     clip,
     coloured_noise,
     equaliser_curve,
@@ -52,6 +53,9 @@ class MixingConfig:
     babble_spread_db: float = 10.0  # a voice may be this much below the loudest
     second_noise_probability: float = 0.3
     second_noise_db: tuple[float, float] = (-15.0, 0.0)  # relative to the first
+    speech_speed_probability: float = 0.0
+    noise_speed_probability: float = 0.0  # each of the two noises by itself
+    speed: tuple[float, float] = (0.9, 1.1)  # 1.1 is a tenth faster and higher
     speech_colour_probability: float = 0.3
     noise_colour_probability: float = 0.5
     tilt_db: tuple[float, float] = (-3.0, 3.0)  # per octave
@@ -77,7 +81,7 @@ def _validate(name: str, value: float | tuple[float, float]) -> None:
         if value[0] > value[1]:
             raise ConfigError(f"mixing.{name} must be [lowest, highest], not {list(value)}.")
         value = value[0]
-        if name.endswith(("_hz", "_voices")) and value <= 0:
+        if name.endswith(("_hz", "_voices", "speed")) and value <= 0:
             raise ConfigError(f"mixing.{name} must be above 0, not {value}.")
     elif name.endswith("_probability") and not 0 <= value <= 1:
         raise ConfigError(f"mixing.{name} must be between 0 and 1, not {value}.")
@@ -101,6 +105,7 @@ def mix(speech: Tensor, noise: Tensor, rir: Tensor, generator: torch.Generator, 
     audio; the same generator state gives the same batch, bit for bit.
     """
     draw = Draws(generator, len(speech))
+    speech, noise = _speed(draw, speech, noise, config)
     speech_curve, noise_curve = _curves(draw, config)
     noise = _noise(draw, speech, noise, config)
     speech = on_rows(speech_curve.any(-1), apply_curve, speech, speech_curve)
@@ -111,6 +116,15 @@ def mix(speech: Tensor, noise: Tensor, rir: Tensor, generator: torch.Generator, 
         draw.chance(config.clipping_probability), clip, heard + noise, draw.uniform(*config.clipping_db)
     )
     return Mixture(noisy, clean, heard, snr_db)
+
+
+def _speed(draw: Draws, speech: Tensor, noise: Tensor, config: MixingConfig) -> tuple[Tensor, Tensor]:
+    """Some speech and some noises slower or faster."""
+    chosen = draw.chance(config.speech_speed_probability)
+    speech = on_rows(chosen, change_speed, speech, draw.uniform(*config.speed))
+    chosen = draw.uniform(0, 1, 2) < config.noise_speed_probability
+    noises = on_rows(chosen.flatten(), change_speed, noise.flatten(0, 1), draw.uniform(*config.speed, 2).flatten())
+    return speech, noises.view_as(noise)
 
 
 def _curves(draw: Draws, config: MixingConfig) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from gtcrn_recipes.effects import (
     EQUALISER_HZ,
     apply_curve,
     band_curve,
+    change_speed,
     coloured_noise,
     equaliser_curve,
     frequencies,
@@ -319,6 +320,31 @@ def test_coloured_noise_has_its_spectral_exponent(exponent: float) -> None:
     noise = coloured_noise(torch.randn(16, RATE, generator=seeded()), torch.full((16,), exponent), RATE)
     per_octave = (density_db(noise, 4000, 5000) - density_db(noise, 250, 312.5)) / 4
     assert per_octave == pytest.approx(-exponent * 10 * np.log10(2), abs=0.2)
+
+
+# speed
+
+
+@pytest.mark.parametrize("speed", [0.8, 0.9, 1.0, 1.1, 1.25])
+@pytest.mark.parametrize(("tone", "error_db"), [(200, -60), (3000, -45), (6000, -25)])
+def test_speed_moves_the_pitch_and_adds_nothing(tone: int, error_db: float, speed: float) -> None:
+    changed = change_speed(sine(tone)[None], torch.tensor([speed]))[0, : int(RATE / 1.25)]
+    expected = sine(tone * speed)[: len(changed)]
+    assert level_db(changed - expected) - level_db(expected) < error_db
+
+
+def test_what_speed_would_alias_is_removed() -> None:
+    changed = change_speed(sine(7500)[None], torch.tensor([1.1]))
+    assert changed.abs().max() < 0.01
+
+
+def test_speech_and_its_target_change_speed_together() -> None:
+    config = only(speech_speed_probability=1.0, noise_speed_probability=1.0, speed=(1.1, 1.1))
+    noise = torch.stack([sine(2000), sine(2000)]).expand(8, 2, RATE)
+    mixture = mixed(config, speech=0.1 * sine(1000).expand(8, RATE), noise=noise)
+    assert torch.equal(mixture.heard, mixture.clean)
+    assert {int(np.abs(np.fft.rfft(x)).argmax()) for x in mixture.clean.numpy()} == {1100}
+    assert {int(np.abs(np.fft.rfft(x)).argmax()) for x in (mixture.noisy - mixture.heard).numpy()} == {2200}
 
 
 # noises
