@@ -29,6 +29,7 @@ SLACK = 16  # bytes that sloppy but complete files promise too much
 class Source(Protocol):
     """Where blocks come from: a file or a pipe. `frames` is the length in samples where it is known beforehand."""
 
+    name: str
     format: AudioFormat
     frames: int | None
 
@@ -123,7 +124,7 @@ class Writer:
 
     def write(self, samples: Samples) -> None:
         """Append (channels, n)."""
-        frames, clipped = _storable(samples.T, self.format.subtype)
+        frames, clipped = storable(samples.T, self.format.subtype)
         try:
             self._file.write(frames)
         except (AssertionError, OSError, soundfile.LibsndfileError) as error:
@@ -156,7 +157,7 @@ class Writer:
             raise AudioError(f"{self.path} cannot be written to its end; the disk may be full.")
 
 
-def _storable(frames: Samples, subtype: str) -> tuple[NDArray[Any], int]:
+def storable(frames: Samples, subtype: str) -> tuple[NDArray[Any], int]:
     """Frames (n, channels) as libsndfile takes them without rounding of its own, and how many samples were clipped."""
     if subtype in UNLIMITED:
         return frames, 0

@@ -1,0 +1,145 @@
+"""The app factory: routes, error answers, headers. Everything an app owns hangs on its Service."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import WebSocketRoute
+from starlette.staticfiles import StaticFiles
+
+from gtcrn.denoiser import Denoiser
+from gtcrn.errors import GtcrnError
+from gtcrn_server import duplex, files, streams
+from gtcrn_server.errors import Kind, ServiceError
+from gtcrn_server.headers import SecurityHeaders
+from gtcrn_server.limits import TheService, require_key
+from gtcrn_server.messages import Fault, Health, Info, sentence
+from gtcrn_server.service import Service
+from gtcrn_server.settings import Settings
+from gtcrn_server.socket import StreamSocket
+
+PAGE = Path(__file__).parent / "static"
+status = APIRouter(tags=["status"])
+
+
+def create_app(settings: Settings, denoiser: Denoiser, worker: int = 0) -> FastAPI:
+    """An independent service: two of them in one process share nothing but the denoiser they are given."""
+    service = Service(settings, denoiser, worker)
+    app = FastAPI(
+        title="gtcrn",
+        version=version("gtcrn"),
+        description="Denoises speech: files, and live audio frame by frame. The WebSocket is at /v1/stream.",
+        lifespan=lifespan,
+        docs_url=None,  # they would load scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.service = service
+    for router in (files.router, duplex.router, streams.router):
+        app.include_router(router, dependencies=[Depends(require_key)])
+    app.include_router(status)
+    app.router.routes.append(WebSocketRoute("/v1/stream", StreamSocket(service)))
+    if PAGE.is_dir():
+        app.mount("/", StaticFiles(directory=PAGE, html=True))
+    _answer_errors(app)
+    _add_headers(app, settings)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Ready from the first watch to the last; the denoiser has been warmed up by a second of silence."""
+    service: Service = app.state.service
+    await service.warm_up()
+    watch = asyncio.create_task(service.watch())
+    service.started = True
+    yield
+    service.started = False
+    watch.cancel()
+    service.threads.shutdown(cancel_futures=True)
+
+
+def _answer_errors(app: FastAPI) -> None:
+    async def known(request: Request, error: Exception) -> Response:
+        return fault(request, error)
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return fault(request, ServiceError(Kind.SETTING, sentence(error.errors()[0])))
+
+    async def plain(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        body = Fault(code="http", message=f"{error.detail}.").model_dump()
+        return JSONResponse(body, error.status_code, error.headers)
+
+    app.add_exception_handler(GtcrnError, known)
+    app.add_exception_handler(Exception, known)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, plain)
+
+
+def fault(request: Request, error: Exception) -> Response:
+    """The error as JSON: its code and one sentence."""
+    service: Service = request.app.state.service
+    told = service.tell(error)
+    headers = {}
+    if told.kind.status == 503:
+        headers["Retry-After"] = str(service.settings.retry_after)
+    if told.kind is Kind.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(Fault(code=told.kind.code, message=told.message).model_dump(), told.kind.status, headers)
+
+
+def _add_headers(app: FastAPI, settings: Settings) -> None:
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.allowed_origins),
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["Location", "Retry-After", "Gtcrn-Nonfinite"],
+        )
+    app.add_middleware(SecurityHeaders)
+
+
+@status.get("/v1/info")
+async def info(service: TheService) -> Info:
+    """What runs here and what it takes."""
+    settings, spectral = service.settings, service.denoiser.config.spectral
+    return Info(
+        version=version("gtcrn"),
+        model=str(service.denoiser.card.get("name", "gtcrn")),
+        sample_rate=spectral.sample_rate,
+        frame=spectral.hop,
+        latency=spectral.latency,
+        latency_ms=1000 * spectral.latency / spectral.sample_rate,
+        encodings=["s16le", "f32le"],
+        **{name: getattr(settings, name) for name in Info.model_fields if name.startswith("max_")},
+    )
+
+
+@status.get("/healthz")
+async def healthz() -> Health:
+    """The process answers."""
+    return Health(status="alive")
+
+
+@status.get("/readyz", responses={503: {"model": Fault, "description": "starting or shutting down"}})
+async def readyz(service: TheService) -> Health:
+    """New streams are taken (a full service is ready too: it answers 503 itself)."""
+    if not service.ready:
+        raise ServiceError(Kind.LEAVING, "The service is starting or shutting down.")
+    return Health(status="ready")
+
+
+@status.get("/metrics", response_class=Response)
+async def metrics(service: TheService) -> Response:
+    """Prometheus text format."""
+    return Response(service.telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)

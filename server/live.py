@@ -1,0 +1,97 @@
+"""PCM bytes in, PCM bytes out through one Stream: what WebSocket, duplex HTTP and REST streams have in common."""
+
+from collections.abc import Iterator
+from time import perf_counter
+
+from gtcrn.denoiser import Denoiser
+from gtcrn.wav import PcmFormat
+from gtcrn_server.errors import Kind, ServiceError
+from gtcrn_server.messages import Change, Description, Done, Options
+from gtcrn_server.telemetry import Telemetry
+
+SLICE_SECONDS = 0.064  # of audio at a time: half a millisecond of work, then other streams have their turn
+
+
+class Live:
+    """One stream of audio with its options and counts. Positions are in samples of one channel."""
+
+    def __init__(self, identity: str, options: Options, denoiser: Denoiser, telemetry: Telemetry) -> None:
+        self.identity, self.options, self.telemetry = identity, options, telemetry
+        rate, channels = options.sample_rate, options.channels
+        self.stream = denoiser.stream(rate, channels, options.attenuation_limit, options.bypass)
+        spectral = denoiser.config.spectral
+        self.frame = max(1, round(spectral.hop * rate / spectral.sample_rate))
+        self._pcm = PcmFormat(rate, channels, options.encoding)
+        self.width = self._pcm.frame_bytes
+        self._slice = max(1, round(SLICE_SECONDS * rate)) * self.width
+        self.received = self.sent = 0
+        self.busy = 0.0  # seconds
+        self._nonfinite = 0  # of the streams before a reset
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Process whole samples, slice by slice; a slice may give nothing. Raises ServiceError for half a sample."""
+        if len(data) % self.width:
+            raise ServiceError(Kind.MALFORMED, f"{len(data)} bytes are no whole number of {self.width}-byte samples.")
+        for start in range(0, len(data), self._slice):
+            yield self._push(data[start : start + self._slice])
+
+    def _push(self, data: bytes) -> bytes:
+        begun = perf_counter()
+        output, _ = self._pcm.encode(self.stream.push(self._pcm.decode(data)))
+        self._count(len(data), output, perf_counter() - begun)
+        return output
+
+    def _count(self, taken: int, output: bytes, busy: float) -> None:
+        before = self.received // self.frame
+        self.received += taken // self.width
+        self.sent += len(output) // self.width
+        self.busy += busy
+        telemetry = self.telemetry
+        telemetry.worked((self.received // self.frame - before) * self.options.channels, busy)
+        telemetry.audio["live"] += taken * 1_000_000 // (self.width * self.options.sample_rate)
+        telemetry.bytes_in += taken
+        telemetry.bytes_out += len(output)
+
+    def finish(self) -> bytes:
+        """The tail: afterwards as many samples have been returned as came in."""
+        output, _ = self._pcm.encode(self.stream.flush())
+        self._count(0, output, 0.0)
+        self.telemetry.nonfinite += self.stream.nonfinite
+        return output
+
+    def reset(self) -> bytes:
+        """The tail of what was heard so far; what comes next is denoised as if it were the first."""
+        output = self.finish()
+        self._nonfinite += self.stream.nonfinite
+        self.stream.reset()
+        return output
+
+    def change(self, change: Change) -> None:
+        """Set what `change` names; the stream fades over."""
+        if "attenuation_limit" in change.model_fields_set:
+            self.stream.attenuation_limit = change.attenuation_limit
+        if "bypass" in change.model_fields_set:
+            self.stream.bypass = change.bypass
+
+    @property
+    def seconds(self) -> float:
+        """Audio that came in."""
+        return self.received / self.options.sample_rate
+
+    def description(self) -> Description:
+        options, latency = self.options, self.stream.latency
+        return Description(
+            id=self.identity,
+            sample_rate=options.sample_rate,
+            channels=options.channels,
+            encoding=options.encoding,
+            frame=self.frame,
+            latency=latency,
+            latency_ms=round(1000 * latency / options.sample_rate, 3),
+        )
+
+    def summary(self) -> Done:
+        """What is told at the end."""
+        factor = self.busy / self.seconds if self.received else 0.0
+        nonfinite = self._nonfinite + self.stream.nonfinite
+        return Done(seconds=round(self.seconds, 6), real_time_factor=round(factor, 6), nonfinite=nonfinite)

@@ -1,0 +1,157 @@
+"""The JSON messages of the WebSocket protocol and the bodies of REST, as typed models. PROTOCOL.md shows each."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
+
+from gtcrn.stream import HIGHEST_RATE, LOWEST_RATE, MAX_CHANNELS
+from gtcrn_server.errors import Kind, ServiceError
+
+Encoding = Literal["s16le", "f32le"]
+Rate = Annotated[int, Field(ge=LOWEST_RATE, le=HIGHEST_RATE, description="Hz")]
+Channels = Annotated[int, Field(ge=1, le=MAX_CHANNELS, description="interleaved; each is denoised by itself")]
+Limit = Annotated[
+    float | None, Field(ge=0, le=1000, description="dB by which noise may be pulled down; null: without limit")
+]
+Bypass = Annotated[bool, Field(description="pass the delayed input on unchanged")]
+
+
+class Message(BaseModel):
+    """Strict about names, so that a misspelled option is told and not ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Options(Message):
+    """What a stream is opened with."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"sample_rate": 48000, "encoding": "s16le"}})
+
+    sample_rate: Rate = 16_000
+    channels: Channels = 1
+    encoding: Encoding = "s16le"
+    attenuation_limit: Limit = None
+    bypass: Bypass = False
+
+
+class Change(Message):
+    """What may change between two samples; what is absent stays."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"attenuation_limit": 12.0}})
+
+    attenuation_limit: Limit = None
+    bypass: Bypass = False
+
+
+class Start(Options):
+    type: Literal["start"]
+
+
+class Set(Change):
+    type: Literal["set"]
+
+
+class Reset(Message):
+    type: Literal["reset"]
+
+
+class Mark(Message):
+    type: Literal["mark"]
+    id: Annotated[str, Field(max_length=128)] | int
+
+
+class End(Message):
+    type: Literal["end"]
+
+
+class FromClient(RootModel[Annotated[Start | Set | Reset | Mark | End, Field(discriminator="type")]]):
+    """Any message a client may send."""
+
+
+class Description(Message):
+    """A stream as it was opened."""
+
+    id: str
+    sample_rate: int
+    channels: int
+    encoding: Encoding
+    frame: Annotated[int, Field(description="samples a channel that come out at a time")]
+    latency: Annotated[int, Field(description="samples a channel that must have arrived until a sample leaves")]
+    latency_ms: float
+
+
+class Ready(Description):
+    type: Literal["ready"] = "ready"
+
+
+class Marked(Message):
+    type: Literal["mark"] = "mark"
+    id: str | int
+
+
+class Done(Message):
+    type: Literal["done"] = "done"
+    seconds: Annotated[float, Field(description="audio that went through")]
+    real_time_factor: Annotated[float, Field(description="processor time over audio time")]
+    nonfinite: Annotated[int, Field(description="NaN and infinite samples that were replaced by silence")]
+
+
+class Progress(Message):
+    """Where a REST stream stands."""
+
+    id: str
+    sequence: Annotated[int, Field(description="sequence number of the next frames")]
+    attenuation_limit: Limit
+    bypass: Bypass
+    seconds: float
+    nonfinite: int
+
+
+class Info(Message):
+    """The service, its network and its limits."""
+
+    version: str
+    model: str
+    sample_rate: Annotated[int, Field(description="Hz that the network works at; others are resampled")]
+    frame: Annotated[int, Field(description="samples at that rate")]
+    latency: Annotated[int, Field(description="samples at that rate")]
+    latency_ms: float
+    encodings: list[str]
+    max_streams: int
+    max_body_bytes: int
+    max_audio_seconds: float
+    max_message_bytes: int
+
+
+class Health(Message):
+    """One word on how the process is."""
+
+    status: str
+
+
+class Fault(Message):
+    """What was wrong, in one sentence, and its kind."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"code": "busy", "message": "All 150 streams are taken."}})
+
+    code: str
+    message: str
+
+
+class Error(Fault):
+    type: Literal["error"] = "error"
+
+
+def parse(text: str) -> Start | Set | Reset | Mark | End:
+    """The message in `text`; raises ServiceError with a sentence that names the field."""
+    try:
+        return FromClient.model_validate_json(text).root
+    except ValidationError as error:
+        raise ServiceError(Kind.MALFORMED, sentence(error.errors()[0])) from error
+
+
+def sentence(error: object) -> str:
+    """One sentence for one entry of a pydantic error list; the offending input is not repeated."""
+    assert isinstance(error, dict)
+    place = ".".join(str(part) for part in error["loc"]) or "message"
+    return f"{place}: {error['msg']}."

@@ -1,0 +1,172 @@
+"""What one app owns: its settings, model, counts and streams, and the rules of who may come in and who must go."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from gtcrn.denoiser import Denoiser
+from gtcrn_server.errors import Kind, Problem, ServiceError, problem
+from gtcrn_server.live import Live
+from gtcrn_server.messages import Options
+from gtcrn_server.settings import Settings
+from gtcrn_server.store import MemoryStore, StreamStore
+from gtcrn_server.telemetry import Telemetry
+
+WATCH_SECONDS = 0.05  # between two looks at how late the event loop is
+SWEEP_EVERY = 5  # looks
+FILE_NICENESS = 10
+FAREWELL_SECONDS = 5.0  # for the last words of a stream that the service ends
+
+
+class Service:
+    """One per app; nothing of it is shared with another app."""
+
+    def __init__(self, settings: Settings, denoiser: Denoiser, worker: int = 0) -> None:
+        self.settings, self.denoiser, self.worker = settings, denoiser, worker
+        self.telemetry = Telemetry(worker)
+        self.streams: StreamStore = MemoryStore()
+        self.sessions: set[Session] = set()
+        self.files = 0  # being received or denoised
+        self.threads = ThreadPoolExecutor(settings.file_threads, "files", initializer=_yield_to_live_audio)
+        self.started = self.leaving = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether new work is taken."""
+        return self.started and not self.leaving
+
+    def admit(self, transport: str) -> None:
+        """Count one more live stream, or raise ServiceError: shutting down, full, or too slow already."""
+        self.refuse_if_leaving()
+        if self.telemetry.live >= self.settings.max_streams:
+            raise ServiceError(Kind.BUSY, f"All {self.settings.max_streams} streams are taken; try again later.")
+        if self.telemetry.lag * 1000 > self.settings.max_queue_ms:
+            raise ServiceError(Kind.OVERLOADED, "The service is behind with its running streams; try again later.")
+        self.telemetry.active[transport] += 1
+        self.telemetry.opened[transport] += 1
+
+    def release(self, transport: str, count: int = 1) -> None:
+        """The opposite of `admit`."""
+        self.telemetry.active[transport] -= count
+
+    def refuse_if_leaving(self) -> None:
+        if self.leaving:
+            raise ServiceError(Kind.LEAVING, "The service is shutting down; connect again, to another instance.")
+
+    def open(self, options: Options) -> Live:
+        """A fresh stream with an id nobody can guess."""
+        return Live(f"{self.worker}-{secrets.token_urlsafe(12)}", options, self.denoiser, self.telemetry)
+
+    def tell(self, error: BaseException) -> Problem:
+        """What the client is told of `error`, counted."""
+        told = problem(error)
+        self.telemetry.rejections[told.kind.code] += 1
+        return told
+
+    async def warm_up(self) -> None:
+        """A second of silence in a thread: the first client does not wait for what is made once."""
+        stream = self.denoiser.stream()
+        await asyncio.to_thread(stream.push, np.zeros(stream.sample_rate, np.float32))
+
+    async def watch(self) -> None:
+        """Measure the lateness of the event loop and end what has been silent, slow or long for too long."""
+        clock, looks = asyncio.get_running_loop().time, 0
+        while True:
+            due = clock() + WATCH_SECONDS
+            await asyncio.sleep(WATCH_SECONDS)
+            self.telemetry.late(max(0.0, clock() - due))
+            looks += 1
+            if looks % SWEEP_EVERY == 0:
+                self.sweep(clock())
+
+    def sweep(self, now: float) -> None:
+        """Interrupt every session that is over one of its limits at the time `now`; expire REST streams."""
+        for session in list(self.sessions):
+            if reason := session.overdue(now, self.settings):
+                session.interrupt(reason)
+        settings = self.settings
+        self.release("rest", self.streams.expire(now - settings.idle_seconds, now - settings.session_seconds))
+
+    async def drain(self, hurry: Callable[[], bool]) -> None:
+        """Take nothing new, let running streams finish for `drain_seconds`, or until `hurry`, then end the rest."""
+        self.leaving = True
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self.settings.drain_seconds
+        while (self.telemetry.live or self.files) and clock() < deadline and not hurry():
+            await asyncio.sleep(WATCH_SECONDS)
+        tasks = [session.task for session in self.sessions]
+        for session in list(self.sessions):
+            session.interrupt(ServiceError(Kind.LEAVING, "The service is shutting down; the stream ends here."))
+        if tasks:
+            await asyncio.wait(tasks, timeout=FAREWELL_SECONDS + 1)
+
+
+def _yield_to_live_audio() -> None:
+    """Give this thread a low priority, where the system has priorities of threads."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), FILE_NICENESS)
+
+
+class Session:
+    """The place of one connection in the service, as a context; the service may end it from outside."""
+
+    def __init__(self, service: Service, transport: str) -> None:
+        self._service, self._transport = service, transport
+        self._clock = asyncio.get_running_loop().time
+        self.started = False  # the client has said what it wants
+        self.sending = False  # an answer waits for the client to read
+        self.reason: ServiceError | None = None
+
+    def __enter__(self) -> "Session":
+        task = asyncio.current_task()
+        assert task is not None, "a session belongs to a task"
+        self._service.admit(self._transport)
+        self.task: asyncio.Task[object] = task
+        self.opened = self.touched = self._clock()
+        self._service.sessions.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._service.sessions.discard(self)
+        self._service.release(self._transport)
+
+    def touch(self) -> None:
+        """A message came."""
+        self.touched = self._clock()
+
+    def overdue(self, now: float, settings: Settings) -> ServiceError | None:
+        """Why the session must end now, if it must."""
+        idle, age = now - self.touched, now - self.opened
+        if self.sending and idle > settings.slow_reader_seconds:
+            return ServiceError(Kind.SLOW, f"Answers were left unread for {settings.slow_reader_seconds:g} s.")
+        if not self.started and age > settings.start_seconds:
+            return ServiceError(Kind.TIMEOUT, f"No start message came within {settings.start_seconds:g} s.")
+        if idle > settings.idle_seconds:
+            return ServiceError(Kind.TIMEOUT, f"Nothing came for {settings.idle_seconds:g} s.")
+        if age > settings.session_seconds:
+            return ServiceError(Kind.TIMEOUT, f"A stream may last {settings.session_seconds:g} s.")
+        return None
+
+    def interrupt(self, reason: ServiceError) -> None:
+        """End the session: `guard` raises `reason` where its task waits. The first reason counts."""
+        if self.reason is None:
+            self.reason = reason
+            self.task.cancel()
+
+    async def guard(self, work: Awaitable[None]) -> None:
+        """Await `work`; raises the reason of an interruption in place of the cancellation."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            if self.reason is None:
+                raise
+            self.task.uncancel()
+            raise self.reason from None

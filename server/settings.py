@@ -1,0 +1,57 @@
+"""Every limit and option of the service, with its unit; read from `GTCRN_...` variables by whoever makes a Settings."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """`Settings()` reads the environment; arguments win over it. Counts are those of one worker process."""
+
+    model_config = SettingsConfigDict(env_prefix="GTCRN_", frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    workers: int = Field(1, ge=1, le=256, description="processes that share the port")
+    weights: str | None = Field(None, description="weights: a shipped name or a path; empty: the shipped ones")
+
+    max_streams: int = Field(150, ge=1, description="live streams at a time; more are refused (503, close 1013)")
+    max_files: int = Field(16, ge=1, description="files being received or denoised at a time; more are refused (503)")
+    file_threads: int = Field(1, ge=1, description="files denoised at a time, each in a thread of low priority")
+    max_queue_ms: float = Field(200, gt=0, description="no new streams while the event loop runs later than this, ms")
+    retry_after: int = Field(5, ge=1, description="seconds that a refused client is told to wait")
+
+    max_body_bytes: int = Field(200_000_000, ge=1, description="bytes of an uploaded file (413)")
+    max_audio_seconds: float = Field(7200, gt=0, description="seconds that an uploaded file may decode to (413)")
+    max_message_bytes: int = Field(262_144, ge=1024, description="bytes of one message or one REST frame (413, 1009)")
+
+    start_seconds: float = Field(10, gt=0, description="time for a client to say start (close 1008)")
+    idle_seconds: float = Field(60, gt=0, description="time without a message until a stream ends (1008; REST 410)")
+    session_seconds: float = Field(14_400, gt=0, description="longest life of a stream (close 1008; REST 410)")
+    slow_reader_seconds: float = Field(10, gt=0, description="time a client may leave its answers unread")
+    drain_seconds: float = Field(30, ge=0, description="time that running streams have after SIGTERM (then close 1001)")
+
+    api_keys: Names = Field((), description="keys, comma-separated; empty: no key is asked for")
+    allowed_origins: Names = Field((), description="further origins of web pages, comma-separated; * allows all")
+
+    @field_validator("api_keys", "allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
+
+
+def describe() -> str:
+    """One line a setting: its variable, its default, what it means."""
+    lines = []
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in (None, ()) else field.default
+        lines.append(f"  GTCRN_{name.upper()}={default}\n      {field.description}")
+    return "\n".join(lines)

@@ -1,0 +1,97 @@
+"""A running service for tests: the real server on a free port of this machine, in a thread of its own."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from networks import random_network
+from numpy.typing import NDArray
+
+from gtcrn import Denoiser, checkpoint
+from gtcrn.wav import PcmFormat
+from gtcrn_server.service import Service
+from gtcrn_server.serving import GracefulServer, listen, server
+from gtcrn_server.settings import Settings
+
+Samples = NDArray[np.float32]
+
+
+def random_denoiser(seed: int = 0) -> Denoiser:
+    """A denoiser with random weights: nothing here depends on the shipped ones."""
+    return Denoiser(checkpoint.from_model(random_network(seed)))
+
+
+def settings(**changes: Any) -> Settings:
+    """Settings for tests: any free port, and no refusal because this machine is busy with something else."""
+    return Settings(**{"port": 0, "max_queue_ms": 60_000, "drain_seconds": 5, **changes})
+
+
+@dataclass
+class Running:
+    """A service that runs: where it is, and what it is made of."""
+
+    port: int
+    server: GracefulServer
+    service: Service
+    thread: threading.Thread
+
+    @property
+    def http(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def socket(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/v1/stream"
+
+    def stop(self) -> None:
+        """What SIGTERM does."""
+        self.server.should_exit = True
+
+
+@contextlib.contextmanager
+def running(denoiser: Denoiser, **changes: Any) -> Iterator[Running]:
+    """A service with these settings until the block ends."""
+    chosen = settings(**changes)
+    bound = listen(chosen)
+    port = bound.getsockname()[1]
+    instance = server(chosen, denoiser)
+    thread = threading.Thread(target=instance.run, args=([bound],), daemon=True)
+    thread.start()
+    wait_for(lambda: instance.started)
+    try:
+        yield Running(port, instance, instance.config.app.state.service, thread)
+    finally:
+        instance.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive(), "the server does not stop"
+
+
+def wait_for(condition: Any, seconds: float = 15.0) -> None:
+    """Until something holds that another thread brings about; fails when it never does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
+
+
+def speech(seconds: float, seed: int = 0, sample_rate: int = 16_000, channels: int = 1) -> Samples:
+    """Noise with a rhythm, (channels, n): any signal does, the weights are random."""
+    generator = np.random.default_rng(seed)
+    n = round(seconds * sample_rate)
+    rhythm = np.abs(np.sin(2 * np.pi * 3 * np.arange(n) / sample_rate))
+    return (0.1 * generator.standard_normal((channels, n)) * rhythm).astype(np.float32)
+
+
+def pcm(samples: Samples, encoding: str = "s16le") -> bytes:
+    """Interleaved bytes of (channels, n)."""
+    return PcmFormat(16_000, len(samples), encoding).encode(samples)[0]
+
+
+def offline(denoiser: Denoiser, data: bytes, sample_rate: int = 16_000, channels: int = 1, **options: Any) -> bytes:
+    """PCM16 of the whole recording denoised at once: what every way through the service must equal."""
+    form = PcmFormat(sample_rate, channels, "s16le")
+    return form.encode(denoiser(form.decode(data), sample_rate, **options))[0]
