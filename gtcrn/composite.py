@@ -29,7 +29,7 @@ WIDTHS = (
 
 
 def regression(pesq: float, llr: float, wss: float, segmental_snr: float) -> tuple[float, float, float]:
-    """CSIG, CBAK and COVL, limited to 1..5: the regressions of the paper, here with wide-band PESQ as the field does."""
+    """CSIG, CBAK and COVL, limited to 1..5: the paper's regressions, here with wide-band PESQ as the field does."""
     csig = 3.093 - 1.029 * llr + 0.603 * pesq - 0.009 * wss
     cbak = 1.634 + 0.478 * pesq - 0.007 * wss + 0.063 * segmental_snr
     covl = 1.594 + 0.805 * pesq - 0.512 * llr - 0.007 * wss
@@ -41,7 +41,7 @@ def limit(score: float) -> float:
 
 
 def llr(clean: Array, enhanced: Array) -> float:
-    """Log-likelihood ratio of the linear predictors, 0 for equal spectral envelopes: log(a_e R_c a_e' / a_c R_c a_c')."""
+    """Log-likelihood ratio of the linear predictors, log(a_e R_c a_e' / a_c R_c a_c'); 0 for equal envelopes."""
     r = autocorrelation(frames(clean + EPS))
     a_clean, a_enhanced = predictor(r), predictor(autocorrelation(frames(enhanced + EPS)))
     return best_mean(np.log(np.maximum(residual(a_enhanced, r), 1e-300) / np.maximum(residual(a_clean, r), 1e-300)))
@@ -51,7 +51,7 @@ def wss(clean: Array, enhanced: Array) -> float:
     """Weighted spectral slope distance (Klatt 1982), 0 for equal slopes between the critical bands."""
     energies = [band_energies(frames(x)) for x in (clean, enhanced)]
     slopes = [np.diff(energy, axis=1) for energy in energies]
-    weights = sum(slope_weights(e, s) for e, s in zip(energies, slopes, strict=True)) / 2
+    weights = np.mean([slope_weights(e, s) for e, s in zip(energies, slopes, strict=True)], axis=0)
     return best_mean((weights * (slopes[0] - slopes[1]) ** 2).sum(axis=1) / weights.sum(axis=1))
 
 
@@ -118,8 +118,8 @@ def band_energies(x: Array) -> Array:
 def slope_weights(energy: Array, slope: Array) -> Array:
     """Klatt's weights (T, 24): more near the largest and near the next peak of the spectrum."""
     below = energy[:, :-1]
-    highest = 20 / (20 + energy.max(axis=1, keepdims=True) - below)
-    return highest * (1 / (1 + next_peak(energy, slope) - below))
+    highest: Array = 20 / (20 + energy.max(axis=1, keepdims=True) - below)
+    return highest / (1 + next_peak(energy, slope) - below)
 
 
 def next_peak(energy: Array, slope: Array) -> Array:

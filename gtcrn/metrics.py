@@ -74,7 +74,7 @@ def si_sdr(clean: Audio, enhanced: Audio) -> float:
     target = clean * (clean @ enhanced) / (clean @ clean)
     distortion = enhanced - target
     floor = float(np.finfo(np.float64).eps * (enhanced @ enhanced))
-    return float(10 * np.log10(max(target @ target, floor) / max(distortion @ distortion, floor)))
+    return float(10 * np.log10(max(float(target @ target), floor) / max(float(distortion @ distortion), floor)))
 
 
 def dnsmos(enhanced: Audio) -> dict[str, float]:
@@ -94,9 +94,10 @@ def dnsmos_scorer() -> Callable[[npt.NDArray[np.float32], int, bool], dict[str, 
     module, runtime = extra("speechmos.dnsmos", "speechmos"), extra("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    paths = [Path(module.__file__ or "").parent / "dnsmos_models" / name for name in ("sig_bak_ovr.onnx", "model_v8.onnx")]
-    scorer = module.DNSMOS(*map(str, paths))
-    scorer.onnx_sess, scorer.p808_onnx_sess = (runtime.InferenceSession(str(path), options) for path in paths)
+    folder = Path(module.__file__ or "").parent / "dnsmos_models"
+    paths = [str(folder / name) for name in ("sig_bak_ovr.onnx", "model_v8.onnx")]
+    scorer = module.DNSMOS(*paths)
+    scorer.onnx_sess, scorer.p808_onnx_sess = (runtime.InferenceSession(path, options) for path in paths)
     return cast(Callable[[npt.NDArray[np.float32], int, bool], dict[str, float]], scorer)
 
 
@@ -119,14 +120,14 @@ def checked(clean: Audio, enhanced: Audio) -> tuple[npt.NDArray[np.float64], npt
 
 def sound(audio: Audio, name: str) -> npt.NDArray[np.float64]:
     """One channel of finite samples that are not all the same."""
-    audio = np.asarray(audio, np.float64)
-    if audio.ndim != 1 or not len(audio):
-        raise AudioError(f"{name} must be one channel of samples (n,), not {audio.shape}.")
-    if not np.isfinite(audio).all():
+    samples: npt.NDArray[np.float64] = np.asarray(audio, np.float64)
+    if samples.ndim != 1 or not len(samples):
+        raise AudioError(f"{name} must be one channel of samples (n,), not {samples.shape}.")
+    if not np.isfinite(samples).all():
         raise AudioError(f"{name} holds NaN or infinity.")
-    if np.ptp(audio) == 0:
+    if np.ptp(samples) == 0:
         raise AudioError(f"{name} is silent.")
-    return audio
+    return samples
 
 
 def extra(module: str, package: str = "") -> ModuleType:

@@ -18,6 +18,7 @@ class Clip:
     set: str  # the data set it belongs to: the first folder below the root
     group: str
     split: str = ""  # decided by the layout; empty where `prepare` is to decide
+    minus: Path | None = None  # a file to subtract: noisy less clean is the noise
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,13 @@ def expand(pattern: Path) -> Iterable[Path]:
     return Path(*parts[:fixed]).glob(str(Path(*parts[fixed:])))
 
 
-def needed(folder: Path, layout: str = "") -> Path:
-    """The folder itself; raises ConfigError naming it where it is missing."""
-    if folder.is_dir():
-        return folder
-    raise ConfigError(f"there is no folder {folder}" + (f", which the layout {layout} has." if layout else "."))
+def needed(*folders: Path, layout: str = "") -> Path:
+    """The first of the folders that exists; raises ConfigError naming them all where none does."""
+    for folder in folders:
+        if folder.is_dir():
+            return folder
+    looked = " or ".join(map(str, folders))
+    raise ConfigError(f"there is no folder {looked}" + (f", where the layout {layout} has it." if layout else "."))
 
 
 def clips(where: Path, grouping: Grouping, set_name: str = "", split: str = "") -> tuple[Clip, ...]:
@@ -92,9 +95,9 @@ def by_name(_: str, path: Path) -> str:
     return path.stem
 
 
-def by_folder(_: str, path: Path) -> str:
-    """Files of one folder belong together."""
-    return path.parent.name
+def by_folder(name: str, path: Path) -> str:
+    """Files of one folder belong together; a file right in the folder of its data set stands alone."""
+    return path.stem if path.parent.name == name else path.parent.name
 
 
 def by_source(_: str, path: Path) -> str:
@@ -120,6 +123,20 @@ def snr_in_name(name: str) -> float:
     """SNR in dB that a name tells: `snr-05`, `snr+10`, `snr5`, `SNR_12.5`; NaN where it tells none."""
     match = re.search(r"snr_?([+-]?\d+(?:\.\d+)?)", name, re.IGNORECASE)
     return float(match.group(1)) if match else float("nan")
+
+
+def plain(
+    speech: Iterable[Path] = (),
+    noise: Iterable[Path] = (),
+    rir: Iterable[Path] = (),
+    speaker: Grouping = by_folder,
+) -> Corpus:
+    """Folders or globs by role; noises and rooms are grouped by the names of their files."""
+    return Corpus(
+        tuple(clip for where in speech for clip in clips(where, speaker)),
+        tuple(clip for where in noise for clip in clips(where, by_source)),
+        tuple(clip for where in rir for clip in clips(where, by_name)),
+    )
 
 
 def pairs(noisy: Path, clean: Path) -> tuple[Pair, ...]:

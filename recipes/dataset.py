@@ -56,19 +56,16 @@ class ClipStore:
         split: str = "train",
         include: Collection[str] | None = None,
         exclude: Collection[str] | None = None,
-        missing_ok: bool = False,
     ) -> "ClipStore":
-        """Clips of DATA/role; `include` and `exclude` name whole data sets (the index's column `set`) of any role.
+        """Clips of DATA/role; `include` and `exclude` name whole data sets (the index's column `set`).
 
-        Where `include` names none of this role's data sets, it says nothing about the role, which is taken whole.
-        Raises ConfigError where nothing was prepared (unless `missing_ok`), a data set is unknown, or nothing is left.
+        Raises ConfigError where nothing was prepared, a data set is unknown, or nothing is left.
         """
         folder = Path(root) / role
-        rows = read_rows(folder / "index.csv") if missing_ok else index_rows(folder)
-        check_sets(Path(root), [*(include or ()), *(exclude or ())])
-        names = wanted_sets({row["set"] for row in rows}, include, exclude)
+        rows = index_rows(folder)
+        names = wanted_sets(folder, {row["set"] for row in rows}, include, exclude)
         kept = [row for row in rows if row["split"] == split and row["set"] in names]
-        if not kept and not missing_ok:
+        if not kept:
             raise ConfigError(f"{folder} holds no clips of the split {split!r} in the data sets asked for.")
         speakers = sorted({row["speaker"] for row in kept})
         number = {name: i for i, name in enumerate(speakers)}
@@ -142,14 +139,9 @@ def index_rows(folder: Path) -> list[Row]:
     return rows
 
 
-def wanted_sets(own: set[str], include: Collection[str] | None, exclude: Collection[str] | None) -> set[str]:
-    return (own & set(include or own) or own) - set(exclude or ())
-
-
-def check_sets(root: Path, named: list[str]) -> None:
-    """Raises ConfigError for a data set that no role has."""
-    if not named:
-        return
-    known = {row["set"] for role in ("speech", "noise", "rir") for row in read_rows(root / role / "index.csv")}
-    if unknown := sorted(set(named) - known):
-        raise ConfigError(f"{root} has no data set {unknown[0]!r}; it has {', '.join(sorted(known))}.")
+def wanted_sets(
+    folder: Path, own: set[str], include: Collection[str] | None, exclude: Collection[str] | None
+) -> set[str]:
+    if unknown := sorted({*(include or ()), *(exclude or ())} - own):
+        raise ConfigError(f"{folder} has no data set {unknown[0]!r}; it has {', '.join(sorted(own))}.")
+    return (own if include is None else set(include)) - set(exclude or ())

@@ -54,12 +54,21 @@ class Result:
 
 
 def find_trials(
-    noisy: Path, clean: Path | None = None, enhanced: Path | None = None, table: Path | None = None
+    noisy: Path,
+    clean: Path | None = None,
+    enhanced: Path | None = None,
+    weights: str | None = None,
+    table: Path | None = None,
 ) -> list[Trial]:
     """Trials of a folder of noisy files; partners have the same path below their folder, whatever the extension.
 
-    A partner that is missing makes that trial fail when it is scored; raises ConfigError where no partner exists.
+    A partner that is missing makes that trial fail when it is scored; raises ConfigError where no partner exists,
+    where enhanced files and `weights` to make them are both given, and GtcrnError where `weights` cannot be read.
     """
+    if weights:
+        if enhanced:
+            raise ConfigError("give either enhanced files or weights that make them, not both.")
+        load_denoiser(weights)  # so that a mistake is told once, not for every file
     snrs = read_snrs(table) if table else {}
     cleans, others = partners(clean), partners(enhanced)
     found = []
@@ -97,12 +106,36 @@ def read_snrs(table: Path) -> dict[str, float]:
         raise ConfigError(f"{table} holds an SNR that is no number: {error}.") from error
 
 
+def chosen(names: str, with_clean: bool) -> tuple[str, ...]:
+    """The metrics of a list such as `pesq,estoi`, all of them where it is empty; raises ConfigError for an unknown one.
+
+    Their packages are looked for here, so that a missing one is told once.
+    """
+    possible = METRICS if with_clean else DNSMOS
+    wanted = tuple(name.strip() for name in names.split(",")) if names else possible
+    if unknown := sorted(set(wanted) - set(possible)):
+        raise ConfigError(f"no metric {unknown[0]!r} without clean files or at all; valid here: {', '.join(possible)}.")
+    for metric, package in {"pesq": "pesq", "csig": "pesq", "stoi": "pystoi", "ovrl": "speechmos.dnsmos"}.items():
+        if metric in wanted:
+            metrics.extra(package, package.split(".")[0])
+    return wanted
+
+
+def sounds(trial: Trial, weights: str | None) -> dict[str, Audio]:
+    """Samples of a trial by what they are: noisy, enhanced, clean."""
+    noisy = read(trial.noisy)
+    found = {"noisy": noisy}
+    if weights:
+        found["enhanced"] = load_denoiser(weights)(noisy, SAMPLE_RATE)
+    elif trial.enhanced:
+        found["enhanced"] = read(trial.enhanced)
+    return found | ({"clean": read(trial.clean)} if trial.clean else {})
+
+
 def evaluate(
     trials: Sequence[Trial], wanted: Sequence[str] = METRICS, weights: str | None = None, jobs: int = 1
 ) -> list[Result]:
     """Score every trial in `jobs` processes; `weights` names a denoiser that makes the enhanced files."""
-    if unknown := sorted(set(wanted) - set(METRICS)):
-        raise ConfigError(f"unknown metric {unknown[0]!r}; valid are {', '.join(METRICS)}.")
     return [result for _, result in shown(partial(score_trial, tuple(wanted), weights), trials, jobs, "scoring")]
 
 

@@ -33,10 +33,11 @@ class Taken:
     reason: str = ""
 
 
-def take(path: Path, rules: Rules) -> Taken:
-    """Read and judge one file."""
+def take(path: Path, rules: Rules, minus: Path | None = None) -> Taken:
+    """Read and judge one file, less the file `minus`."""
     try:
         audio = read_mono(path, first_channel=rules.response)
+        audio = audio if minus is None else difference(audio, read_mono(minus))
     except (OSError, sf.SoundFileError) as error:
         return refuse(f"unreadable: {error}")
     if reason := fault(audio, rules):
@@ -55,6 +56,11 @@ def take_pair(noisy: Path, clean: Path, min_seconds: float = 0.0) -> Taken:
     if reason := fault(pair[1], Rules(min_seconds=min_seconds, clipped_share=1.0)):
         return refuse(f"clean is {reason}")
     return Taken(to_int16(np.concatenate(pair)))
+
+
+def difference(audio: Float, other: Float) -> Float:
+    common = min(len(audio), len(other))
+    return audio[:common] - other[:common]
 
 
 def refuse(reason: str) -> Taken:

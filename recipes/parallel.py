@@ -1,6 +1,7 @@
 """Work on many files at once: in order, with bounded memory, and a progress bar."""
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -39,11 +40,16 @@ def pool_map(pool: ProcessPoolExecutor, work: Callable[[A], B], items: Iterable[
 @contextmanager
 def worker_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Spawned processes; work that has not begun is dropped when the block is left by an error."""
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), ignore_interrupt)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def ignore_interrupt() -> None:
+    """Ctrl-C reaches all processes of a terminal; the one that started these ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def progress(results: Iterable[A], total: int, label: str) -> Iterator[A]:

@@ -1,15 +1,16 @@
 """Folders of audio in, one compact data set out: a journalled, parallel and resumable pass over the files."""
 
 import hashlib
-import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from gtcrn_recipes.corpora import Clip, Corpus, Pair
+from gtcrn.errors import ConfigError
+from gtcrn_recipes.corpora import Clip, Corpus, Pair, by_folder, by_pattern, pairs, plain
 from gtcrn_recipes.intake import Rules, Taken, take, take_pair
+from gtcrn_recipes.layouts import preset
 from gtcrn_recipes.parallel import shown
 from gtcrn_recipes.shards import CLIP_FIELDS, PAIR_FIELDS, SAMPLE_RATE, Row, ShardWriter
 
@@ -33,15 +34,42 @@ class Summary:
     def note_skip(self, reason: str) -> None:
         self.skipped[reason.split(":")[0]] += 1
 
+    def __str__(self) -> str:
+        text = f"{self.role}: {self.added} files added ({self.seconds / 3600:.2f} h), {self.present} dealt with before"
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.skipped.most_common())
+        return text + (f"; {self.skipped.total()} skipped: {reasons}" if reasons else "")
+
+
+def gather(
+    name: str,
+    root: Path | None,
+    speech: Iterable[Path],
+    noise: Iterable[Path],
+    rir: Iterable[Path],
+    pair_folders: Iterable[Path],
+    speaker_pattern: str = "",
+) -> Corpus:
+    """Everything that a preset and plain folders offer together; raises ConfigError where that is nothing."""
+    if bool(name) != (root is not None):
+        raise ConfigError("a preset and its root folder go together: --preset NAME --root DIR.")
+    corpus = preset(name, root) if root else Corpus()
+    corpus += plain(speech, noise, rir, by_pattern(speaker_pattern) if speaker_pattern else by_folder)
+    named = tuple((folder.resolve().name, pairs(folder / "noisy", folder / "clean")) for folder in pair_folders)
+    corpus += Corpus(pairs=named)
+    if corpus == Corpus():
+        raise ConfigError("nothing to prepare: give --preset and --root, or --speech, --noise, --rir or --pairs.")
+    return corpus
+
 
 def prepare(out: Path, corpus: Corpus, jobs: int = 1, valid_share: float = 0.0) -> list[Summary]:
     """Write what `out` does not hold yet; one summary a role. Raises GtcrnError when the disk is full."""
     done = []
     for role, rules in ROLE_RULES.items():
         if clips := getattr(corpus, role):
-            done.append(write_role(out / role, role, clips, rules, jobs, valid_share))
-    for name, pairs in corpus.pairs:
-        done.append(write_pairs(out / "pairs" / name, name, pairs, jobs))
+            share = 0.0 if rules.response else valid_share
+            done.append(write_role(out / role, role, clips, rules, jobs, share))
+    for name, found in corpus.pairs:
+        done.append(write_pairs(out / "pairs" / name, name, found, jobs))
     return done
 
 
@@ -60,13 +88,13 @@ def write_role(
 
 
 def take_clip(rules: Rules, clip: Clip) -> Taken:
-    return take(clip.path, rules)
+    return take(clip.path, rules, clip.minus)
 
 
-def write_pairs(folder: Path, name: str, pairs: Sequence[Pair], jobs: int) -> Summary:
+def write_pairs(folder: Path, name: str, found: Sequence[Pair], jobs: int) -> Summary:
     with ShardWriter(folder, PAIR_FIELDS) as writer:
-        todo = [pair for pair in pairs if str(pair.noisy) not in writer.known]
-        summary = Summary(f"pairs/{name}", present=len(pairs) - len(todo))
+        todo = [pair for pair in found if str(pair.noisy) not in writer.known]
+        summary = Summary(f"pairs/{name}", present=len(found) - len(todo))
         for pair, taken in shown(take_both, todo, jobs, f"pairs/{name}"):
             row = {"name": pair.name, "snr_db": pair.snr_db, "path": pair.noisy}
             keep(writer, taken, row, len(taken.samples) // 2, summary)
@@ -91,14 +119,24 @@ def keep(writer: ShardWriter, taken: Taken, row: dict[str, object], samples: int
 def assign_splits(clips: Sequence[Clip], valid_share: float, before: Sequence[Row]) -> dict[str, str]:
     """Group -> "train" or "valid".
 
-    What the layout or an earlier run decided stays. Of the other groups the share with the smallest hashes (rounded up)
-    is held out, so a group never moves and the choice depends on no order and no random seed.
+    What the layout or an earlier run decided stays. Of the other groups, in the order of a hash of their names, those
+    are held out that fit into `valid_share` of the files; so a group never moves, the choice depends on no order and no
+    seed, and a group that is most of the data is trained on. Raises ConfigError where none fits.
     """
     decided = {clip.group: clip.split for clip in clips if clip.split}
     decided |= {row["speaker"]: row["split"] for row in before}
-    free = sorted({clip.group for clip in clips} - decided.keys(), key=stable_hash)
-    held_out = set(free[: math.ceil(valid_share * len(free))])
-    return decided | {group: "valid" if group in held_out else "train" for group in free}
+    sizes = Counter(clip.group for clip in clips if clip.group not in decided)
+    budget = round(valid_share * sizes.total())
+    for group in sorted(sizes, key=stable_hash):
+        held_out = sizes[group] <= budget
+        decided[group] = "valid" if held_out else "train"
+        budget -= sizes[group] if held_out else 0
+    if valid_share and "valid" not in decided.values():
+        raise ConfigError(
+            f"no group of files fits into {valid_share:g} of {len(clips)} files, so none can be held out; hold out a "
+            "larger share, or tell speakers apart (--speaker-pattern)."
+        )
+    return decided
 
 
 def stable_hash(text: str) -> bytes:

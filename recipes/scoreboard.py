@@ -10,22 +10,19 @@ import numpy as np
 
 from gtcrn_recipes.evaluate import METRICS, Result
 
-TITLES = {
-    **{"pesq": "WB-PESQ", "stoi": "STOI", "estoi": "ESTOI", "si_sdr": "SI-SDR dB", "csig": "CSIG", "cbak": "CBAK"},
-    **{"covl": "COVL", "ovrl": "OVRL", "sig": "SIG", "bak": "BAK", "p808": "P.808"},
-}
+TITLES = {name: name.upper() for name in METRICS} | {"pesq": "WB-PESQ", "si_sdr": "SI-SDR dB", "p808": "P.808"}
 DISTINCT = 10  # SNRs; more than that are gathered in steps of 5 dB
 
 
 class Mean(NamedTuple):
-    """Mean, half the width of its 95 % interval (normal approximation), and the count it rests on."""
+    """Mean, half the width of its 95 % interval (normal approximation), and the number of files it rests on."""
 
     value: float
     half: float
-    count: int
+    files: int
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} +-{self.half:.3f}" if self.count else "-"
+        return f"{self.value:.3f} +-{self.half:.3f}" if self.files else "-"
 
 
 def mean(values: Sequence[float]) -> Mean:
@@ -71,7 +68,8 @@ def report(results: Sequence[Result]) -> str:
     if groups := by_snr(results):
         sections.append(snr_table(groups, present))
     if busy := sum(r.busy for r in results):
-        sections.append(f"real-time factor {busy / sum(r.seconds for r in results):.4f} (of one process, on this machine)")
+        rtf = busy / sum(r.seconds for r in results)
+        sections.append(f"real-time factor {rtf:.4f} (seconds of one process a second of audio, on this machine)")
     return "\n\n".join(sections)
 
 
@@ -79,7 +77,7 @@ def overall_table(results: Sequence[Result], present: Sequence[str]) -> str:
     rows = [["", "noisy", "enhanced", "change", "files"]]
     for metric in present:
         means = compare(results, metric)
-        rows.append([TITLES[metric], *map(str, means), str(means.noisy.count)])
+        rows.append([TITLES[metric], *map(str, means), str(means.noisy.files)])
     return columns(rows)
 
 
@@ -88,13 +86,13 @@ def snr_table(groups: dict[float, list[Result]], present: Sequence[str]) -> str:
     for snr, members in groups.items():
         compared = [compare(members, metric) for metric in present]
         rows.append([f"{snr:g}", str(len(members)), "noisy", *(short(c.noisy) for c in compared)])
-        if any(c.enhanced.count for c in compared):
+        if any(c.enhanced.files for c in compared):
             rows.append(["", "", "enhanced", *(short(c.enhanced) for c in compared)])
     return columns(rows)
 
 
 def short(value: Mean) -> str:
-    return f"{value.value:.3f}" if value.count else "-"
+    return f"{value.value:.3f}" if value.files else "-"
 
 
 def columns(rows: list[list[str]]) -> str:

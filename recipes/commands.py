@@ -1,0 +1,81 @@
+"""Commands of the recipes: parse, call, report. Heavy imports wait until a command runs."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Paths = Annotated[list[Path] | None, typer.Option(help="Folder or glob; may be given several times.")]
+Jobs = Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program's."""
+    app.command()(prepare)
+    app.command()(evaluate)
+
+
+def cores(jobs: int) -> int:
+    return jobs or os.cpu_count() or 1
+
+
+def prepare(
+    out: Annotated[Path, typer.Argument(help="Folder of the data set; what it holds already is kept.")],
+    preset: Annotated[str, typer.Option(help="Layout of ROOT: dns3, dns4, dns5, vctk-demand or corpus.")] = "",
+    root: Annotated[Path | None, typer.Option(help="Where the preset's folders lie.")] = None,
+    speech: Paths = None,
+    noise: Paths = None,
+    rir: Paths = None,
+    pairs: Annotated[list[Path] | None, typer.Option(help="Folder with noisy/ and clean/; its name is kept.")] = None,
+    speaker_pattern: Annotated[str, typer.Option(help="Regular expression: the speaker in a path of --speech.")] = "",
+    valid_share: Annotated[float, typer.Option(min=0, max=0.5, help="Share of the files to hold out.")] = 0.0,
+    valid_pairs: Annotated[int, typer.Option(min=0, help="Validation pairs to mix from what is held out.")] = 120,
+    jobs: Jobs = 0,
+) -> None:
+    """Turn folders of audio into a data set to train on; a second run adds what is missing.
+
+    Speakers, noise recordings and rooms are held out as a whole, never by the file.
+    """
+    from gtcrn_recipes.fixed_pairs import make_pairs
+    from gtcrn_recipes.prepare import gather
+    from gtcrn_recipes.prepare import prepare as run
+
+    found = gather(preset, root, speech or (), noise or (), rir or (), pairs or (), speaker_pattern)
+    for summary in run(out, found, cores(jobs), valid_share):
+        typer.echo(summary)
+    if valid_share and valid_pairs:
+        typer.echo(f"pairs/valid: {make_pairs(out, valid_pairs)} mixed from held-out clips")
+    typer.echo(f"Skipped files and reasons: {out}/*/skipped.csv.")
+
+
+def evaluate(
+    noisy: Annotated[Path, typer.Option(help="Folder of noisy files.")],
+    clean: Annotated[Path | None, typer.Option(help="Clean files of the same names; without: DNSMOS only.")] = None,
+    enhanced: Annotated[Path | None, typer.Option(help="Enhanced files of the same names.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Weights to enhance with; 'default': the shipped.")] = None,
+    table: Annotated[Path | None, typer.Option(help="CSV with name,snr_db where names do not tell the SNR.")] = None,
+    metrics: Annotated[str, typer.Option(help="Only these, such as pesq,estoi,si_sdr.")] = "",
+    csv: Annotated[Path | None, typer.Option(help="Write the scores of each file here.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Write pictures into this folder.")] = None,
+    jobs: Jobs = 0,
+) -> None:
+    """Score noisy and enhanced files: WB-PESQ, STOI, ESTOI, SI-SDR, CSIG/CBAK/COVL, DNSMOS; by SNR where it is known.
+
+    A set-up is right when the noisy test set of VCTK-DEMAND reads WB-PESQ 1.97 and STOI 0.921.
+    """
+    from gtcrn_recipes import evaluate as scoring
+    from gtcrn_recipes import plots as pictures
+    from gtcrn_recipes import scoreboard
+
+    trials = scoring.find_trials(noisy, clean, enhanced, weights, table)
+    results = scoring.evaluate(trials, scoring.chosen(metrics, clean is not None), weights, cores(jobs))
+    typer.echo(scoreboard.report(results))
+    if csv:
+        scoreboard.write_csv(csv, results)
+    if plots:
+        pictures.draw_all(plots, results, lambda result: scoring.sounds(result.trial, weights))
+    for line in (faults := scoreboard.faults(results)):
+        typer.echo(f"not scored: {line}", err=True)
+    if faults and not any(result.noisy or result.enhanced for result in results):
+        raise typer.Exit(2)
