@@ -29,11 +29,12 @@ class ShortTimeTransform:
 
         `pending` (C, hop to n_fft - 1) are the last samples of the calls before, or the initial state.
         """
-        n_fft, hop = self.config.n_fft, self.config.hop
+        hop = self.config.hop
         signal = np.concatenate((pending, samples), axis=1)
         frames = max(0, signal.shape[1] // hop - 1)
-        windows = np.lib.stride_tricks.sliding_window_view(signal, n_fft, axis=1)[:, ::hop] if frames else signal[:, :0]
-        spectrum = np.fft.rfft(windows.reshape(len(signal), frames, n_fft) * self._window, axis=-1)
+        hops = signal[:, : (frames + 1) * hop].reshape(len(signal), frames + 1, hop)
+        windows = np.concatenate((hops[:, :-1], hops[:, 1:]), axis=2)
+        spectrum = np.fft.rfft(windows * self._window, axis=-1)
         return spectrum.astype(np.complex64, copy=False), signal[:, frames * hop :].copy()
 
     def synthesise(self, spectrum: Spectrum, overlap: Samples) -> tuple[Samples, Samples]:
