@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from gtcrn_server.limits import TheService, require_key
 from gtcrn_server.messages import Fault, Health, Info, sentence
 from gtcrn_server.service import Service
 from gtcrn_server.settings import Settings
-from gtcrn_server.socket import StreamSocket
+from gtcrn_server.websocket import StreamSocket
 
 PAGE = Path(__file__).parent / "static"
 status = APIRouter(tags=["status"])

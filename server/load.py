@@ -61,6 +61,8 @@ class Tally:
     failed: list[str] = field(default_factory=list)
     missing: int = 0  # samples that never came
     finished: int = 0
+    share: float = 0.0  # of a core that the service used
+    resident: tuple[int, int] = (0, 0)  # bytes that the service held before the streams were opened and at the end
 
 
 def frame(payload: bytes, opcode: int = 2) -> bytes:
@@ -187,20 +189,35 @@ class Client(asyncio.Protocol):
         self.closed.set_result(None)
 
 
-async def run(plan: Plan) -> Tally:
-    """Open all streams, pace them over `plan.seconds`, end them; their phases are spread over one period."""
+async def run(plan: Plan, pid: int = 0) -> Tally:
+    """Open all streams, pace them over `plan.seconds`, end them; their phases are spread over one period.
+
+    `pid` is the service's process, whose processor time and memory are measured; 0: neither.
+    """
     check(plan)
     loop, tally, messages = asyncio.get_running_loop(), Tally(), speech_like(plan)
     clients = []
+    before = resident_bytes(pid)
     for _ in range(plan.streams):
         _, client = await loop.create_connection(lambda: Client(plan, tally, messages), plan.host, plan.port)
         clients.append(client)
     opened = [client for client in clients if await asyncio.wait_for(client.ready, 30)]
     start = loop.time() + 0.5
+    measure = asyncio.ensure_future(_measure(plan, tally, pid, before))
     for i, client in enumerate(opened):
         client.begin_at(start + plan.period * i / max(1, len(opened)))
     await asyncio.wait([client.closed for client in clients], timeout=plan.seconds + 30)
+    await measure
     return tally
+
+
+async def _measure(plan: Plan, tally: Tally, pid: int, before: int) -> None:
+    """Processor time while all streams run, which is all but the first second."""
+    await asyncio.sleep(min(1.0, plan.seconds / 2))
+    used, clock = cpu_seconds(pid), time.monotonic()
+    await asyncio.sleep(max(0.1, plan.seconds - 1.5))
+    tally.share = (cpu_seconds(pid) - used) / (time.monotonic() - clock)
+    tally.resident = (before, resident_bytes(pid))
 
 
 def check(plan: Plan) -> None:
@@ -212,20 +229,24 @@ def check(plan: Plan) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time a process has used so far (Linux)."""
+    """Processor time a process has used so far (Linux); 0 for no process."""
+    if not pid:
+        return 0.0
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory a process holds (Linux)."""
+    """Memory a process holds (Linux); 0 for no process."""
+    if not pid:
+        return 0
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def percentiles(seconds: list[float]) -> NDArray[np.float64]:
     """p50, p99 and maximum in ms."""
-    values = np.asarray(seconds or [float("nan")]) * 1000
-    return np.percentile(values, [50, 99, 100])
+    values: NDArray[np.float64] = np.percentile(seconds or [float("nan")], [50, 99, 100])
+    return values * 1000
 
 
 def report(plan: Plan, tally: Tally) -> str:
@@ -238,7 +259,9 @@ def report(plan: Plan, tally: Tally) -> str:
         f"{len(tally.failed)} failed\n"
         f"answers   {len(tally.delays)}, later than {LATE_MS:g} ms: {late}, samples missing: {tally.missing}\n"
         f"delay     p50 {p50:.2f} ms, p99 {p99:.2f} ms, max {worst:.2f} ms "
-        f"(of these the generator: p99 {own:.2f} ms, max {own_worst:.2f} ms)"
+        f"(of these the generator: p99 {own:.2f} ms, max {own_worst:.2f} ms)\n"
+        f"service   {tally.share:.1%} of a core, {1e6 * tally.share * plan.period / plan.streams:.0f} us a message, "
+        f"{tally.resident[1] / 2**20:.1f} MiB, {(tally.resident[1] - tally.resident[0]) / plan.streams / 1024:.0f} KiB a stream"
     )
 
 
@@ -253,12 +276,7 @@ def main(
     """Load the service on this machine with paced PCM16 streams."""
     plan = Plan(port=port, streams=streams, seconds=seconds, sample_rate=sample_rate)
     plan = Plan(**{**vars(plan), "chunk": round(sample_rate * chunk_ms / 1000)})
-    used, clock = (cpu_seconds(pid) if pid else 0.0), time.monotonic()
-    tally = asyncio.run(run(plan))
-    typer.echo(report(plan, tally))
-    if pid:
-        share = (cpu_seconds(pid) - used) / (time.monotonic() - clock)
-        typer.echo(f"service   {share:.1%} of a core, {resident_bytes(pid) / 2**20:.1f} MiB resident")
+    typer.echo(report(plan, asyncio.run(run(plan, pid))))
 
 
 if __name__ == "__main__":
