@@ -1,10 +1,12 @@
 """Training: draw, mix, enhance, compare, step; validate now and then; keep the best and the last."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from gtcrn.errors import ConfigError, GtcrnError
@@ -27,7 +29,7 @@ class Trainer:
         if fabric.world_size > 1:
             synchronise_norms(run.model)
         self.network, self.optimizer = fabric.setup(run.model, run.optimizer)
-        self.loss = Loss(self.recipe.loss).to(fabric.device)
+        self.loss = Loss(self.recipe.loss, self.recipe.model.spectral).to(fabric.device)
         if run.average is not None:
             run.average.to(fabric.device)
 
@@ -82,8 +84,7 @@ class Trainer:
 
 def train(recipe: Recipe, folder: Path, resume: bool = False, quiet: bool = False, device: str = "auto") -> Run:
     """Run a recipe to its last step. Raises GtcrnError and its kinds for whatever a user can mend."""
-    fabric = Fabric(accelerator=device, precision=recipe.train.precision)  # type: ignore[arg-type]
-    fabric.launch()
+    fabric = make_fabric(device, recipe.train.precision)
     run = open_run(recipe, folder, resume, fabric)
     trainer = Trainer(fabric, run)
     source = Source(recipe.data, fabric.device)
@@ -100,6 +101,18 @@ def train(recipe: Recipe, folder: Path, resume: bool = False, quiet: bool = Fals
     finally:
         loader.close()
     return run
+
+
+def make_fabric(device: str, precision: str) -> Fabric:
+    """One process, or as many as torchrun started."""
+    processes, here = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    many = {"strategy": "ddp", "devices": here, "num_nodes": processes // here} if processes > 1 else {"devices": 1}
+    try:
+        fabric = Fabric(accelerator=device, precision=precision, **many)  # type: ignore[arg-type]
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        raise ConfigError(f"device {device!r} with precision {precision!r} is not to be had: {error}") from error
+    fabric.launch()
+    return fabric
 
 
 def open_run(recipe: Recipe, folder: Path, resume: bool, fabric: Fabric) -> Run:

@@ -1,0 +1,71 @@
+"""The commands `gtcrn train` and `gtcrn weights pack`; torch is imported when one of them runs."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gtcrn.errors import ConfigError, GtcrnError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command("train")(train)
+    weights = typer.Typer(help="Shippable weights.", no_args_is_help=True)
+    weights.command("pack")(pack)
+    weights.callback()(lambda: None)
+    app.add_typer(weights, name="weights")
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, or the name of one that is included (quick, corpus, ...).")],
+    change: Annotated[list[str] | None, typer.Option("--set", help="A single change: train.lr=5e-4.")] = None,
+    name: Annotated[str, typer.Option(help="Name of the run; the recipe's unless given.")] = "",
+    runs: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run from its last checkpoint.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads of torch; 0: its own choice.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Train a network by a recipe; under torchrun, in several processes."""
+    settings = _needs("train", "settings")
+    trainer = _needs("train", "train")
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+    resolved = settings.load(find_recipe(recipe), change or ())
+    folder = runs / (name or resolved.name)
+    run = trainer.train(resolved, folder, resume, quiet, device)
+    typer.echo(f"{run.progress.step} steps, {run.progress.hours:.2f} h of audio, weights in {folder}/best.safetensors")
+
+
+def pack(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    out: Annotated[Path, typer.Option("--output", "-o", help="The weights to write; a model card goes beside them.")],
+    licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "MIT",
+    data: Annotated[str, typer.Option(help="What they were trained on, for the card.")] = "not stated",
+) -> None:
+    """Turn the best checkpoint of a run into weights to ship, with a model card."""
+    packed = _needs("train", "packing").pack(run, out, licence, data)
+    typer.echo(f"wrote {out} and {out.with_suffix('.md').name}: step {packed.card['step']}, {packed.card['scores']}")
+
+
+def find_recipe(recipe: Path) -> Path:
+    """The file itself, or an included recipe of that name."""
+    if recipe.is_file():
+        return recipe
+    included = {path.stem: path for path in Path(__file__).parent.glob("*.toml")}
+    if recipe.stem in included:
+        return included[recipe.stem]
+    raise ConfigError(f"no recipe at {recipe}; included are {', '.join(sorted(included))}.")
+
+
+def _needs(extra: str, module: str) -> Any:
+    """A module of this package whose own imports are in an extra."""
+    from importlib import import_module
+
+    try:
+        return import_module(f"gtcrn_recipes.{module}")
+    except ModuleNotFoundError as error:
+        raise GtcrnError(f"this needs the package {error.name}: pip install 'gtcrn[{extra}]'.") from error
