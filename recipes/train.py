@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -29,14 +30,19 @@ class Trainer:
         if fabric.world_size > 1:
             synchronise_norms(run.model)
         self.network, self.optimizer = fabric.setup(run.model, run.optimizer)
-        self.loss = Loss(self.recipe.loss, self.recipe.model.spectral).to(fabric.device)
+        self.losses = [self._loss(pesq=0.0), self._loss(pesq=self.recipe.loss.pesq)]
         if run.average is not None:
             run.average.to(fabric.device)
+
+    def _loss(self, pesq: float) -> Loss:
+        config = replace(self.recipe.loss, pesq=pesq)
+        return Loss(config, self.recipe.model.spectral).to(self.fabric.device)
 
     def step(self, items: list[Items]) -> dict[str, Tensor]:
         """One update of the weights; the loss terms, and whether the update was skipped."""
         mixture = self._mix(items)
-        terms = self.loss(*self._enhance(mixture.noisy), mixture.clean)
+        late = self.run.progress.step >= self.recipe.train.pesq_from * self.recipe.train.steps
+        terms = self.losses[late](*self._enhance(mixture.noisy), mixture.clean)
         total = torch.stack(list(terms.values())).sum()
         self.optimizer.zero_grad()
         self.fabric.backward(total)
