@@ -1,0 +1,92 @@
+"""The kernel's C under sanitizers and valgrind, every instruction set that the processor has, against the extension."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from networks import random_network
+
+from gtcrn import checkpoint, kernel
+from gtcrn.fold import fold
+
+SOURCES = Path(kernel.__file__).parent
+FLAGS = ["-std=c11", "-g", "-ffp-contract=fast", "-fno-math-errno", "-Wall", "-Wextra", "-Werror", "-Wno-psabi"]
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1"]
+ABSENT = 77  # exit code of the driver where the processor lacks the instruction set
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")]
+
+
+def compile_c(target, *arguments):
+    return subprocess.run(["cc", *FLAGS, *arguments, "-o", target, "-lm"], capture_output=True, text=True)
+
+
+def build_driver(target, *flags):
+    sources = [Path(__file__).with_name("kernel_driver.c"), *SOURCES.glob("gtcrn*.c")]
+    result = compile_c(target, *flags, f"-I{SOURCES}", *map(str, sources))
+    assert result.returncode == 0, result.stderr
+    return target
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Parameters, and spectra ordinary and absurd, as files."""
+    folder, rng = tmp_path_factory.mktemp("driver"), np.random.default_rng(0)
+    fold(checkpoint.from_model(random_network())).tofile(folder / "params")
+    parts = rng.standard_normal((2, 45, kernel.BINS))
+    (parts[0] + 1j * parts[1]).astype(np.complex64).tofile(folder / "ordinary")
+    values = np.array([0, 1e-42, 1e38, np.inf, -np.inf, np.nan])
+    rng.choice(values, (45, kernel.BINS)).astype(np.complex64).tofile(folder / "absurd")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sanitized(folder):
+    (folder / "empty.c").write_text("int main(void) { return 0; }\n")
+    if compile_c(folder / "empty", *SANITIZERS, folder / "empty.c").returncode:
+        pytest.skip("the C compiler has no sanitizers")
+    return build_driver(folder / "sanitized", *SANITIZERS)
+
+
+@pytest.fixture(scope="module")
+def plain(folder):
+    return build_driver(folder / "plain", "-O3")
+
+
+def run(command, folder, variant, spectrum):
+    files = (folder / "params", folder / spectrum, folder / "out")
+    result = subprocess.run([*command, variant, *files, "20"], capture_output=True, text=True)
+    if result.returncode == ABSENT:
+        pytest.skip(f"this processor has no {variant}")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    return np.fromfile(folder / "out", np.complex64).reshape(-1, kernel.BINS)
+
+
+def expected(folder):
+    spectrum = np.fromfile(folder / "ordinary", np.complex64).reshape(-1, kernel.BINS)
+    out, state = np.empty_like(spectrum), np.zeros(kernel.STATE_SIZE, np.float32)
+    kernel.process(np.fromfile(folder / "params", np.float32), state, spectrum, out)
+    return out
+
+
+@pytest.mark.parametrize("variant", ["base", "avx2", "avx512"])
+@pytest.mark.parametrize("build", ["plain", "sanitized"])
+def test_every_instruction_set_agrees_and_is_clean(request, folder, build, variant):
+    wanted = expected(folder)
+    got = run([request.getfixturevalue(build)], folder, variant, "ordinary")
+    assert np.abs(got - wanted).max() <= 1e-5 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("variant", ["base", "avx2", "avx512"])
+def test_absurd_spectra_are_clean(sanitized, folder, variant):
+    assert len(run([sanitized], folder, variant, "absurd")) == 45
+
+
+@pytest.mark.skipif(not shutil.which("valgrind"), reason="no valgrind")
+@pytest.mark.parametrize("variant", ["base", "avx2"])  # valgrind knows no AVX-512
+def test_valgrind_has_nothing_to_say(plain, folder, variant):
+    valgrind = ["valgrind", "--quiet", "--leak-check=full", "--error-exitcode=9"]
+    run([*valgrind, plain], folder, variant, "ordinary")
