@@ -44,6 +44,7 @@ class Denoiser:
     """A network ready to run: immutable, shared by any number of streams and threads."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
         self.config = checkpoint.config
         self.card = checkpoint.card
         self.params = fold(checkpoint)

@@ -55,4 +55,3 @@ def mix(wet: Samples, dry: Samples, fade: Fade) -> tuple[Samples, Fade]:
     if fade.target in (0.0, 1.0):
         return (dry if fade.target else wet), after
     return wet + (dry - wet) * np.float32(fade.target), after
-

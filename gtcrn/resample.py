@@ -86,8 +86,9 @@ class Resampler:
         blocks = -(-(skip + count) // self._block)
         width = len(self._weights)
         missing = max(0, (blocks - 1) * self._step + width - signal.shape[1])
-        signal = np.pad(signal, ((0, 0), (0, missing)))
-        windows = np.ascontiguousarray(sliding_window_view(signal, width, axis=1)[:, :: self._step][:, :blocks])
+        signal = np.concatenate((signal, np.zeros((len(signal), missing), np.float32)), axis=1)
+        starts = range(0, blocks * self._step, self._step)
+        windows = np.stack([signal[:, start : start + width] for start in starts], axis=1)
         return (windows @ self._weights).reshape(len(signal), -1)[:, skip : skip + count]
 
     def _by_phases(self, signal: Samples, state: ResamplerState, ready: int) -> Samples:
