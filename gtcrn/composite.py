@@ -16,6 +16,7 @@ LPC_ORDER = 16  # of signals above 10 kHz
 BEST_SHARE = 0.95
 N_FFT = 1024  # the power of two from twice the frame
 EPS = float(np.finfo(np.float64).eps)
+TINY = 1e-300  # energy that stands for none
 
 # Critical bands of WSS in Hz (Klatt 1982, as tabled in the authors' program).
 CENTRES = (
@@ -41,10 +42,13 @@ def limit(score: float) -> float:
 
 
 def llr(clean: Array, enhanced: Array) -> float:
-    """Log-likelihood ratio of the linear predictors, log(a_e R_c a_e' / a_c R_c a_c'); 0 for equal envelopes."""
-    r = autocorrelation(frames(clean + EPS))
-    a_clean, a_enhanced = predictor(r), predictor(autocorrelation(frames(enhanced + EPS)))
-    return best_mean(np.log(np.maximum(residual(a_enhanced, r), 1e-300) / np.maximum(residual(a_clean, r), 1e-300)))
+    """Log-likelihood ratio of the linear predictors, log(a_e R_c a_e' / a_c R_c a_c'); 0 for equal envelopes.
+
+    A frame of digital silence in the clean file has no envelope and counts 0.
+    """
+    r = autocorrelation(frames(clean))
+    a_clean, a_enhanced = predictor(r), predictor(autocorrelation(frames(enhanced)))
+    return best_mean(np.log(np.maximum(residual(a_enhanced, r), TINY) / np.maximum(residual(a_clean, r), TINY)))
 
 
 def wss(clean: Array, enhanced: Array) -> float:
@@ -83,11 +87,12 @@ def autocorrelation(x: Array) -> Array:
 def predictor(r: Array) -> Array:
     """Prediction-error filters (T, LPC_ORDER + 1), first coefficient 1, by Levinson's and Durbin's recursion."""
     a = np.zeros_like(r)
-    a[:, 0], error = 1.0, r[:, 0].copy()
+    floor = np.maximum(EPS * r[:, 0], TINY)
+    a[:, 0], error = 1.0, np.maximum(r[:, 0], floor)
     for i in range(1, LPC_ORDER + 1):
         k = -(a[:, :i] * r[:, i:0:-1]).sum(axis=1) / error
         a[:, : i + 1] += k[:, None] * a[:, i::-1]
-        error *= 1 - k**2
+        error = np.maximum(error * (1 - k**2), floor)
     return a
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import soundfile as sf
 
 import gtcrn
 from gtcrn import metrics
@@ -123,13 +122,13 @@ def chosen(names: str, with_clean: bool) -> tuple[str, ...]:
 
 def sounds(trial: Trial, weights: str | None) -> dict[str, Audio]:
     """Samples of a trial by what they are: noisy, enhanced, clean."""
-    noisy = read(trial.noisy)
+    noisy = read_mono(trial.noisy)
     found = {"noisy": noisy}
     if weights:
         found["enhanced"] = load_denoiser(weights)(noisy, SAMPLE_RATE)
     elif trial.enhanced:
-        found["enhanced"] = read(trial.enhanced)
-    return found | ({"clean": read(trial.clean)} if trial.clean else {})
+        found["enhanced"] = read_mono(trial.enhanced)
+    return found | ({"clean": read_mono(trial.clean)} if trial.clean else {})
 
 
 def evaluate(
@@ -142,9 +141,9 @@ def evaluate(
 def score_trial(wanted: tuple[str, ...], weights: str | None, trial: Trial) -> Result:
     result = Result(trial)
     try:
-        noisy = read(trial.noisy)
-        clean = read(trial.clean) if trial.clean else None
-        enhanced = enhance(weights, noisy, result) if weights else read(trial.enhanced) if trial.enhanced else None
+        noisy = read_mono(trial.noisy)
+        clean = read_mono(trial.clean) if trial.clean else None
+        enhanced = enhance(weights, noisy, result) if weights else read_mono(trial.enhanced) if trial.enhanced else None
     except AudioError as error:
         result.faults.append(str(error))
         return result
@@ -152,13 +151,6 @@ def score_trial(wanted: tuple[str, ...], weights: str | None, trial: Trial) -> R
     if enhanced is not None:
         result.enhanced = score(clean, enhanced, wanted, "enhanced", result.faults)
     return result
-
-
-def read(path: Path) -> Audio:
-    try:
-        return read_mono(path)
-    except (OSError, sf.SoundFileError) as error:
-        raise AudioError(f"cannot read {path}: {error}") from error
 
 
 def enhance(weights: str, noisy: Audio, result: Result) -> Audio:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import soundfile as sf
 import soxr
 
+from gtcrn.audio import Reader
+from gtcrn.errors import AudioError
 from gtcrn_recipes.shards import SAMPLE_RATE, Int16
 
 BLOCK_SECONDS = 60  # read at a time, so that a recording of a day fits in memory
@@ -38,7 +39,7 @@ def take(path: Path, rules: Rules, minus: Path | None = None) -> Taken:
     try:
         audio = read_mono(path, first_channel=rules.response)
         audio = audio if minus is None else difference(audio, read_mono(minus))
-    except (OSError, sf.SoundFileError) as error:
+    except (AudioError, OSError) as error:
         return refuse(f"unreadable: {error}")
     if reason := fault(audio, rules):
         return refuse(reason)
@@ -49,7 +50,7 @@ def take_pair(noisy: Path, clean: Path, min_seconds: float = 0.0) -> Taken:
     """Noisy and clean samples of a ready pair, one after the other; a common gain where either exceeds full scale."""
     try:
         pair = [read_mono(noisy), read_mono(clean)]
-    except (OSError, sf.SoundFileError) as error:
+    except (AudioError, OSError) as error:
         return refuse(f"unreadable: {error}")
     if len(pair[0]) != len(pair[1]):
         return refuse(f"noisy has {len(pair[0])} samples, clean {len(pair[1])}")
@@ -68,17 +69,18 @@ def refuse(reason: str) -> Taken:
 
 
 def read_mono(path: Path, first_channel: bool = False) -> Float:
-    """Float samples (n,) at 16 kHz: the mean of the channels, or the first one."""
-    with sf.SoundFile(path) as file:
-        resampler = soxr.ResampleStream(file.samplerate, SAMPLE_RATE, 1, dtype="float32")
-        same = file.samplerate == SAMPLE_RATE
+    """Float samples (n,) at 16 kHz: the mean of the channels, or the first one. Raises AudioError."""
+    with Reader(path) as file:
+        rate = file.format.sample_rate
+        resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
+        same = rate == SAMPLE_RATE
         parts = []
-        for block in file.blocks(BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True):
-            mono = np.ascontiguousarray(block[:, 0] if first_channel else block.mean(axis=1))
+        for block in file.blocks(BLOCK_SECONDS * rate):
+            mono = np.ascontiguousarray(block[0] if first_channel else block.mean(axis=0))
             parts.append(mono if same else resampler.resample_chunk(mono))
         if not same:
             parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    return np.concatenate(parts)
 
 
 def fault(audio: Float, rules: Rules) -> str:

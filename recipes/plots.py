@@ -8,7 +8,7 @@ import numpy as np
 
 from gtcrn.metrics import extra
 from gtcrn_recipes.evaluate import METRICS, SAMPLE_RATE, Audio, Result
-from gtcrn_recipes.scoreboard import TITLES, by_snr, compare
+from gtcrn_recipes.scoreboard import TITLES, Comparison, by_snr, compare
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,22 +49,24 @@ def metric_by_snr(results: Sequence[Result]) -> "Figure":
     """Means with 95 % intervals, one panel a metric."""
     groups = by_snr(results)
     present = [m for m in METRICS if any(m in r.noisy for r in results)]
-    figure = new_figure(12, 2.6 * -(-len(present) // 4))
-    for axes, metric in zip(np.ravel(figure.subplots(-(-len(present) // 4), 4, squeeze=False)), present, strict=False):
-        compared = [compare(members, metric) for members in groups.values()]
-        for side in ("noisy", "enhanced"):
-            means = [getattr(comparison, side) for comparison in compared]
-            axes.errorbar(list(groups), [m.value for m in means], [m.half for m in means], marker=".", label=side)
-        axes.set(title=TITLES[metric], xlabel="SNR dB")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
-    hide_empty(figure)
+    rows = -(-len(present) // 4)
+    figure = new_figure(12, 2.6 * rows)
+    panels = np.ravel(figure.subplots(rows, 4, squeeze=False))
+    for axes, metric in zip(panels, present, strict=False):
+        metric_panel(axes, metric, list(groups), [compare(members, metric) for members in groups.values()])
+    for axes in panels[len(present) :]:
+        axes.set_visible(False)
     return figure
 
 
-def hide_empty(figure: "Figure") -> None:
-    for axes in figure.axes:
-        axes.set_visible(axes.has_data())
+def metric_panel(axes: "Axes", metric: str, snrs: list[float], compared: list[Comparison]) -> None:
+    for side in ("noisy", "enhanced"):
+        means = [getattr(comparison, side) for comparison in compared]
+        if any(m.files for m in means):
+            axes.errorbar(snrs, [m.value for m in means], [m.half for m in means], marker=".", label=side)
+    axes.set(title=TITLES[metric], xlabel="SNR dB")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
 
 
 def before_after(results: Sequence[Result]) -> "Figure":
