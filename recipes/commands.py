@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from gtcrn_recipes import training
+
 Paths = Annotated[list[Path] | None, typer.Option(help="Folder or glob; may be given several times.")]
 Jobs = Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")]
 
@@ -14,6 +16,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the program's."""
     app.command()(prepare)
     app.command()(evaluate)
+    training.register(app)
 
 
 def cores(jobs: int) -> int:

@@ -42,7 +42,7 @@ class TrainSettings:
     precision: str = "32-true"  # or "bf16-mixed"
     seed: int = 1
     init: str = ""  # weights to start from; empty: random
-    pesq_from: float = 0.0  # share of the steps after which the loss's PESQ term counts: it costs most, and misleads early
+    pesq_from: float = 0.0  # share of the steps before the loss's PESQ term counts: it is dear, and misleads early
     log_every: int = 50  # steps
     validate_every: int = 1000  # steps, SI-SDR
     score_every: int = 5  # validations, PESQ and ESTOI too

@@ -74,6 +74,7 @@ class Trainer:
         progress = self.run.progress
         if finite:
             self.optimizer.step()
+            self.run.schedule.step()
             progress.skipped_in_row = 0
             if self.run.average is not None:
                 self.run.average.update_parameters(self.run.model)
@@ -85,7 +86,6 @@ class Trainer:
                 f"{progress.skipped_in_row} batches in a row gave no finite gradient at step {progress.step}; "
                 "try a lower train.lr, a smaller train.clip or train.precision = '32-true'."
             )
-        self.run.schedule.step()
 
 
 def train(recipe: Recipe, folder: Path, resume: bool = False, quiet: bool = False, device: str = "auto") -> Run:
