@@ -1,4 +1,4 @@
-"""The network against stored vectors, for machines without the published checkpoints: same numbers, this year and next."""
+"""The network against stored vectors, for machines without the published checkpoints."""
 
 from pathlib import Path
 

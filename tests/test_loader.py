@@ -1,7 +1,6 @@
 """Draws depend on seed, step and number only; every memory mode gives the same audio; data sets can be left out."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest

@@ -74,9 +74,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(data: Path, tmp_path: Path, m
             raise KeyboardInterrupt
         return step(self, items)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(train.Trainer, "step", stop_after_three)
+    monkeypatch.setattr(train.Trainer, "step", stop_after_three)
+    with pytest.raises(KeyboardInterrupt):
         train.train(chosen, tmp_path / "cut", quiet=True, device="cpu")
+    monkeypatch.setattr(train.Trainer, "step", step)
     resumed = train.train(chosen, tmp_path / "cut", resume=True, quiet=True, device="cpu")
     assert resumed.progress == whole.progress
     assert torch.equal(weights_of(resumed), weights_of(whole))
