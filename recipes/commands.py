@@ -56,7 +56,7 @@ def evaluate(
     noisy: Annotated[Path, typer.Option(help="Folder of noisy files.")],
     clean: Annotated[Path | None, typer.Option(help="Clean files of the same names; without: DNSMOS only.")] = None,
     enhanced: Annotated[Path | None, typer.Option(help="Enhanced files of the same names.")] = None,
-    weights: Annotated[str | None, typer.Option(help="Weights to enhance with; 'default': the shipped.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Enhance with these: a file, or gtcrn, the shipped ones.")] = None,
     table: Annotated[Path | None, typer.Option(help="CSV with name,snr_db where names do not tell the SNR.")] = None,
     metrics: Annotated[str, typer.Option(help="Only these, such as pesq,estoi,si_sdr.")] = "",
     csv: Annotated[Path | None, typer.Option(help="Write the scores of each file here.")] = None,

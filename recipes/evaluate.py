@@ -162,9 +162,9 @@ def enhance(weights: str, noisy: Audio, result: Result) -> Audio:
 
 
 @cache
-def load_denoiser(weights: str) -> Callable[[Audio, int], Audio]:
-    """Once a process; "default" is the weights that are shipped."""
-    return gtcrn.load(None if weights == "default" else weights)
+def load_denoiser(weights: str) -> gtcrn.Denoiser:
+    """Once a process."""
+    return gtcrn.load(weights)
 
 
 def score(
@@ -187,12 +187,17 @@ def measures(
     """The wanted metrics as (names, function), those that give several at once together."""
     if clean is not None:
         one = {"pesq": metrics.wb_pesq, "stoi": metrics.stoi, "estoi": metrics.estoi, "si_sdr": metrics.si_sdr}
-        for name in one.keys() & wanted:
-            yield {name}, lambda name=name: {name: one[name](*aligned(clean, audio))}  # type: ignore[misc]
+        for name, metric in one.items():
+            if name in wanted:
+                yield {name}, partial(scored, name, metric, clean, audio)
         if several := wanted & set(COMPOSITE):
             yield several, lambda: metrics.composite(*aligned(clean, audio), pesq=done.get("pesq"))._asdict()
     if several := wanted & set(DNSMOS):
         yield several, lambda: metrics.dnsmos(audio)
+
+
+def scored(name: str, metric: Callable[[Audio, Audio], float], clean: Audio, audio: Audio) -> Scores:
+    return {name: metric(*aligned(clean, audio))}
 
 
 def aligned(clean: Audio, audio: Audio) -> tuple[Audio, Audio]:

@@ -88,7 +88,7 @@ def vctk_demand(root: Path) -> Corpus:
     held_out = tuple(pair for pair in training if speaker_of(pair) in VCTK_VALIDATION)
     if not held_out:
         raise ConfigError(f"{noisy} has no files of the validation speakers {' and '.join(VCTK_VALIDATION)}.")
-    kept = [pair for pair in training if pair not in held_out]
+    kept = [pair for pair in training if speaker_of(pair) not in VCTK_VALIDATION]
     speech = [Clip(p.clean, "vctk-demand", f"vctk-demand/{speaker_of(p)}", "train") for p in kept]
     noise = [replace(clip, path=p.noisy, minus=p.clean) for clip, p in zip(speech, kept, strict=True)]
     test = with_snr(pairs(noisy_test, clean_test), root, "log_testset.txt")

@@ -5,12 +5,15 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gtcrn.errors import GtcrnError
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -29,6 +32,7 @@ def ordered_map(work: Callable[[A], B], items: Iterable[A], jobs: int) -> Iterat
 
 
 def pool_map(pool: ProcessPoolExecutor, work: Callable[[A], B], items: Iterable[A], window: int) -> Iterator[B]:
+    """Results in order, with at most `window` items handed to the pool and not yet taken back."""
     remaining = iter(items)
     waiting: deque[Future[B]] = deque(pool.submit(work, item) for item in islice(remaining, window))
     while waiting:
@@ -43,6 +47,8 @@ def worker_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), ignore_interrupt)
     try:
         yield pool
+    except BrokenProcessPool as error:
+        raise GtcrnError("a worker process died, perhaps for want of memory; run again with fewer --jobs.") from error
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -55,7 +61,8 @@ def ignore_interrupt() -> None:
 def progress(results: Iterable[A], total: int, label: str) -> Iterator[A]:
     """Pass results on while a bar on stderr counts them."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(label, total=total)
         for result in results:
             yield result

@@ -9,10 +9,11 @@ as many clean ones. Samples are written before their row, so a run that is kille
 names is cut off when the folder is opened for writing again.
 """
 
+import contextlib
 import csv
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gtcrn.errors import ConfigError, GtcrnError
+
+fcntl = None
+with contextlib.suppress(ImportError):  # Windows has no such locks
+    import fcntl
 
 SAMPLE_RATE = 16_000  # Hz
 SHARD_SAMPLES = 3600 * SAMPLE_RATE  # one hour, 115 MB
@@ -71,12 +76,25 @@ class Journal:
         self._file.close()
 
 
+def locked(folder: Path) -> IO[bytes]:
+    """A file whose lock says that a run writes to this folder; released when it is closed, or the process ends."""
+    file = (folder / ".lock").open("wb")
+    if fcntl:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            raise ConfigError(f"another run is writing to {folder}; wait for its end.") from error
+    return file
+
+
 class ShardWriter:
     """Appends clips to DATA/role; what an earlier run wrote stays, and `known` names the paths it dealt with."""
 
     def __init__(self, folder: Path, fields: tuple[str, ...], limit: int = SHARD_SAMPLES) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.limit = folder, limit
+        self._lock = locked(folder)
         self.index = Journal(folder / "index.csv", fields)
         self.skipped = Journal(folder / "skipped.csv", SKIP_FIELDS)
         self.known = {row["path"] for row in self.index.rows + self.skipped.rows}
@@ -101,12 +119,10 @@ class ShardWriter:
         """Append samples, then the row with shard and start filled in; raises GtcrnError when the disk is full."""
         if self._end and self._end + len(samples) > self.limit:
             self._next_shard()
-        try:
+        with telling_disk_errors(self.folder):
             self._file.write(samples.astype("<i2", copy=False).tobytes())
             self._file.flush()
             self.index.add({**row, "shard": self._shard, "start": self._end})
-        except OSError as error:
-            raise disk_error(error, self.folder) from error
         self._end += len(samples)
 
     def _next_shard(self) -> None:
@@ -115,11 +131,13 @@ class ShardWriter:
         self._file = self._open()
 
     def skip(self, path: Path, reason: str) -> None:
-        self.skipped.add({"path": path, "reason": reason})
+        with telling_disk_errors(self.folder):
+            self.skipped.add({"path": path, "reason": reason})
 
     def close(self) -> None:
-        for file in (self._file, self.index, self.skipped):
-            file.close()
+        for file in (self._file, self.index, self.skipped, self._lock):
+            with contextlib.suppress(OSError):  # of what could not be written, and was told then
+                file.close()
 
     def __enter__(self) -> "ShardWriter":
         return self
@@ -128,8 +146,13 @@ class ShardWriter:
         self.close()
 
 
-def disk_error(error: OSError, folder: Path) -> GtcrnError:
-    """The sentence for a write that failed."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return GtcrnError(f"the disk is full: {folder} holds what was written so far; free space and run again.")
-    return GtcrnError(f"cannot write to {folder}: {error.strerror}.")
+@contextlib.contextmanager
+def telling_disk_errors(folder: Path) -> Iterator[None]:
+    """A write that fails becomes a GtcrnError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "the disk is full" if full else f"cannot write: {error.strerror}"
+        message = f"{reason}: {folder} holds what was written so far; make room and run again."
+        raise GtcrnError(message) from error

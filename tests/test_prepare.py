@@ -2,6 +2,9 @@
 
 import csv
 import errno
+import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -16,8 +19,9 @@ from gtcrn_recipes.dataset import ClipStore, PairSet
 from gtcrn_recipes.fixed_pairs import active_level, make_pairs
 from gtcrn_recipes.intake import read_mono
 from gtcrn_recipes.layouts import preset
+from gtcrn_recipes.parallel import ordered_map
 from gtcrn_recipes.prepare import assign_splits, gather, prepare
-from gtcrn_recipes.shards import CLIP_FIELDS, Journal, ShardWriter
+from gtcrn_recipes.shards import CLIP_FIELDS, ShardWriter, telling_disk_errors
 
 
 def take_in(out: Path, tree: Path, **options: object) -> dict[str, object]:
@@ -89,23 +93,30 @@ def test_a_killed_run_continues_to_the_same_data_set(tmp_path: Path) -> None:
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
-def test_a_full_disk_is_told_and_the_run_can_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tree = plain_tree(tmp_path / "in")
-    take_in(tmp_path / "whole", tree)
-    add = Journal.add
+LIMITED = """
+import resource, sys
+from gtcrn.cli import run
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # bytes of a file
+sys.exit(run(sys.argv[1:]))
+"""
 
-    def full(journal: Journal, row: dict[str, object]) -> None:
-        if len((tmp_path / "out/speech/index.csv").read_text().splitlines()) > 5:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        add(journal, row)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Journal, "add", full)
-        with pytest.raises(GtcrnError, match=r"the disk is full: .*out.speech holds what was written so far"):
-            take_in(tmp_path / "out", tree)
-    assert len(ClipStore.open(tmp_path / "out", "speech")) == 5
-    take_in(tmp_path / "out", tree)
+def test_a_disk_that_fills_up_is_told_and_the_run_can_go_on(tmp_path: Path) -> None:
+    tree, arguments = plain_tree(tmp_path / "in"), ["--jobs", "1", "--speaker-pattern", r"s\d\d"]
+    roles = [x for role in ("speech", "noise", "rir") for x in (f"--{role}", str(tree / role))]
+    command = [sys.executable, "-c", LIMITED, "prepare", str(tmp_path / "out"), *roles, *arguments]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (told.returncode, told.stderr.count("\n")) == (1, 1)
+    assert "holds what was written so far; make room and run again." in told.stderr
+    assert 0 < len(ClipStore.open(tmp_path / "out", "speech")) < 12
+    for out in ("out", "whole"):
+        take_in(tmp_path / out, tree)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_the_sentence_for_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(GtcrnError, match="the disk is full: "), telling_disk_errors(tmp_path):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_data_set_that_lost_samples_is_refused(tmp_path: Path) -> None:
@@ -114,6 +125,22 @@ def test_a_data_set_that_lost_samples_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out/noise/0000.pcm").write_bytes(b"")
     with pytest.raises(ConfigError, match="shorter than its index says"):
         take_in(tmp_path / "out", tree)
+
+
+def test_two_runs_cannot_write_at_once(tmp_path: Path) -> None:
+    tree = plain_tree(tmp_path / "in", speakers=1)
+    with ShardWriter(tmp_path / "out/speech", CLIP_FIELDS), pytest.raises(ConfigError, match="another run is writing"):
+        take_in(tmp_path / "out", tree)
+    assert take_in(tmp_path / "out", tree)["speech"].added == 3  # type: ignore[attr-defined]
+
+
+def dies(_: int) -> int:
+    os._exit(9)
+
+
+def test_a_worker_that_dies_is_told() -> None:
+    with pytest.raises(GtcrnError, match="a worker process died"):
+        list(ordered_map(dies, range(8), jobs=2))
 
 
 def test_shards_are_bounded_and_a_longer_clip_has_one_of_its_own(tmp_path: Path) -> None:
