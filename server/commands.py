@@ -17,7 +17,7 @@ class ServeCommand(TyperCommand):
             from gtcrn_server.settings import describe
         except ImportError:
             return
-        typer.echo(f"Settings, from the environment:\n\n{describe()}\n")
+        formatter.write(f"\nSettings, from the environment:\n\n{describe()}\n")
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on [GTCRN_HOST, else 127.0.0.1].")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one [GTCRN_PORT, else 8000].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any [GTCRN_PORT, else 8000].")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that share the port [GTCRN_WORKERS, else 1].")] = None,
     weights: Annotated[str | None, typer.Option(help="Shipped weights' name or a path [GTCRN_WEIGHTS].")] = None,
 ) -> None:

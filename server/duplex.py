@@ -5,14 +5,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Response
 from starlette.types import Receive, Scope, Send
 
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.limits import TheService
 from gtcrn_server.live import Live
 from gtcrn_server.messages import Bypass, Channels, Encoding, Limit, Options, Rate
-from gtcrn_server.openapi import PCM, PCM_BODY, faults
+from gtcrn_server.openapi import PCM, PCM_BODY, answers
 from gtcrn_server.service import Service, Session
 
 router = APIRouter(tags=["files"])
@@ -38,7 +38,7 @@ def options(
 @router.post(
     "/v1/denoise/pcm",
     response_class=Response,
-    responses={200: PCM} | faults(422, 503),
+    responses=answers(PCM, 422, 503),
     openapi_extra={"requestBody": PCM_BODY},
 )
 async def denoise_pcm(service: TheService, options: Annotated[Options, Depends(options)]) -> Response:

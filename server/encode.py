@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
-import soundfile
+import soundfile  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from gtcrn.audio import storable
@@ -28,7 +28,8 @@ FLAC_TOTAL = 21  # where the 36 bits of the total begin: the low half of this by
 class Encoder(Protocol):
     """Samples (channels, n) to the bytes of a file. `size` is the length of the whole in bytes, where it is known."""
 
-    size: int | None
+    @property
+    def size(self) -> int | None: ...
 
     def encode(self, samples: Samples) -> bytes: ...
 
@@ -89,7 +90,7 @@ class Outlet(io.RawIOBase):
 class CompressedEncoder:
     """FLAC and Ogg by libsndfile. FLAC gets its total into the header, which libsndfile would add at the end."""
 
-    size = None
+    size: int | None = None
 
     def __init__(self, form: AudioFormat, frames: int | None) -> None:
         self._form, self._frames = form, frames
@@ -117,7 +118,7 @@ class CompressedEncoder:
 
 def encoder(form: AudioFormat, frames: int | None) -> Encoder:
     """The encoder for a format, for audio of so many samples a channel (None: unknown)."""
-    return (WavEncoder if form.container == "WAV" else CompressedEncoder)(form, frames)
+    return WavEncoder(form, frames) if form.container == "WAV" else CompressedEncoder(form, frames)
 
 
 def encoded(blocks: Iterator[Samples], out: Encoder) -> Iterator[bytes]:

@@ -20,7 +20,7 @@ from gtcrn_server.encode import Encoder, encoded, encoder
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.limits import TheService, bounded
 from gtcrn_server.messages import Limit
-from gtcrn_server.openapi import AUDIO, FILE_BODY, faults
+from gtcrn_server.openapi import AUDIO, FILE_BODY, answers
 from gtcrn_server.service import Service
 
 Samples = NDArray[np.float32]  # (C, n)
@@ -36,7 +36,7 @@ MEDIA_TYPES = {"WAV": "audio/wav", "FLAC": "audio/flac", "OGG": "audio/ogg"}
 @router.post(
     "/v1/denoise",
     response_class=Response,
-    responses={200: AUDIO} | faults(400, 408, 413, 422, 503, 507),
+    responses=answers(AUDIO, 400, 408, 413, 422, 503, 507),
     openapi_extra={"requestBody": FILE_BODY},
 )
 async def denoise_file(
@@ -83,7 +83,7 @@ class Job:
         settings = self._service.settings
         body = bounded(request, settings.max_body_bytes, settings.idle_seconds)
         if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-            self._source: BinaryIO = self._resources.enter_context(tempfile.TemporaryFile())
+            self._source: BinaryIO = self._resources.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (the stack closes it)
             async for piece in body:
                 await asyncio.to_thread(self._source.write, piece)
             self._source.seek(0)
@@ -143,7 +143,7 @@ class Job:
 
     def count(self) -> None:
         """Tell the telemetry of a file that was denoised to its end."""
-        self._service.telemetry.audio["file"] += round(self.seconds * 1e6)
+        self._service.telemetry.file_seconds += self.seconds
 
     def tell(self, error: Exception) -> None:
         self._service.tell(error)
@@ -155,7 +155,7 @@ class Job:
 
 
 class FileAnswer(Response):
-    """Sends pieces while they are made. Stays without its end when something fails, so that nobody takes it for whole."""
+    """Sends pieces while they are made; without an end when something fails, so that nobody takes it for whole."""
 
     def __init__(self, job: Job, first: bytes | None) -> None:
         super().__init__(media_type=job.media_type)

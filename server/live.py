@@ -23,7 +23,8 @@ class Live:
         self.frame = max(1, round(spectral.hop * rate / spectral.sample_rate))
         self._pcm = PcmFormat(rate, channels, options.encoding)
         self.width = self._pcm.frame_bytes
-        self._slice = max(1, round(SLICE_SECONDS * rate)) * self.width
+        self.slice = max(1, round(SLICE_SECONDS * rate)) * self.width  # bytes
+        self.bytes_per_second = self.width * rate
         self.received = self.sent = 0
         self.busy = 0.0  # seconds
         self._nonfinite = 0  # of the streams before a reset
@@ -32,10 +33,11 @@ class Live:
         """Process whole samples, slice by slice; a slice may give nothing. Raises ServiceError for half a sample."""
         if len(data) % self.width:
             raise ServiceError(Kind.MALFORMED, f"{len(data)} bytes are no whole number of {self.width}-byte samples.")
-        for start in range(0, len(data), self._slice):
-            yield self._push(data[start : start + self._slice])
+        for start in range(0, len(data), self.slice):
+            yield self.push(data[start : start + self.slice])
 
-    def _push(self, data: bytes) -> bytes:
+    def push(self, data: bytes) -> bytes:
+        """At most a slice, in whole samples; gives what is ready."""
         begun = perf_counter()
         output, _ = self._pcm.encode(self.stream.push(self._pcm.decode(data)))
         self._count(len(data), output, perf_counter() - begun)
@@ -48,7 +50,7 @@ class Live:
         self.busy += busy
         telemetry = self.telemetry
         telemetry.worked((self.received // self.frame - before) * self.options.channels, busy)
-        telemetry.audio["live"] += taken * 1_000_000 // (self.width * self.options.sample_rate)
+        telemetry.live_seconds += taken / self.bytes_per_second
         telemetry.bytes_in += taken
         telemetry.bytes_out += len(output)
 

@@ -253,6 +253,7 @@ def report(plan: Plan, tally: Tally) -> str:
     """One line a figure."""
     p50, p99, worst = percentiles(tally.delays)
     _, own, own_worst = percentiles(tally.lateness)
+    grown = tally.resident[1] - tally.resident[0]
     late = sum(delay * 1000 > LATE_MS for delay in tally.delays)
     return (
         f"streams   {plan.streams} asked, {tally.finished} finished, {tally.refused} refused, "
@@ -261,7 +262,7 @@ def report(plan: Plan, tally: Tally) -> str:
         f"delay     p50 {p50:.2f} ms, p99 {p99:.2f} ms, max {worst:.2f} ms "
         f"(of these the generator: p99 {own:.2f} ms, max {own_worst:.2f} ms)\n"
         f"service   {tally.share:.1%} of a core, {1e6 * tally.share * plan.period / plan.streams:.0f} us a message, "
-        f"{tally.resident[1] / 2**20:.1f} MiB, {(tally.resident[1] - tally.resident[0]) / plan.streams / 1024:.0f} KiB a stream"
+        f"{tally.resident[1] / 2**20:.1f} MiB, {grown / plan.streams / 1024:.0f} KiB a stream"
     )
 
 

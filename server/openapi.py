@@ -32,5 +32,10 @@ def faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Fault, "description": _codes(status)} for status in (401, *statuses)}
 
 
+def answers(success: dict[str, Any], *statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The same for a route whose good answer is bytes."""
+    return {200: success, **faults(*statuses)}
+
+
 def _codes(status: int) -> str:
     return ", ".join(kind.code for kind in Kind if kind.status == status)

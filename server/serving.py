@@ -1,4 +1,4 @@
-"""From settings to running processes: the listening socket, uvicorn with a shutdown that lets streams finish, workers."""
+"""From settings to running processes: the socket, uvicorn with a shutdown that lets streams finish, workers."""
 
 import gc
 import multiprocessing
@@ -6,7 +6,6 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
 from multiprocessing.context import SpawnProcess
 from types import FrameType
 
@@ -15,6 +14,7 @@ import uvicorn
 import gtcrn
 from gtcrn.errors import ConfigError
 from gtcrn_server.app import create_app
+from gtcrn_server.direct import DirectProtocol
 from gtcrn_server.service import Service
 from gtcrn_server.settings import Settings
 
@@ -39,7 +39,7 @@ class GracefulServer(uvicorn.Server):
 
     def _drop_silent(self) -> None:
         """Close those that were silent at the last look and still are."""
-        silent = {c for c in self.server_state.connections if getattr(c, "cycle", c) is None}
+        silent: set[object] = {c for c in self.server_state.connections if getattr(c, "cycle", c) is None}
         for connection in silent & self._silent:
             connection.transport.close()  # type: ignore[attr-defined]
         self._silent = silent - self._silent
@@ -54,7 +54,7 @@ def server(settings: Settings, denoiser: gtcrn.Denoiser, worker: int = 0) -> Gra
     app = create_app(settings, denoiser, worker)
     config = uvicorn.Config(
         app,
-        ws="websockets-sansio",
+        ws=DirectProtocol,
         ws_max_size=settings.max_message_bytes,
         ws_per_message_deflate=False,  # costs time, saves nothing on audio, and invites bombs
         access_log=False,

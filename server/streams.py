@@ -9,7 +9,7 @@ from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.limits import TheService, bounded
 from gtcrn_server.live import Live
 from gtcrn_server.messages import Change, Description, Options, Progress
-from gtcrn_server.openapi import PCM, PCM_BODY, faults
+from gtcrn_server.openapi import PCM, PCM_BODY, answers, faults
 from gtcrn_server.service import Service
 from gtcrn_server.store import Held
 
@@ -51,7 +51,7 @@ async def change_stream(service: TheService, identity: Identity, change: Change)
 @router.post(
     "/{identity}/frames",
     response_class=Response,
-    responses={200: PCM} | faults(400, 404, 408, 409, 410, 413),
+    responses=answers(PCM, 400, 404, 408, 409, 410, 413),
     openapi_extra={"requestBody": PCM_BODY},
 )
 async def process_frames(service: TheService, identity: Identity, sequence: Sequence, request: Request) -> Response:
@@ -81,7 +81,7 @@ async def _apply(held: Held, live: Live, data: bytes) -> bytes:
     return b"".join(outputs)
 
 
-@router.delete("/{identity}", response_class=Response, responses={200: PCM} | faults(404, 409, 410))
+@router.delete("/{identity}", response_class=Response, responses=answers(PCM, 404, 409, 410))
 async def end_stream(service: TheService, identity: Identity) -> Response:
     """End the stream and receive its tail: as many samples in all as were sent. May be repeated."""
     held = touched(service, identity)

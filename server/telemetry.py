@@ -46,7 +46,7 @@ class Telemetry(Collector):
         self.active: Counter[str] = Counter()  # by transport
         self.opened: Counter[str] = Counter()
         self.rejections: Counter[str] = Counter()  # by reason
-        self.audio: Counter[str] = Counter()  # microseconds, live or file
+        self.live_seconds = self.file_seconds = 0.0  # of audio
         self.bytes_in = self.bytes_out = self.frames = self.nonfinite = 0
         self.busy = 0.0  # seconds spent on live audio
         self.frame_seconds = Histogram(FRAME_BOUNDS)
@@ -75,7 +75,7 @@ class Telemetry(Collector):
     @property
     def real_time_factor(self) -> float:
         """Processor time of live audio over its length, since the start."""
-        return self.busy * 1e6 / self.audio["live"] if self.audio["live"] else 0.0
+        return self.busy / self.live_seconds if self.live_seconds else 0.0
 
     def exposition(self) -> bytes:
         """The Prometheus text format."""
@@ -85,12 +85,13 @@ class Telemetry(Collector):
         yield self._gauge("active_streams", "Live streams that are open.", self.active, "transport")
         yield self._counter("streams", "Live streams opened.", self.opened, "transport")
         yield self._counter("rejections", "Requests and streams refused or ended.", self.rejections, "reason")
-        seconds = {kind: microseconds / 1e6 for kind, microseconds in self.audio.items()}
+        seconds = {"live": self.live_seconds, "file": self.file_seconds}
         yield self._counter("audio_seconds", "Audio denoised.", seconds, "kind")
         yield self._counter("bytes", "Audio bytes.", {"in": self.bytes_in, "out": self.bytes_out}, "direction")
         yield self._counter("frames", "Frames of live audio.", {"live": self.frames}, "kind")
         yield self._counter("nonfinite_samples", "Samples replaced by silence.", {"live": self.nonfinite}, "kind")
-        yield self._gauge("real_time_factor", "Processor time over audio time.", {"live": self.real_time_factor}, "kind")
+        factor = {"live": self.real_time_factor}
+        yield self._gauge("real_time_factor", "Processor time over audio time.", factor, "kind")
         yield from self._histograms()
 
     def _histograms(self) -> Iterator[Metric]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections import deque
 from typing import Any
@@ -10,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gtcrn.errors import GtcrnError
+from gtcrn_server.direct import EXTENSION, Direct
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.limits import PROTOCOL, check_key, check_origin, presented_keys
 from gtcrn_server.live import Live
@@ -43,14 +45,15 @@ class StreamSocket:
         await receive()  # websocket.connect
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL if PROTOCOL in offered else None})
         with contextlib.suppress(Hangup):
-            await Conversation(self._service, receive, send).run(presented_keys(socket.headers, offered))
+            direct = scope.get("extensions", {}).get(EXTENSION) or Direct()
+            await Conversation(self._service, receive, send, direct).run(presented_keys(socket.headers, offered))
 
 
 class Conversation:
     """One client from its start message to its close code."""
 
-    def __init__(self, service: Service, receive: Receive, send: Send) -> None:
-        self._service, self._receive, self._send = service, receive, send
+    def __init__(self, service: Service, receive: Receive, send: Send, direct: Direct) -> None:
+        self._service, self._receive, self._send, self._direct = service, receive, send, direct
         self._session: Session | None = None
         self._live: Live | None = None
         self._marks: deque[tuple[int, str | int]] = deque()  # (position in samples, id)
@@ -76,6 +79,7 @@ class Conversation:
     async def _converse(self, session: Session) -> None:
         self._live = live = self._service.open(await self._start())
         session.started = True
+        self._direct.take = functools.partial(self._take, session, live)
         await self._say(Ready(**live.description().model_dump()))
         while True:
             event = await self._next()
@@ -84,6 +88,13 @@ class Conversation:
                 await self._hear(live, data)
             elif await self._control(live, event["text"]):
                 return
+
+    def _take(self, session: Session, live: Live, data: bytes) -> bytes | None:
+        """The short way: one slice of audio and its answer. None where something else is to be done as well."""
+        if self._marks or len(data) > live.slice or len(data) % live.width:
+            return None
+        session.touch()
+        return live.push(data)
 
     async def _next(self) -> Any:
         event = await self._receive()

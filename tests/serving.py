@@ -1,15 +1,20 @@
 """A running service for tests: the real server on a free port of this machine, in a thread of its own."""
 
+import asyncio
 import contextlib
+import itertools
+import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from networks import random_network
 from numpy.typing import NDArray
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from gtcrn import Denoiser, checkpoint
 from gtcrn.wav import PcmFormat
@@ -27,7 +32,7 @@ def random_denoiser(seed: int = 0) -> Denoiser:
 
 def settings(**changes: Any) -> Settings:
     """Settings for tests: any free port, and no refusal because this machine is busy with something else."""
-    return Settings(**{"port": 0, "max_queue_ms": 60_000, "drain_seconds": 5, **changes})
+    return Settings(**{"port": 0, "max_queue_ms": 60_000, "drain_seconds": 1, **changes})
 
 
 @dataclass
@@ -95,3 +100,56 @@ def offline(denoiser: Denoiser, data: bytes, sample_rate: int = 16_000, channels
     """PCM16 of the whole recording denoised at once: what every way through the service must equal."""
     form = PcmFormat(sample_rate, channels, "s16le")
     return form.encode(denoiser(form.decode(data), sample_rate, **options))[0]
+
+
+@dataclass
+class Answer:
+    """What a WebSocket client got: its audio, its JSON events, how the connection was closed."""
+
+    audio: bytes
+    events: list[dict[str, Any]]
+    code: int | None
+    reason: str | None
+
+
+async def receive_all(connection: ClientConnection) -> Answer:
+    """Everything until the connection closes."""
+    audio, events = [], []
+    with contextlib.suppress(ConnectionClosed):
+        async for message in connection:
+            if isinstance(message, bytes):
+                audio.append(message)
+            else:
+                events.append(json.loads(message))
+    return Answer(b"".join(audio), events, connection.close_code, connection.close_reason)
+
+
+async def send_all(connection: ClientConnection, messages: Iterable[bytes | dict[str, Any]]) -> None:
+    """Bytes as they are, everything else as JSON; stops when the service has closed."""
+    with contextlib.suppress(ConnectionClosed):
+        for message in messages:
+            await connection.send(message if isinstance(message, bytes) else json.dumps(message))
+
+
+async def talk(url: str, *messages: bytes | dict[str, Any], **options: Any) -> Answer:
+    """Send all messages and take what comes until the service closes."""
+    async with connect(url, **options) as connection:
+        reading = asyncio.ensure_future(receive_all(connection))
+        await send_all(connection, messages)
+        return await reading
+
+
+def say(url: str, *messages: bytes | dict[str, Any], **options: Any) -> Answer:
+    """`talk`, for tests that do nothing else meanwhile."""
+    return asyncio.run(talk(url, *messages, **options))
+
+
+def cut(data: bytes, sizes: Iterable[int]) -> list[bytes]:
+    """Data in pieces of these sizes, which are repeated."""
+    pieces, place = [], 0
+    for size in itertools.cycle(sizes):
+        if place >= len(data):
+            return pieces
+        pieces.append(data[place : place + size])
+        place += size
+    return pieces

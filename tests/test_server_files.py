@@ -1,0 +1,202 @@
+"""POST /v1/denoise and /v1/denoise/pcm: equal to the command line, streamed both ways, bad files told."""
+
+import io
+import socket
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from serving import Running, offline, pcm, random_denoiser, running, speech, wait_for
+
+from gtcrn import Denoiser, checkpoint
+from gtcrn_server.load import resident_bytes
+from networks import random_network
+
+
+@pytest.fixture(scope="module")
+def denoiser() -> Denoiser:
+    return random_denoiser()
+
+
+@pytest.fixture(scope="module")
+def service(denoiser: Denoiser):
+    with running(denoiser, max_audio_seconds=600, max_body_bytes=4_000_000) as instance:
+        yield instance
+
+
+def audio_file(samples: np.ndarray, container: str = "WAV", subtype: str = "PCM_16", rate: int = 16_000) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, samples.T, rate, format=container, subtype=subtype)
+    return file.getvalue()
+
+
+def test_a_file_equals_what_the_command_line_writes(service: Running, tmp_path: Path):
+    weights, source, target = tmp_path / "w.safetensors", tmp_path / "in.wav", tmp_path / "out.wav"
+    checkpoint.write(weights, checkpoint.from_model(random_network()))
+    source.write_bytes(audio_file(speech(3, channels=2)))
+    command = [sys.executable, "-m", "gtcrn.cli", "denoise", str(source), "-o", str(target), "--weights", str(weights)]
+    subprocess.run(command, check=True, capture_output=True)
+    answer = httpx.post(f"{service.http}/v1/denoise", content=source.read_bytes())
+    written, _ = soundfile.read(target, dtype="int16")
+    served, _ = soundfile.read(io.BytesIO(answer.content), dtype="int16")
+    np.testing.assert_array_equal(served, written)
+
+
+@pytest.mark.parametrize("multipart", [False, True], ids=["raw", "multipart"])
+def test_body_or_field(service: Running, denoiser: Denoiser, multipart: bool):
+    data = audio_file(speech(2))
+    body = {"files": {"file": ("noisy.wav", data, "audio/wav")}} if multipart else {"content": data}
+    answer = httpx.post(f"{service.http}/v1/denoise", **body)
+    assert answer.headers["content-type"] == "audio/wav"
+    assert int(answer.headers["content-length"]) == len(data) == len(answer.content)
+    assert answer.content[44:] == offline(denoiser, data[44:])
+
+
+@pytest.mark.parametrize(
+    ("container", "subtype"),
+    [("wav", "PCM_U8"), ("wav", "PCM_24"), ("wav", "FLOAT"), ("flac", "PCM_16"), ("flac", "PCM_24"), ("ogg", "VORBIS")],
+)
+def test_formats_of_the_answer(service: Running, denoiser: Denoiser, container: str, subtype: str):
+    samples = speech(2.3, sample_rate=32_000, channels=2)
+    answer = httpx.post(
+        f"{service.http}/v1/denoise",
+        params={"format": container, "subtype": subtype},
+        content=audio_file(samples, subtype="FLOAT", rate=32_000),
+    )
+    with soundfile.SoundFile(io.BytesIO(answer.content)) as file:
+        assert (file.format, file.subtype, file.samplerate) == (container.upper(), subtype, 32_000)
+        assert file.frames == samples.shape[1]
+        got = file.read(dtype="float32").T
+    step = {"PCM_U8": 2**-7, "PCM_16": 2**-15, "PCM_24": 2**-23, "FLOAT": 1e-6, "VORBIS": 0.2}[subtype]
+    np.testing.assert_allclose(got, denoiser(samples, 32_000), atol=step)
+
+
+def test_the_format_of_the_file_is_kept(service: Running):
+    answer = httpx.post(f"{service.http}/v1/denoise", content=audio_file(speech(1), "FLAC"))
+    assert answer.headers["content-type"] == "audio/flac"
+    assert soundfile.info(io.BytesIO(answer.content)).subtype == "PCM_16"
+
+
+def test_an_odd_number_of_bytes_is_padded_as_wav_asks(service: Running):
+    answer = httpx.post(f"{service.http}/v1/denoise", content=audio_file(speech(1)[:, :333], subtype="PCM_U8"))
+    assert len(answer.content) == int(answer.headers["content-length"]) == 44 + 334
+    assert struct.unpack("<I", answer.content[40:44]) == (333,)
+
+
+def test_attenuation_limit(service: Running, denoiser: Denoiser):
+    data = audio_file(speech(1))
+    answer = httpx.post(f"{service.http}/v1/denoise", params={"attenuation_limit": 9}, content=data)
+    assert answer.content[44:] == offline(denoiser, data[44:], attenuation_limit=9)
+
+
+def flac_bomb(seconds: int) -> bytes:
+    """A small file of much silence."""
+    return audio_file(np.zeros((1, 8_000 * seconds), np.float32), "FLAC", rate=8_000)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"", 422, "empty|not audio"),
+        (b"no audio at all" * 100, 422, "not audio"),
+        (audio_file(speech(1))[:3000], 422, "truncated"),
+        (audio_file(speech(0)), 422, "no samples"),
+        (flac_bomb(3600), 413, "longer than 600 s"),
+        (b"\0" * 4_000_001, 413, "4000000 bytes"),
+    ],
+    ids=["empty", "text", "truncated", "no samples", "bomb", "huge"],
+)
+def test_bad_files_are_told_in_a_sentence(service: Running, body: bytes, status: int, words: str):
+    answer = httpx.post(f"{service.http}/v1/denoise", content=body)
+    assert answer.status_code == status
+    fault = answer.json()
+    assert any(word in fault["message"] for word in words.split("|"))
+    assert "/" not in fault["message"]
+    assert service.service.files == 0
+
+
+def test_a_body_without_length_is_counted(service: Running):
+    def endless():
+        for _ in range(100):
+            yield b"\0" * 100_000
+
+    answer = httpx.post(f"{service.http}/v1/denoise", content=endless())
+    assert answer.status_code == 413
+
+
+def test_a_multipart_body_without_the_field_or_damaged(service: Running):
+    other = httpx.post(f"{service.http}/v1/denoise", files={"sound": b"x"})
+    damaged = httpx.post(f"{service.http}/v1/denoise", content=b"x", headers={"content-type": "multipart/form-data"})
+    assert (other.status_code, damaged.status_code) == (400, 400)
+
+
+def test_a_client_that_leaves_a_file_half_read_frees_its_place(service: Running):
+    data = audio_file(speech(60), "FLAC", "PCM_16")
+    with httpx.stream("POST", f"{service.http}/v1/denoise", params={"format": "wav"}, content=data) as answer:
+        next(answer.iter_bytes(1000))
+    wait_for(lambda: service.service.files == 0)
+
+
+def test_memory_stays_flat_over_a_long_file(service: Running):
+    import os
+
+    data = audio_file(np.zeros((1, 16_000 * 590), np.float32), "FLAC")
+    httpx.post(f"{service.http}/v1/denoise", content=audio_file(speech(10)))
+    before = resident_bytes(os.getpid())
+    with httpx.stream("POST", f"{service.http}/v1/denoise", params={"format": "wav"}, content=data) as answer:
+        total = sum(len(piece) for piece in answer.iter_bytes())
+        grown = resident_bytes(os.getpid()) - before
+    assert total == 44 + 2 * 16_000 * 590
+    assert grown < 12_000_000  # the answer alone has 19 MB
+
+
+def test_pcm_streams_both_ways_at_once(service: Running, denoiser: Denoiser):
+    """The first output is read before the last input is sent."""
+    data = pcm(speech(2))
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        file = connection.makefile("rb")
+        connection.sendall(b"POST /v1/denoise/pcm HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while file.readline() != b"\r\n":
+            pass
+        output = b""
+        for start in range(0, len(data), 6401):  # cuts samples in two
+            piece = data[start : start + 6401]
+            connection.sendall(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+            if start:
+                output += read_chunk(file)
+        connection.sendall(b"0\r\n\r\n")
+        while piece := read_chunk(file):
+            output += piece
+    assert output == offline(denoiser, data)
+
+
+def read_chunk(file: io.BufferedReader) -> bytes:
+    """One chunk of an answer; empty at its end."""
+    data = file.read(int(file.readline(), 16))
+    file.readline()
+    return data
+
+
+def test_pcm_ending_within_a_sample_has_an_answer_without_end(service: Running):
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.post(f"{service.http}/v1/denoise/pcm", content=pcm(speech(1)) + b"x")
+    wait_for(lambda: service.service.telemetry.live == 0)
+
+
+def test_pcm_options_are_checked(service: Running):
+    answer = httpx.post(f"{service.http}/v1/denoise/pcm", params={"sample_rate": 1}, content=b"")
+    assert answer.status_code == 422
+    assert "sample_rate" in answer.json()["message"]
+
+
+def test_pcm_client_killed_frees_its_place(service: Running):
+    connection = socket.create_connection(("127.0.0.1", service.port))
+    connection.sendall(b"POST /v1/denoise/pcm HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
+    wait_for(lambda: service.service.telemetry.live == 1)
+    connection.close()
+    wait_for(lambda: service.service.telemetry.live == 0)

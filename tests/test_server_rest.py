@@ -1,0 +1,168 @@
+"""REST streams: frames in, frames out, retries, settings, expiry; and what the service tells about itself."""
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from serving import Running, cut, offline, pcm, random_denoiser, running, say, speech, wait_for
+
+from gtcrn import Denoiser
+from gtcrn_server.store import REMEMBERED, Held, MemoryStore
+
+
+@pytest.fixture(scope="module")
+def denoiser() -> Denoiser:
+    return random_denoiser()
+
+
+@pytest.fixture(scope="module")
+def service(denoiser: Denoiser):
+    with running(denoiser, max_message_bytes=20_000) as instance:
+        yield instance
+
+
+@pytest.fixture
+def client(service: Running):
+    with httpx.Client(base_url=service.http) as client:
+        yield client
+
+
+def opened(client: httpx.Client, **options: object) -> str:
+    """The path of a new stream."""
+    answer = client.post("/v1/streams", json=options)
+    assert answer.status_code == 201
+    assert answer.headers["location"] == f"/v1/streams/{answer.json()['id']}"
+    return answer.headers["location"]
+
+
+def frames(client: httpx.Client, path: str, sequence: int, data: bytes) -> httpx.Response:
+    return client.post(f"{path}/frames", params={"sequence": sequence}, content=data)
+
+
+def test_frames_equal_offline(client: httpx.Client, denoiser: Denoiser):
+    data = pcm(speech(1.5))
+    path = opened(client)
+    output = [frames(client, path, i, piece).content for i, piece in enumerate(cut(data, (640, 6002)))]
+    output.append(client.delete(path).content)
+    assert b"".join(output) == offline(denoiser, data)
+
+
+def test_a_retry_is_answered_once_more_and_not_applied_twice(client: httpx.Client, denoiser: Denoiser):
+    data = pcm(speech(0.5))
+    path = opened(client)
+    first = frames(client, path, 0, data[:8000]).content
+    assert frames(client, path, 0, data[:8000]).content == first
+    second = frames(client, path, 1, data[8000:]).content
+    tail = client.delete(path).content
+    assert client.delete(path).content == tail
+    assert first + second + tail == offline(denoiser, data)
+
+
+def test_a_gap_in_the_sequence_is_refused_and_told(client: httpx.Client):
+    path = opened(client)
+    frames(client, path, 0, b"\0" * 640)
+    answer = frames(client, path, 2, b"\0" * 640)
+    assert answer.status_code == 409
+    assert "waits for sequence 1" in answer.json()["message"]
+    assert client.get(path).json()["sequence"] == 1
+
+
+def test_half_a_sample_is_refused_and_nothing_applied(client: httpx.Client, denoiser: Denoiser):
+    data = pcm(speech(0.3))
+    path = opened(client)
+    assert frames(client, path, 0, data[:641]).status_code == 400
+    output = frames(client, path, 0, data).content + client.delete(path).content
+    assert output == offline(denoiser, data)
+
+
+def test_patch_changes_settings(client: httpx.Client, denoiser: Denoiser):
+    data = pcm(speech(0.4))
+    path = opened(client)
+    state = client.patch(path, json={"attenuation_limit": 6.0}).json()
+    assert (state["attenuation_limit"], state["bypass"]) == (6.0, False)
+    output = frames(client, path, 0, data).content + client.delete(path).content
+    # the change fades in over the first 16 ms
+    assert output[1024:] == offline(denoiser, data, attenuation_limit=6)[1024:]
+
+
+def test_nonfinite_samples_are_told(client: httpx.Client):
+    path = opened(client, encoding="f32le")
+    frames(client, path, 0, b"\xff" * 4000)
+    assert client.get(path).json()["nonfinite"] == 1000
+    assert client.delete(path).headers["gtcrn-nonfinite"] == "1000"
+
+
+def test_what_is_over_is_gone_and_what_never_was_is_unknown(client: httpx.Client):
+    path = opened(client)
+    client.delete(path)
+    assert frames(client, path, 0, b"").status_code == 410
+    assert client.patch(path, json={}).status_code == 410
+    assert client.get("/v1/streams/0-nothing").status_code == 404
+
+
+def test_too_many_bytes_in_one_request(client: httpx.Client):
+    path = opened(client)
+    assert frames(client, path, 0, b"\0" * 20_002).status_code == 413
+    assert client.delete(path).content == b""
+
+
+def test_idle_streams_expire_and_free_their_place(denoiser: Denoiser):
+    with running(denoiser, idle_seconds=0.3, max_streams=1) as service, httpx.Client(base_url=service.http) as client:
+        path = opened(client)
+        full = client.post("/v1/streams", json={})
+        assert (full.status_code, full.headers["retry-after"]) == (503, "5")
+        wait_for(lambda: service.service.telemetry.live == 0)
+        assert frames(client, path, 0, b"").status_code == 410
+        opened(client)
+
+
+def test_the_store_forgets_what_is_long_over_and_keeps_what_is_busy():
+    store = MemoryStore()
+    for i in range(REMEMBERED + 10):
+        store.put(Held(str(i), None, 0.0, touched=float(i), busy=i == 5))
+    assert store.expire(touched=100.0, opened=-1.0) == 99
+    assert store.get("5").state == "open"
+    assert store.get("100").state == "open"
+    for i in range(100, REMEMBERED + 10):
+        store.put(Held(str(i), None, 0.0, 0.0, state="ended"))
+    assert store.get(str(REMEMBERED + 9)).state == "ended"
+    with pytest.raises(Exception, match="no stream of this id"):
+        store.get("0")
+
+
+def metric(service: Running, name: str, **labels: str) -> float:
+    """The sum of the samples of this name that have these labels."""
+    text = httpx.get(f"{service.http}/metrics").text
+    found = [s for family in text_string_to_metric_families(text) for s in family.samples if s.name == name]
+    return sum(s.value for s in found if labels.items() <= s.labels.items())
+
+
+def test_metrics_count_what_happens(denoiser: Denoiser):
+    with running(denoiser) as service:
+        data = pcm(speech(1.024))
+        say(service.socket, {"type": "start"}, *cut(data, (640,)), {"type": "end"})
+        say(service.socket, {"type": "end"})
+        assert metric(service, "gtcrn_streams_total", transport="websocket") == 2
+        assert metric(service, "gtcrn_active_streams") == 0
+        assert metric(service, "gtcrn_frames_total") == 64
+        assert metric(service, "gtcrn_audio_seconds_total", kind="live") == pytest.approx(1.024)
+        assert metric(service, "gtcrn_bytes_total") == 2 * len(data)
+        assert metric(service, "gtcrn_frame_seconds_count") == 64
+        assert metric(service, "gtcrn_rejections_total", reason="unexpected") == 1
+        assert 0 < metric(service, "gtcrn_real_time_factor") < 10
+        wait_for(lambda: metric(service, "gtcrn_queue_delay_seconds_count") > 0)
+
+
+def test_info_and_health(client: httpx.Client):
+    info = client.get("/v1/info").json()
+    assert (info["sample_rate"], info["frame"], info["latency"], info["latency_ms"]) == (16_000, 256, 512, 32.0)
+    assert info["max_message_bytes"] == 20_000
+    assert client.get("/healthz").json() == {"status": "alive"}
+    assert client.get("/readyz").json() == {"status": "ready"}
+
+
+def test_every_answer_confines_what_a_page_may_do(client: httpx.Client):
+    for path in ("/v1/info", "/nowhere", "/openapi.json"):
+        headers = client.get(path).headers
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "script-src 'self'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"

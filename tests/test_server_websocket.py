@@ -1,0 +1,208 @@
+"""Live audio over WebSocket equals the offline result, whatever the pieces and whoever else is there."""
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+from serving import Running, cut, offline, pcm, random_denoiser, receive_all, running, say, send_all, speech, talk
+from websockets.asyncio.client import connect
+
+from gtcrn import Denoiser
+from gtcrn.wav import PcmFormat
+from gtcrn_server.service import Service
+
+START = {"type": "start"}
+END = {"type": "end"}
+
+
+@pytest.fixture(scope="module")
+def denoiser() -> Denoiser:
+    return random_denoiser()
+
+
+@pytest.fixture(scope="module")
+def service(denoiser: Denoiser):
+    with running(denoiser) as instance:
+        yield instance
+
+
+@pytest.mark.parametrize("sizes", [(640,), (2,), (640, 2, 1000, 7000), (200_000,)], ids=str)
+def test_audio_equals_offline_for_every_size_of_message(service: Running, denoiser: Denoiser, sizes: tuple[int, ...]):
+    data = pcm(speech(0.1 if sizes == (2,) else 3))
+    answer = say(service.socket, START, *cut(data, sizes), END)
+    assert answer.audio == offline(denoiser, data)
+    assert answer.code == 1000
+
+
+@pytest.mark.parametrize("samples", [0, 1, 255, 257, 511, 513])
+def test_as_many_samples_come_out_as_went_in(service: Running, denoiser: Denoiser, samples: int):
+    data = pcm(speech(1))[: 2 * samples]
+    answer = say(service.socket, START, data, END)
+    assert answer.audio == offline(denoiser, data)
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
+def test_other_rates_and_channels(service: Running, denoiser: Denoiser, rate: int):
+    data = pcm(speech(0.5, sample_rate=rate, channels=2))
+    start = {"type": "start", "sample_rate": rate, "channels": 2}
+    answer = say(service.socket, start, *cut(data, (4 * rate // 50,)), END)
+    wanted = np.frombuffer(offline(denoiser, data, rate, 2), "<i2").astype(int)
+    got = np.frombuffer(answer.audio, "<i2")
+    assert len(got) == len(wanted)
+    assert np.abs(got - wanted).max() <= 1  # a resampler's float32 sums may round differently in other pieces
+    assert answer.events[0]["latency_ms"] == pytest.approx(1000 * answer.events[0]["latency"] / rate, abs=1e-3)
+
+
+def test_ready_tells_frame_and_latency_that_hold(service: Running):
+    async def first_audio() -> tuple[dict[str, object], int, int]:
+        async with connect(service.socket) as connection:
+            await connection.send(json.dumps(START))
+            ready = json.loads(await connection.recv())
+            data = pcm(speech(0.2))
+            for sent in range(1, ready["latency"] + 1):
+                await connection.send(data[2 * sent - 2 : 2 * sent])
+            await connection.send(json.dumps({"type": "mark", "id": 1}))
+            return ready, sent, len(await connection.recv()) // 2
+
+    ready, sent, got = asyncio.run(first_audio())
+    assert (ready["frame"], ready["latency"], ready["latency_ms"]) == (256, 512, 32.0)
+    assert (sent, got) == (512, 256)
+
+
+def test_float_samples_pass_unrounded(service: Running, denoiser: Denoiser):
+    samples = speech(0.5)
+    answer = say(service.socket, {**START, "encoding": "f32le"}, pcm(samples, "f32le"), END)
+    np.testing.assert_array_equal(PcmFormat(16_000, 1, "f32le").decode(answer.audio), denoiser(samples))
+
+
+def test_nan_is_silence_and_counted(service: Running, denoiser: Denoiser):
+    samples = speech(0.5)
+    samples[0, 100:103] = np.nan, np.inf, -np.inf
+    answer = say(service.socket, {**START, "encoding": "f32le"}, pcm(samples, "f32le"), END)
+    assert np.isfinite(PcmFormat(16_000, 1, "f32le").decode(answer.audio)).all()
+    assert answer.events[-1]["nonfinite"] == 3
+
+
+def test_done_tells_seconds_and_real_time_factor(service: Running):
+    done = say(service.socket, START, pcm(speech(1.5)), END).events[-1]
+    assert done["seconds"] == 1.5
+    assert 0 < done["real_time_factor"] < 10
+
+
+def test_options_of_start_are_those_of_the_library(service: Running, denoiser: Denoiser):
+    data = pcm(speech(0.5))
+    limited = say(service.socket, {**START, "attenuation_limit": 6}, data, END)
+    bypassed = say(service.socket, {**START, "bypass": True}, data, END)
+    assert limited.audio == offline(denoiser, data, attenuation_limit=6)
+    assert bypassed.audio == data
+
+
+def test_set_changes_between_two_samples(service: Running, denoiser: Denoiser):
+    data = pcm(speech(2))
+    half = len(data) // 2
+    answer = say(service.socket, START, data[:half], {"type": "set", "bypass": True}, data[half:], END)
+    form = PcmFormat(16_000, 1, "s16le")
+    stream = denoiser.stream()
+    parts = [stream.push(form.decode(data[:half]))]
+    stream.bypass = True
+    parts += [stream.push(form.decode(data[half:])), stream.flush()]
+    assert answer.audio == form.encode(np.concatenate(parts, axis=1))[0]
+    assert answer.audio[-half // 2 :] == data[-half // 2 :]
+
+
+def test_set_leaves_what_it_does_not_name(service: Running, denoiser: Denoiser):
+    data = pcm(speech(0.5))
+    answer = say(service.socket, {**START, "attenuation_limit": 6}, {"type": "set", "bypass": False}, data, END)
+    assert answer.audio == offline(denoiser, data, attenuation_limit=6)
+
+
+def test_reset_gives_the_tail_and_begins_anew(service: Running, denoiser: Denoiser):
+    first, second = pcm(speech(0.5, seed=1)), pcm(speech(0.5, seed=2))
+    answer = say(service.socket, START, first, {"type": "reset"}, second, END)
+    assert answer.audio == offline(denoiser, first) + offline(denoiser, second)
+    assert answer.events[-1]["seconds"] == 1.0
+
+
+def test_mark_comes_back_behind_the_audio_before_it(service: Running):
+    async def order() -> list[int | str]:
+        data, seen = pcm(speech(0.5)), 0
+        log: list[int | str] = []
+        async with connect(service.socket) as connection:
+            await send_all(connection, [START, data[:8000], {"type": "mark", "id": "here"}, data[8000:], END])
+            async for message in connection:
+                seen += len(message) if isinstance(message, bytes) else 0
+                if isinstance(message, str) and json.loads(message)["type"] == "mark":
+                    log += [json.loads(message)["id"], seen]
+        return log
+
+    name, seen = asyncio.run(order())
+    assert name == "here"
+    assert 8000 <= seen <= 8000 + 2 * 1024
+
+
+def test_mark_is_answered_at_the_end_at_the_latest(service: Running):
+    answer = say(service.socket, START, pcm(speech(0.1)), {"type": "mark", "id": 7}, END)
+    assert [event["type"] for event in answer.events] == ["ready", "mark", "done"]
+
+
+def test_fifty_streams_at_once_each_equal_their_offline_result(service: Running, denoiser: Denoiser):
+    recordings = [pcm(speech(0.6 + i / 100, seed=i)) for i in range(50)]
+
+    async def all_at_once() -> list[bytes]:
+        talks = (talk(service.socket, START, *cut(data, (640, 642, 100)), END) for data in recordings)
+        return [answer.audio for answer in await asyncio.gather(*talks)]
+
+    assert asyncio.run(all_at_once()) == [offline(denoiser, data) for data in recordings]
+    assert service.service.telemetry.live == 0
+
+
+def test_a_killed_client_frees_its_place_and_others_notice_nothing(service: Running, denoiser: Denoiser):
+    data = pcm(speech(1))
+
+    async def kill_one() -> bytes:
+        async with connect(service.socket) as other:
+            reading = asyncio.ensure_future(receive_all(other))
+            await send_all(other, [START, data[:10_000]])
+            victim = await connect(service.socket)
+            await send_all(victim, [START, data[:10_001]])
+            victim.transport.abort()
+            while service.service.telemetry.live != 1:
+                await asyncio.sleep(0.01)
+            await send_all(other, [data[10_000:], END])
+            return (await reading).audio
+
+    assert asyncio.run(kill_one()) == offline(denoiser, data)
+
+
+def test_the_short_way_is_taken_and_left_for_what_needs_the_long_one(denoiser: Denoiser):
+    """Fragments, pings, marks and huge messages among plain audio: in order, with nothing lost."""
+    data = pcm(speech(2))
+    pieces = cut(data, (640,))
+    with running(denoiser) as service:
+
+        async def mixed() -> bytes:
+            async with connect(service.socket, ping_interval=None) as connection:
+                reading = asyncio.ensure_future(receive_all(connection))
+                await send_all(connection, [START])
+                for i, piece in enumerate(pieces[:-20]):
+                    await connection.send([piece[:3], piece[3:], b""] if i % 7 == 3 else piece)
+                    if i % 11 == 0:
+                        await connection.ping()
+                    if i % 5 == 0:
+                        await asyncio.sleep(0.002)
+                await send_all(connection, [{"type": "mark", "id": 0}, b"".join(pieces[-20:]), END])
+                return (await reading).audio
+
+        assert asyncio.run(mixed()) == offline(denoiser, data)
+
+
+def test_two_apps_in_one_process_are_independent(denoiser: Denoiser):
+    data = pcm(speech(0.3))
+    other = random_denoiser(seed=1)
+    with running(denoiser) as one, running(other, max_streams=1) as two:
+        assert say(one.socket, START, data, END).audio == offline(denoiser, data)
+        assert say(two.socket, START, data, END).audio == offline(other, data)
+        assert isinstance(one.service, Service)
+        assert one.service.telemetry.opened["websocket"] == 1
+        assert two.service.telemetry.opened["websocket"] == 1
