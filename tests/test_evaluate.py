@@ -2,19 +2,21 @@
 
 import csv
 import math
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from audio_trees import hiss, save, voice
 
 from gtcrn import metrics
 from gtcrn.cli import run
 from gtcrn.errors import ConfigError
+from gtcrn_recipes import commands, plots, scoreboard
 from gtcrn_recipes import evaluate as scoring
-from gtcrn_recipes import plots, scoreboard
 from gtcrn_recipes.evaluate import Result, Trial
 from gtcrn_recipes.intake import read_mono
 
@@ -212,3 +214,21 @@ def test_torch_is_not_needed() -> None:
     names = "evaluate, scoreboard, plots, prepare, dataset, commands, fixed_pairs"
     code = f"import sys; from gtcrn_recipes import {names}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def documented(command: str) -> list[list[str]]:
+    """Arguments of each call of `gtcrn command` in the training read-me."""
+    text = (Path(__file__).parent.parent / "recipes/README.md").read_text()
+    lines = [line.split("  #")[0] for line in text.splitlines() if line.startswith(f"gtcrn {command} ")]
+    return [shlex.split(line)[2:] for line in lines]
+
+
+@pytest.mark.parametrize("command", ["prepare", "evaluate", "train"])
+def test_the_documented_calls_are_understood(command: str) -> None:
+    app = typer.Typer()
+    commands.register(app)
+    parser = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
+    calls = documented(command)
+    assert len(calls) >= 3
+    for arguments in calls:
+        assert parser.make_context(command, arguments).params
