@@ -102,12 +102,12 @@ def _network(w: _Weights, config: GTCRNConfig) -> Iterator[Array]:
     yield from _erb(config)
     yield from _encoder_first(w.below("encoder.first"))
     yield from _encoder_second(w.below("encoder.second"))
-    for side in ("encoder", "decoder"):
-        if side == "decoder":
-            for i in range(config.dual_path_blocks):
-                yield from _dual_path(w.below(f"dual_path.{i}"))
-        for i in range(len(config.dilations)):
-            yield from _gtconv_block(w.below(f"{side}.blocks.{i}"))
+    for i in range(len(config.dilations)):
+        yield from _gtconv_block(w.below(f"encoder.blocks.{i}"))
+    for i in range(config.dual_path_blocks):
+        yield from _dual_path(w.below(f"dual_path.{i}"))
+    for i in range(len(config.dilations)):
+        yield from _gtconv_block(w.below(f"decoder.blocks.{i}"))
     yield from _decoder_second(w.below("decoder.second"))
     yield from _decoder_first(w.below("decoder.first"))
 
@@ -177,9 +177,9 @@ def _gtconv_block(w: _Weights) -> Iterator[Array]:
 
 
 def _attention(w: _Weights) -> Iterator[Array]:
-    gates = [w.get(f"gru.{name}_l0", 48, n).reshape(3, 16, n) for name, n in (("weight_ih", 8), ("weight_hh", 16))]
-    for weight in gates:
-        yield _halves((weight * GATES[:, None, None]).swapaxes(0, 1))
+    inputs, state = (w.get(f"gru.weight_{name}_l0", 48, n).reshape(3, 16, n) for name, n in (("ih", 8), ("hh", 16)))
+    yield _halves(_input_gates(inputs).swapaxes(0, 1))
+    yield _halves(_state_gates(state).swapaxes(0, 1))
     biases = [w.get(f"gru.bias_{name}_l0", 48).reshape(3, 16) for name in ("ih", "hh")]
     yield _halves(_gate_biases(*biases).T)
     weight, bias = w.linear("linear", 8, 16)
@@ -187,10 +187,20 @@ def _attention(w: _Weights) -> Iterator[Array]:
     yield bias / 2
 
 
+def _input_gates(weight: Array) -> Array:
+    """Gates r, z, n (first axis), the sigmoids' halved."""
+    return np.asarray(weight * GATES.reshape(3, *[1] * (weight.ndim - 1)))
+
+
+def _state_gates(weight: Array) -> Array:
+    """The same in the order n, r, z."""
+    return np.roll(_input_gates(weight), 1, axis=0)
+
+
 def _gate_biases(inputs: Array, state: Array) -> Array:
-    """(3, units) twice to r, z, n of the input, n of the state: only n keeps them apart. (4, units)"""
-    r, z, n = inputs * GATES[:, None]
-    return np.stack([r + state[0] / 2, z + state[1] / 2, n, state[2]])
+    """(3, units) twice to n of the state, r, z, n of the input: only n keeps them apart. (4, units)"""
+    r, z, _ = _input_gates(inputs + state)
+    return np.stack([state[2], r, z, inputs[2]])
 
 
 def _dual_path(w: _Weights) -> Iterator[Array]:
@@ -213,10 +223,9 @@ def _grouped_gru(w: _Weights, cells: int) -> Iterator[Array]:
         value = w.get(name, cells, 3, units, *shape).reshape(cells // 2, 2, 3, units, *shape)
         return value.transpose(1, 2, *range(4, value.ndim), 0, 3).reshape(2, 3, *shape, 8)
 
-    gates = GATES[:, None, None]
-    biases = zip(grouped("bias_ih"), grouped("bias_hh"), strict=True)
-    bias = np.stack([_gate_biases(inputs, state) for inputs, state in biases])
-    n_first = 0 if cells == 4 else 1  # the kernel's order of gates is r, z, n, or n of the state, r, z, n of the input
-    yield grouped("weight_ih", 8) * gates
-    yield np.roll(grouped("weight_hh", units) * gates, n_first, axis=1)
-    yield np.roll(bias, n_first, axis=1)
+    for group in grouped("weight_ih", 8):
+        yield _input_gates(group)
+    for group in grouped("weight_hh", units):
+        yield _state_gates(group)
+    for biases in zip(grouped("bias_ih"), grouped("bias_hh"), strict=True):
+        yield _gate_biases(*biases)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FRAME = 2 * GTCRN_BINS * sizeof(float) };
+enum { FRAME = 2 * BINS * sizeof(float) };
 
 static gtcrn_function *variant(const char *name)
 {

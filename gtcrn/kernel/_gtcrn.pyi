@@ -1,13 +1,20 @@
-from typing_extensions import Buffer
+import numpy as np
+from numpy.typing import NDArray
 
 BINS: int
 PARAMS_SIZE: int
 STATE_SIZE: int
 
-def process(params: Buffer, state: Buffer, spectrum: Buffer, out: Buffer, /) -> None:
-    """Enhance frames of one stream.
+def process(
+    params: NDArray[np.float32],
+    state: NDArray[np.float32],
+    spectrum: NDArray[np.complex64],
+    out: NDArray[np.complex64],
+    /,
+) -> None:
+    """Enhance frames of one stream; any contiguous buffers of these types will do, without the interpreter's lock.
 
-    params: the float32 block of `gtcrn.fold.fold`, PARAMS_SIZE numbers. state: float32, STATE_SIZE numbers, zeros
-    before the first frame, changed in place. spectrum, out: complex64 (T, BINS), contiguous, any T; out may be
-    spectrum itself. Raises ValueError for a wrong size, TypeError for a read-only state or out.
+    params: (PARAMS_SIZE,) from `gtcrn.fold.fold`. state: (STATE_SIZE,), zeros before the first frame, changed in
+    place; a copy continues the stream anywhere. spectrum, out: (T, BINS) for any T; out may be spectrum itself, but
+    not overlap it otherwise. Raises ValueError for a wrong size, TypeError for a read-only or strided buffer.
     """

@@ -8,88 +8,86 @@
 #include <stddef.h>
 
 enum {
-    GTCRN_BINS = 257, /* of a frame, 0 to 8 kHz */
-    GTCRN_LOW = 65,   /* bins kept as they are */
-    GTCRN_HIGH = 64,  /* ERB bands that the other bins are gathered into */
-    GTCRN_GATHERED = GTCRN_BINS - GTCRN_LOW,
-    GTCRN_BANDS = GTCRN_LOW + GTCRN_HIGH,
-    GTCRN_HALF = 65,  /* bands after the first strided convolution */
-    GTCRN_WIDTH = 33, /* and after the second */
-    GTCRN_CHANNELS = 16,
-    GTCRN_FEATURES = 3, /* magnitude, real, imaginary */
-    GTCRN_BLOCKS = 3,   /* GTConvBlocks on each side, dilations 1, 2, 5 */
-    GTCRN_HISTORY = 2 * (1 + 2 + 5) /* past frames that the blocks of one side keep */
+    BINS = 257, /* of a frame, 0 to 8 kHz */
+    LOW = 65,   /* bins kept as they are */
+    HIGH = 64,  /* ERB bands that the other bins are gathered into */
+    GATHERED = BINS - LOW,
+    BANDS = LOW + HIGH,
+    HALF = 65,  /* bands after the first strided convolution */
+    WIDTH = 33, /* and after the second */
+    CHANNELS = 16,
+    FEATURES = 3, /* magnitude, real, imaginary */
+    BLOCKS = 3,   /* GTConvBlocks on each side, dilations 1, 2, 5 */
+    HISTORY = 2 * (1 + 2 + 5), /* past frames that the blocks of one side keep */
+    PERIOD = 20 /* frames after which all their rings stand where they began */
 };
 
 typedef struct {
     /* Five taps over three neighbours are seven taps, but for the first and last row, to which the edges are added. */
-    float weight[2][GTCRN_FEATURES][7][8];
-    float first_edge[GTCRN_FEATURES][GTCRN_CHANNELS], last_edge[GTCRN_FEATURES][GTCRN_CHANNELS];
-    float bias[GTCRN_CHANNELS];
+    float weight[2][FEATURES][7][8];
+    float first_edge[FEATURES][CHANNELS], last_edge[FEATURES][CHANNELS];
+    float bias[CHANNELS];
     float slope[2][8]; /* of the PReLU: (1 + slope) / 2, eight times, and (1 - slope) / 2 */
 } first_conv;
 
 typedef struct {
     float weight[2][5][8][8]; /* group, tap, input, output */
-    float bias[GTCRN_CHANNELS], slope[2][8];
+    float bias[CHANNELS], slope[2][8];
 } second_conv;
 
 typedef struct {
-    float weight[4][GTCRN_CHANNELS][8]; /* four rows of the input to four of the output, (real, imaginary) each */
+    float weight[4][CHANNELS][8]; /* four rows of the input to four of the output, (real, imaginary) each */
     float bias[8];
 } last_conv;
 
 typedef struct {
-    float point[2][3][8][8], point_bias[GTCRN_CHANNELS], point_slope[2][8];
-    float depthwise[3][3][GTCRN_CHANNELS], depthwise_bias[GTCRN_CHANNELS], depthwise_slope[2][8]; /* frame, band */
-    float pointwise[GTCRN_CHANNELS][8], pointwise_bias[8];
-    /* Attention. Gates are r, z, n; sigmoids are computed as tanh of half, and the halves are in the weights. */
-    float gru_input[2][3][8][8], gru_state[2][3][GTCRN_CHANNELS][8];
-    float gru_bias[2][4][8]; /* r, z, n of the input, n of the state */
-    float linear[GTCRN_CHANNELS][8], linear_bias[8];
+    float point[2][3][8][8], point_bias[CHANNELS], point_slope[2][8];
+    float depthwise[3][3][CHANNELS], depthwise_bias[CHANNELS], depthwise_slope[2][8]; /* frame, band */
+    float pointwise[CHANNELS][8], pointwise_bias[8];
+    /* Attention. Inputs of a GRU add to the gates r, z, n, the state to n, r, z; biases are for n of the state, r, z,
+       n of the input. What is for r and z is halved, as their sigmoids are computed as tanh of half. */
+    float gru_input[2][3][8][8], gru_state[2][3][CHANNELS][8], gru_bias[2][4][8];
+    float linear[CHANNELS][8], linear_bias[8];
 } gtconv_block;
 
 typedef struct {
-    float weight[2][GTCRN_CHANNELS][8], bias[GTCRN_CHANNELS];
-    float scale[GTCRN_WIDTH][GTCRN_CHANNELS], offset[GTCRN_WIDTH][GTCRN_CHANNELS];
+    float weight[2][CHANNELS][8], bias[CHANNELS];
+    float scale[WIDTH][CHANNELS], offset[WIDTH][CHANNELS];
 } linear_norm;
 
 typedef struct {
-    /* By group; its eight units are four forward, four backward. Gates r, z, n. */
-    float intra_input[2][3][8][8], intra_state[2][3][4][8];
-    float intra_bias[2][4][8]; /* r, z, n of the input, n of the state */
+    /* By group; its eight units along the bands are four forward, four backward. */
+    float intra_input[2][3][8][8], intra_state[2][3][4][8], intra_bias[2][4][8];
     linear_norm intra_linear;
-    float inter_input[2][3][8][8]; /* gates r, z, n */
-    float inter_state[2][3][8][8]; /* gates n, r, z */
-    float inter_bias[2][4][8];     /* n of the state, r, z, n of the input */
+    float inter_input[2][3][8][8], inter_state[2][3][8][8], inter_bias[2][4][8];
     linear_norm inter_linear;
 } dual_path;
 
 typedef struct {
     float input_roots; /* square roots to take of the magnitude: 0, 1, 2 for input_exponent 1, 1/2, 1/4 */
     float unused[7];
-    float erb_run[GTCRN_HIGH];           /* bins from the peak of each band to the bin before the peak of the next */
-    float erb_weight[GTCRN_GATHERED][2]; /* of each bin in the band whose run it is in, and in the next */
+    float erb_run[HIGH];           /* bins from the peak of each band to the bin before the peak of the next */
+    float erb_weight[GATHERED][2]; /* of each bin in the band whose run it is in, and in the next */
     first_conv encoder_first;
     second_conv encoder_second;
-    gtconv_block encoder[GTCRN_BLOCKS];
+    gtconv_block encoder[BLOCKS];
     dual_path dual_path[2];
-    gtconv_block decoder[GTCRN_BLOCKS];
+    gtconv_block decoder[BLOCKS];
     second_conv decoder_second;
     last_conv decoder_first;
 } gtcrn_params;
 
-typedef float gtcrn_frame[GTCRN_WIDTH][GTCRN_CHANNELS];
+typedef float gtcrn_frame[WIDTH][CHANNELS];
 
 typedef struct {
-    float phase; /* frames so far, modulo 20: where the rings of past frames stand */
+    float phase; /* frames so far, modulo PERIOD: where the rings of past frames stand */
     float unused[15];
-    gtcrn_frame encoder[GTCRN_HISTORY], decoder[GTCRN_HISTORY]; /* rings of 2 x dilation frames, block by block */
+    gtcrn_frame encoder[HISTORY], decoder[HISTORY]; /* rings of 2 x dilation frames, block by block */
     gtcrn_frame inter[2];
-    float attention[2][GTCRN_BLOCKS][GTCRN_CHANNELS];
+    float attention[2][BLOCKS][CHANNELS];
 } gtcrn_state;
 
-/* Enhance `frames` frames of GTCRN_BINS complex numbers (real, imaginary); `out` may be `spectrum`.
+/* Enhance `frames` frames of BINS complex numbers (real, imaginary); `out` may be `spectrum`.
 
    gtcrn_process chooses an instruction set; the others are what it chooses from, and differ in speed only. */
 typedef void gtcrn_function(const gtcrn_params *params, gtcrn_state *state, const float *spectrum, float *out,

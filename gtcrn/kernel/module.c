@@ -15,9 +15,9 @@ static int check_size(const char *name, const Py_buffer *buffer, Py_ssize_t byte
 
 static int check_sizes(const Py_buffer *params, const Py_buffer *state, const Py_buffer *spectrum, const Py_buffer *out)
 {
-    Py_ssize_t frame = GTCRN_BINS * 2 * sizeof(float);
+    Py_ssize_t frame = BINS * 2 * sizeof(float);
     if (spectrum->len % frame) {
-        PyErr_Format(PyExc_ValueError, "spectrum must be frames of %d complex64 bins, not %zd bytes.", GTCRN_BINS,
+        PyErr_Format(PyExc_ValueError, "spectrum must be frames of %d complex64 bins, not %zd bytes.", BINS,
                      spectrum->len);
         return -1;
     }
@@ -35,7 +35,7 @@ static PyObject *process(PyObject *self, PyObject *args)
     failed = check_sizes(&params, &state, &spectrum, &out);
     if (!failed) {
         Py_BEGIN_ALLOW_THREADS
-        gtcrn_process(params.buf, state.buf, spectrum.buf, out.buf, spectrum.len / (GTCRN_BINS * 2 * sizeof(float)));
+        gtcrn_process(params.buf, state.buf, spectrum.buf, out.buf, spectrum.len / (BINS * 2 * sizeof(float)));
         Py_END_ALLOW_THREADS
     }
     PyBuffer_Release(&params);
@@ -56,7 +56,7 @@ static int add_constants(PyObject *module)
 {
     return PyModule_AddIntConstant(module, "PARAMS_SIZE", PARAMS_SIZE) ||
            PyModule_AddIntConstant(module, "STATE_SIZE", STATE_SIZE) ||
-           PyModule_AddIntConstant(module, "BINS", GTCRN_BINS);
+           PyModule_AddIntConstant(module, "BINS", BINS);
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, add_constants}, {0, NULL}};
