@@ -55,23 +55,22 @@ def costs(config: GTCRNConfig | None = None) -> list[LayerCost]:
 
 def _leaves(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """Modules that compute with parameters of their own; a recurrence inside an attention counts with its user."""
-    return [(n, m) for n, m in model.named_modules() if list(m.parameters(recurse=False)) or _is_attention(m)]
+    return [(n, m) for n, m in model.named_modules() if list(m.parameters(recurse=False)) or _attention_gru(m)]
 
 
-def _is_attention(module: nn.Module) -> bool:
-    return isinstance(getattr(module, "gru", None), nn.GRU)
+def _attention_gru(module: nn.Module) -> nn.GRU | None:
+    """The recurrence inside an attention, which is called by its weights and so reports nothing itself."""
+    gru = getattr(module, "gru", None)
+    return gru if isinstance(gru, nn.GRU) else None
 
 
 def _recorder(name: str, config: GTCRNConfig, rows: list[LayerCost]) -> Callable[..., None]:
     rate = 1 / config.spectral.frame_seconds
 
     def record(module: nn.Module, _: Any, output: Any) -> None:
-        y = output[0] if isinstance(output, tuple) else output
-        own, macs = module, _macs(module, y)
-        if _is_attention(module):
-            own, macs, label = module.gru, _weights(module.gru), name + ".gru"  # type: ignore[assignment]
-        else:
-            label = name
+        gru = _attention_gru(module)
+        own, label = (gru, f"{name}.gru") if gru else (module, name)
+        macs = _weights(gru) if gru else _macs(module, output[0] if isinstance(output, tuple) else output)
         parameters = sum(p.numel() for p in own.parameters(recurse=False))
         rows.append(LayerCost(label, type(own).__name__, parameters, macs * rate))
 

@@ -144,7 +144,7 @@ class GroupedGRU(nn.Module):
 
 def _block_diagonal(weight: Tensor) -> Tensor:
     """(cells, 3, H, I) -> (3 * cells * H, cells * I): gate by gate, each cell on its own block."""
-    blocks = [torch.block_diag(*gate) for gate in weight.unbind(1)]
+    blocks = [torch.block_diag(*gate) for gate in weight.unbind(1)]  # type: ignore[no-untyped-call]
     return torch.cat(blocks)
 
 
@@ -158,10 +158,10 @@ class DualPathGRNN(nn.Module):
         super().__init__()
         self.intra = GroupedGRU(channels, channels, groups, directions=2)
         self.intra_linear = nn.Linear(channels, channels)
-        self.intra_norm = nn.LayerNorm((width, channels), eps=1e-8)
+        self.intra_norm = nn.LayerNorm([width, channels], eps=1e-8)
         self.inter = GroupedGRU(channels, channels, groups, directions=1)
         self.inter_linear = nn.Linear(channels, channels)
-        self.inter_norm = nn.LayerNorm((width, channels), eps=1e-8)
+        self.inter_norm = nn.LayerNorm([width, channels], eps=1e-8)
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         batch, channels, frames, width = x.shape

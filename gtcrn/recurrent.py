@@ -20,7 +20,8 @@ def gru(x: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: T
     Returns all hidden states (steps, N, hidden) and the last (N, hidden).
     """
     if torch.is_grad_enabled() and not x.is_cuda and x.shape[0] > 1:
-        y: Tensor = _Recurrence.apply(torch.nn.functional.linear(x, w_ih, b_ih), h0, w_hh.t(), b_hh)
+        gates = torch.nn.functional.linear(x, w_ih, b_ih)
+        y: Tensor = _Recurrence.apply(gates, h0, w_hh.t(), b_hh)  # type: ignore[no-untyped-call]
         return y, y[-1]
     y, last = torch.gru(x, h0[None], (w_ih, w_hh, b_ih, b_hh), True, 1, 0.0, False, False, False)
     return y, last[0]
@@ -46,7 +47,7 @@ class _Recurrence(torch.autograd.Function):
         return states[1:].clone()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         weight, states, hidden_n, gates, news = ctx.saved_tensors
         r, z = gates.chunk(2, dim=-1)
         dn = (1 - z) * (1 - news.square())  # of n's argument, for a unit gradient of h'
