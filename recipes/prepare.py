@@ -124,13 +124,12 @@ def assign_splits(clips: Sequence[Clip], valid_share: float, before: Sequence[Ro
     seed, and a group that is most of the data is trained on. Raises ConfigError where none fits.
     """
     decided = {clip.group: clip.split for clip in clips if clip.split}
-    decided |= {row["speaker"]: row["split"] for row in before}
-    sizes = Counter(clip.group for clip in clips if clip.group not in decided)
+    sizes = Counter(clip.group for clip in clips if not clip.split)
     budget = round(valid_share * sizes.total())
+    decided |= {row["speaker"]: row["split"] for row in before}
     for group in sorted(sizes, key=stable_hash):
-        held_out = sizes[group] <= budget
-        decided[group] = "valid" if held_out else "train"
-        budget -= sizes[group] if held_out else 0
+        decided.setdefault(group, "valid" if sizes[group] <= budget else "train")
+        budget -= sizes[group] if decided[group] == "valid" else 0
     if valid_share and "valid" not in decided.values():
         raise ConfigError(
             f"no group of files fits into {valid_share:g} of {len(clips)} files, so none can be held out; hold out a "
