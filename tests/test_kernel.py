@@ -1,6 +1,7 @@
 """The compiled kernel against the torch network it is the twin of: same output, any chunking, any thread."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from networks import random_network
 from numpy.typing import NDArray
 
-from gtcrn import checkpoint, kernel
+from gtcrn import checkpoint, kernel, weights
 from gtcrn.config import GTCRNConfig
 from gtcrn.fold import fold
 from gtcrn.model import GTCRN
@@ -66,6 +67,11 @@ def test_equals_torch_on_random_weights(seed, exponent):
 def test_equals_torch_on_published_weights(shared, name):
     model = checkpoint.to_model(checkpoint.read(shared / "reference" / f"model_trained_on_{name}.tar"))
     assert_twins(model, speechlike(200))
+
+
+@pytest.mark.parametrize("path", sorted(Path(weights.__file__).parent.glob("*.safetensors")), ids=lambda p: p.stem)
+def test_equals_torch_on_shipped_weights(path):
+    assert_twins(checkpoint.to_model(checkpoint.read(path)), speechlike(200))
 
 
 def test_any_number_of_frames_per_call():
