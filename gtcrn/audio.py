@@ -44,6 +44,13 @@ class Sink(Protocol):
     def write(self, samples: Samples) -> None: ...
 
 
+class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
+    """A file that is read once from start to end: soundfile would seek after every read, which harms MP3."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 class Reader:
     """An audio file of any kind that libsndfile reads, as a context manager.
 
@@ -55,7 +62,7 @@ class Reader:
         if isinstance(path, str | os.PathLike):
             _refuse_no_file(Path(path))
         try:
-            self._file = soundfile.SoundFile(path)
+            self._file = _ForwardFile(path)
         except soundfile.LibsndfileError as error:
             raise AudioError(f"{self.name} is not audio that can be read: {_reason(error)}") from error
         file = self._file

@@ -5,13 +5,11 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from gtcrn.errors import AudioError, CheckpointError, ConfigError, GtcrnError
-
-(USAGE_ERROR,) = typer.BadParameter.__bases__  # of the click that this typer is built on; it has no public name
 
 
 def main() -> None:
@@ -25,7 +23,7 @@ def run(arguments: list[str]) -> int:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         return int(application()(arguments or ["--help"], prog_name="gtcrn", standalone_mode=False) or 0)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         return 128 + signal.SIGINT
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it ends
@@ -34,10 +32,12 @@ def run(arguments: list[str]) -> int:
         return _fail(str(error), 2)
     except GtcrnError as error:
         return _fail(str(error), 1)
-    except USAGE_ERROR as error:
-        return _fail(f"{error.format_message()} See gtcrn --help.", 2)  # type: ignore[attr-defined]
     except OSError as error:
         return _fail(f"{error.filename or 'output'}: {error.strerror or error}.", 1)
+    except Exception as error:
+        if not isinstance(error, typer.BadParameter.__bases__):  # the base of usage errors, which typer does not export
+            raise
+        return _fail(f"{cast(typer.BadParameter, error).format_message()} See gtcrn --help.", 2)
 
 
 def application() -> typer.Typer:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import cast
 
 from gtcrn.audio import Reader, Sink, Source, Writer
 from gtcrn.batch import Options, Outcome, denoise_blocks, run
@@ -11,7 +12,7 @@ from gtcrn.denoiser import load
 from gtcrn.errors import ConfigError
 from gtcrn.files import plan
 from gtcrn.formats import target_format
-from gtcrn.pipe import PipeReader, PipeWriter, pcm_of
+from gtcrn.pipe import Pipe, PipeReader, PipeWriter, pcm_of
 from gtcrn.wav import ENCODINGS, PcmFormat
 
 
@@ -61,7 +62,7 @@ def denoise_pipe(
 
 def _source(name: str, raw: PcmFormat | None, stack: contextlib.ExitStack) -> Source:
     if name == "-":
-        return PipeReader(sys.stdin.buffer, raw)
+        return PipeReader(cast(Pipe, sys.stdin.buffer), raw)
     return stack.enter_context(Reader(name))
 
 

@@ -1,4 +1,4 @@
-"""Weights to a denoiser, a denoiser to streams: the API that people use. A whole recording is a stream pushed at once."""
+"""Weights to a denoiser, a denoiser to streams: the API people use. A whole recording is a stream pushed at once."""
 
 import hashlib
 import os

@@ -73,8 +73,8 @@ def _subtype(source: AudioFormat, suffix: str, container: str) -> str:
     if suffix.lower() == ".opus" and container == "OGG":
         return "OPUS"
     valid = soundfile.available_subtypes(container)
-    if source.subtype in valid:
+    if source.subtype in valid and (container == source.container or source.subtype in (*BITS, *UNLIMITED)):
         return source.subtype
     if source.subtype in (*UNLIMITED, "PCM_32") and "PCM_24" in valid:
         return "PCM_24"
-    return soundfile.default_subtype(container)
+    return str(soundfile.default_subtype(container))

@@ -137,7 +137,7 @@ class Stream:
         return snapshot.pack(self._state, about)
 
     def restore(self, saved: bytes) -> None:
-        """Continue from a snapshot of a stream of the same rate, channels and weights; `Denoiser.resume` checks that."""
+        """Continue from a snapshot of a stream of equal rate, channels and weights; `Denoiser.resume` checks that."""
         snapshot.unpack(saved, self._state)
 
     def _refuse_flushed(self) -> None:
