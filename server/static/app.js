@@ -1,0 +1,185 @@
+// The page: its controls, and the one source of sound that is open, a microphone or a file.
+
+import { Graph } from "./graph.js";
+import { Listening } from "./listening.js";
+import { INSECURE, Problem } from "./problems.js";
+import { Recording } from "./recording.js";
+import { Screen } from "./screen.js";
+import { info } from "./service.js";
+import { byId, limitText } from "./text.js";
+
+class Page {
+  constructor() {
+    this.before = new Screen("before");
+    this.after = new Screen("after");
+    this.source = null;
+    this.key = "";
+    this.wireControls();
+    this.wireFiles();
+    this.greet();
+  }
+
+  // Made at the first use: browsers want a gesture before there may be sound.
+  get graph() {
+    this.made ??= new Graph();
+    return this.made;
+  }
+
+  get denoised() {
+    return byId("denoise").ariaChecked === "true";
+  }
+
+  get limit() {
+    const { value, max } = byId("limit");
+    return value === max ? null : Number(value);
+  }
+
+  wireControls() {
+    byId("start").onclick = () => (this.source instanceof Listening ? this.stop() : this.open(() => new Listening(this)));
+    byId("denoise").onclick = () => this.switchDenoise();
+    byId("limit").oninput = () => this.limitMoved();
+    byId("limit").onchange = () => this.attempt(() => this.source instanceof Recording && this.source.setLimit(this.limit));
+    byId("volume").oninput = () => this.volumeMoved();
+    byId("key-form").onsubmit = (event) => this.keyGiven(event);
+    this.limitMoved();
+    this.volumeMoved();
+  }
+
+  wireFiles() {
+    byId("file").onchange = ({ target }) => this.take(target.files);
+    const drag = (shown) => (event) => {
+      event.preventDefault();
+      byId("drop").hidden = !shown;
+    };
+    document.addEventListener("dragover", drag(true));
+    document.addEventListener("dragleave", (event) => event.relatedTarget || drag(false)(event));
+    document.addEventListener("drop", (event) => {
+      drag(false)(event);
+      this.take(event.dataTransfer.files);
+    });
+  }
+
+  async greet() {
+    if (!isSecureContext) this.complain(new Problem(INSECURE));
+    const about = await info();
+    byId("service").className = `service ${about ? "up" : "down"}`;
+    byId("service").textContent = about ? `${about.model}, version ${about.version}` : "service not reachable";
+  }
+
+  take([file]) {
+    if (file) this.open(() => new Recording(this, file));
+    byId("file").value = ""; // the same file may be chosen again
+  }
+
+  // Close what is open, then start another source; kept, so that it can be tried again with a key.
+  open(make) {
+    return this.attempt(async () => {
+      await this.stop();
+      this.before.clear();
+      this.after.clear();
+      this.forgetFigures();
+      this.source = make();
+      this.show("Connecting…");
+      await this.source.start();
+      this.run();
+    });
+  }
+
+  async attempt(work) {
+    this.again = () => this.attempt(work);
+    byId("problem").hidden = byId("key-form").hidden = true;
+    byId("start").disabled = true;
+    try {
+      await work();
+    } catch (error) {
+      await this.stop();
+      this.complain(error);
+    }
+    byId("start").disabled = false;
+    this.show();
+  }
+
+  async stop() {
+    const { source } = this;
+    this.source = null;
+    await source?.stop();
+    this.show();
+  }
+
+  // A source ended by itself or was stopped.
+  ended(source, problem, sentence) {
+    if (problem) this.complain(problem);
+    else if (sentence) this.say(sentence);
+    if (this.source === source) this.source = null;
+    this.before.rest();
+    this.after.rest();
+    this.show();
+  }
+
+  // One loop while there is something to draw.
+  run() {
+    if (this.running) return;
+    this.running = true;
+    const frame = (now) => {
+      this.running = Boolean(this.source?.frame(now));
+      if (this.running) requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+  }
+
+  switchDenoise() {
+    byId("denoise").ariaChecked = String(!this.denoised);
+    this.source?.setDenoised(this.denoised);
+  }
+
+  limitMoved() {
+    const text = limitText(this.limit);
+    byId("limit-text").value = text;
+    byId("limit").setAttribute("aria-valuetext", text);
+    if (this.source instanceof Listening) this.source.setLimit(this.limit);
+  }
+
+  volumeMoved() {
+    const percent = byId("volume").value;
+    byId("volume-text").value = `${percent} %`;
+    this.made?.setVolume(percent / 100);
+  }
+
+  keyGiven(event) {
+    event.preventDefault();
+    this.key = byId("key").value.trim();
+    this.again();
+  }
+
+  complain(error) {
+    byId("problem").textContent = error instanceof Problem ? error.message : `Something unforeseen happened: ${error.message}`;
+    byId("problem").hidden = false;
+    byId("key-form").hidden = !error.needsKey;
+    if (error.needsKey) byId("key").focus();
+    this.say("");
+  }
+
+  say(sentence) {
+    byId("status").textContent = sentence;
+  }
+
+  name(before, after) {
+    byId("before-name").textContent = before;
+    byId("after-name").textContent = after;
+  }
+
+  forgetFigures() {
+    for (const id of ["delay", "factor", "gaps"]) byId(id).textContent = "–";
+    byId("delay-parts").textContent = "from mouth to ear, when the microphone runs";
+    byId("factor-note").textContent = "processor time ÷ audio time";
+    byId("player").hidden = true;
+  }
+
+  show(waiting) {
+    const live = this.source instanceof Listening;
+    byId("start").classList.toggle("live", live);
+    byId("start-text").textContent = live ? waiting ?? "Stop" : "Start microphone";
+  }
+}
+
+new Page();

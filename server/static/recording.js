@@ -1,0 +1,109 @@
+// A file as the page's source: denoised by the service, shown and played before and after.
+
+import { Player } from "./player.js";
+import { denoise } from "./service.js";
+import { byId, clock, factorText } from "./text.js";
+
+const MOST_SHOWN_BYTES = 150e6; // decoded by the browser; larger files are only denoised
+
+export class Recording {
+  constructor(page, file) {
+    this.page = page;
+    this.file = file;
+    this.player = null;
+  }
+
+  async start() {
+    const { page, file } = this;
+    page.say(`Denoising ${file.name}…`);
+    page.name("Before", "After");
+    const result = await denoise(file, page.limit, page.key);
+    this.offer(result);
+    const [before, after] = await Promise.all([this.decode(file), this.decode(result.blob)]);
+    if (!before || !after) return page.say("Denoised. This browser cannot play the file; download it.");
+    page.before.show(before);
+    page.after.show(after);
+    this.player = new Player(page.graph, before, after, () => this.tick());
+    this.connect();
+    this.tell(result, before.duration);
+    return undefined;
+  }
+
+  async decode(blob) {
+    if (blob.size > MOST_SHOWN_BYTES) return null;
+    return this.page.graph.context.decodeAudioData(await blob.arrayBuffer()).catch(() => null);
+  }
+
+  offer({ blob, name }) {
+    const link = byId("download");
+    URL.revokeObjectURL(link.href);
+    link.href = URL.createObjectURL(blob);
+    link.download = name;
+    byId("player").hidden = false;
+    for (const id of ["play", "seek", "time"]) byId(id).hidden = true;
+  }
+
+  connect() {
+    for (const id of ["play", "seek", "time"]) byId(id).hidden = false;
+    byId("seek").max = this.player.seconds;
+    byId("seek").oninput = ({ target }) => this.player.seek(Number(target.value)).then(() => this.tick());
+    byId("play").onclick = () => this.toggle();
+    this.page.graph.hear(this.page.denoised);
+    this.tick();
+  }
+
+  tell(result, seconds) {
+    const speed = seconds / result.seconds;
+    byId("factor").textContent = factorText(1 / speed);
+    byId("factor-note").textContent = "with upload and download";
+    this.page.say(`${this.file.name}: ${seconds.toFixed(1)} s denoised in ${result.seconds.toFixed(2)} s. Press Play, switch Denoise.`);
+  }
+
+  async toggle() {
+    if (this.player.playing) this.player.pause();
+    else await this.player.play();
+    this.tick();
+    this.page.run();
+  }
+
+  setDenoised(on) {
+    this.page.graph.hear(on);
+  }
+
+  // Denoised anew; the place in the recording stays.
+  async setLimit(limit) {
+    const result = await denoise(this.file, limit, this.page.key);
+    this.offer(result);
+    const after = this.player && (await this.decode(result.blob));
+    if (!after) return;
+    await this.player.replace(after);
+    this.page.after.show(after);
+    this.connect();
+    this.tell(result, after.duration);
+  }
+
+  frame(now) {
+    if (!this.player?.playing) return false;
+    this.page.before.follow(this.page.graph.before, now, false);
+    this.page.after.follow(this.page.graph.after, now, false);
+    this.tick();
+    return true;
+  }
+
+  tick() {
+    const { position, seconds, playing } = this.player;
+    byId("play").textContent = playing ? "Pause" : "Play";
+    byId("seek").value = position;
+    byId("seek").setAttribute("aria-valuetext", `${position.toFixed(1)} of ${seconds.toFixed(1)} seconds`);
+    byId("time").value = `${clock(position)} / ${clock(seconds)}`;
+    for (const screen of [this.page.before, this.page.after]) {
+      screen.place(position / seconds);
+      if (!playing) screen.rest();
+    }
+  }
+
+  async stop() {
+    if (this.player) this.player.pause();
+    byId("player").hidden = true;
+  }
+}

@@ -1,0 +1,31 @@
+// The service's HTTP side: what it is, what it costs, files.
+
+import { ofAnswer, ofNetwork } from "./problems.js";
+
+const ENDINGS = { "audio/wav": "wav", "audio/flac": "flac", "audio/ogg": "ogg" };
+
+export async function info() {
+  const response = await fetch("/v1/info").catch(() => null);
+  return response?.ok ? response.json() : null;
+}
+
+// Processor time over audio time of the live streams of the worker that answers; null where metrics are not shown.
+export async function realTimeFactor() {
+  const response = await fetch("/metrics").catch(() => null);
+  const found = response?.ok && (await response.text()).match(/^gtcrn_real_time_factor\{[^}]*\} (\S+)/m);
+  return found ? Number(found[1]) : null;
+}
+
+// The denoised file as {blob, name, seconds it took}; raises Problem.
+export async function denoise(file, limit, key) {
+  const begun = performance.now();
+  const query = limit === null ? "" : `?attenuation_limit=${limit}`;
+  const headers = { "Content-Type": "application/octet-stream", ...(key && { Authorization: `Bearer ${key}` }) };
+  const response = await fetch(`/v1/denoise${query}`, { method: "POST", body: file, headers }).catch(() => null);
+  if (!response) throw ofNetwork();
+  if (!response.ok) throw await ofAnswer(response, key);
+  const blob = await response.blob().catch(() => null);
+  if (!blob) throw ofNetwork();
+  const ending = ENDINGS[blob.type] ?? "wav";
+  return { blob, name: `${file.name.replace(/\.[^.]*$/, "")}.denoised.${ending}`, seconds: (performance.now() - begun) / 1000 };
+}
