@@ -29,6 +29,7 @@ class Direct:
 
     def __init__(self) -> None:
         self.take: Callable[[bytes], bytes | None] | None = None
+        self.abort: Callable[[], None] | None = None  # drop the connection and what waits to be read
 
 
 class DirectProtocol(WebSocketsSansIOProtocol):
@@ -47,6 +48,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         if hasattr(self, "scope"):
             extensions: dict[str, Any] = self.scope["extensions"]  # type: ignore[assignment]
             extensions[EXTENSION] = self._direct
+            self._direct.abort = self.transport.abort
 
     async def receive(self) -> Any:
         self._waiting = True
@@ -82,7 +84,8 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         take = self._direct.take
         if take is None or data[start] != FINAL | BINARY or self._fragmented or not self._idle():
             return False
-        if (size := data[start + 1] & 127) == 127:
+        masked, size = data[start + 1] & MASKED, data[start + 1] & 127
+        if not masked or size == 127:
             return False
         head = start + (8 if size == 126 else 6)
         answer = take(apply_mask(data[head:end], data[head - 4 : head]))

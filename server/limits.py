@@ -2,10 +2,11 @@
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Iterable
-from typing import Annotated
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -74,6 +75,21 @@ async def bounded(request: Request, limit: int, idle_seconds: float) -> AsyncIte
         if total > limit:
             raise too_large(limit)
         yield piece
+
+
+class BoundedRoute(APIRoute):
+    """A route whose body is at most one message long and is read before anything looks at it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def bounded_handle(request: Request) -> Response:
+            settings = service_of(request).settings
+            pieces = bounded(request, settings.max_message_bytes, settings.idle_seconds)
+            request._body = b"".join([piece async for piece in pieces])
+            return await handle(request)
+
+        return bounded_handle
 
 
 async def _next(stream: AsyncIterator[bytes], idle_seconds: float) -> bytes | None:

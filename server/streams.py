@@ -6,14 +6,14 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from gtcrn_server.errors import Kind, ServiceError
-from gtcrn_server.limits import TheService, bounded
+from gtcrn_server.limits import BoundedRoute, TheService
 from gtcrn_server.live import Live
 from gtcrn_server.messages import Change, Description, Options, Progress
 from gtcrn_server.openapi import PCM, PCM_BODY, answers, faults
 from gtcrn_server.service import Service
 from gtcrn_server.store import Held
 
-router = APIRouter(prefix="/v1/streams", tags=["streams"])
+router = APIRouter(prefix="/v1/streams", tags=["streams"], route_class=BoundedRoute)
 Identity = Annotated[str, Path(max_length=64)]
 Sequence = Annotated[int, Query(ge=0, description="0 for the first frames of a stream, then one more each time")]
 
@@ -56,10 +56,8 @@ async def change_stream(service: TheService, identity: Identity, change: Change)
 )
 async def process_frames(service: TheService, identity: Identity, sequence: Sequence, request: Request) -> Response:
     """Send samples, receive those that are ready. A request that is repeated is answered again, not applied again."""
-    settings = service.settings
     held = touched(service, identity)
-    data = b"".join([piece async for piece in bounded(request, settings.max_message_bytes, settings.idle_seconds)])
-    live = opened(held)
+    live, data = opened(held), await request.body()
     if held.busy or not held.sequence - 1 <= sequence <= held.sequence:
         raise ServiceError(Kind.SEQUENCE, f"The stream waits for sequence {held.sequence}, not {sequence}.")
     if sequence == held.sequence:

@@ -70,10 +70,11 @@ class Conversation:
                     await session.guard(self._converse(session))
                 except GtcrnError as error:
                     await self._fail(error)
-        except GtcrnError as error:
-            await self._fail(error)
-        except (OSError, RuntimeError, ValueError, TypeError) as error:
-            logging.getLogger(__name__).exception("a stream failed")
+        except Hangup:
+            raise
+        except Exception as error:
+            if not isinstance(error, GtcrnError):
+                logging.getLogger(__name__).exception("a stream failed")
             await self._fail(error)
 
     async def _converse(self, session: Session) -> None:
@@ -171,6 +172,8 @@ class Conversation:
         """Tell what was wrong and close; a stream that the service ends by itself still gets its tail."""
         told = self._service.tell(error)
         if told.kind is Kind.SLOW:
+            if self._direct.abort:
+                self._direct.abort()
             return  # it would not read this either
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_SECONDS):

@@ -105,6 +105,16 @@ def test_too_many_bytes_in_one_request(client: httpx.Client):
     assert client.delete(path).content == b""
 
 
+def test_too_much_json(client: httpx.Client):
+    def endless():
+        for _ in range(1000):
+            yield b" " * 1000
+
+    headers = {"content-type": "application/json"}
+    assert client.post("/v1/streams", content=b" " * 20_001, headers=headers).status_code == 413
+    assert client.post("/v1/streams", content=endless(), headers=headers).status_code == 413
+
+
 def test_idle_streams_expire_and_free_their_place(denoiser: Denoiser):
     with running(denoiser, idle_seconds=0.3, max_streams=1) as service, httpx.Client(base_url=service.http) as client:
         path = opened(client)
