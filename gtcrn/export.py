@@ -45,5 +45,6 @@ def export_onnx(weights: Checkpoint, path: Path) -> None:
 
 
 def _metadata(weights: Checkpoint) -> dict[str, str]:
-    spectral: dict[str, Any] = weights.config.to_dict()["spectral"]
-    return {"gtcrn_config": json.dumps(weights.config.to_dict()), **{name: str(value) for name, value in spectral.items()}}
+    values: dict[str, Any] = weights.config.to_dict()
+    spectral = {name: str(value) for name, value in values["spectral"].items()}
+    return {"gtcrn_config": json.dumps(values), **spectral}
