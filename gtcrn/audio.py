@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from gtcrn.errors import AudioError
+from gtcrn.errors import AudioError, GtcrnError
 from gtcrn.formats import BITS, UNLIMITED, AudioFormat
 from gtcrn.wav import ENDLESS, UNKNOWN_LENGTH, quantise
 
@@ -108,7 +108,7 @@ class Reader:
 class Writer:
     """An audio file to be, as a context manager: it appears at `path` complete when the block ends without an error.
 
-    Raises AudioError when it cannot be made, or cannot be written to its end.
+    Raises AudioError for a format that is impossible, GtcrnError when there is no place to write it to its end.
     """
 
     def __init__(self, path: str | os.PathLike[str], form: AudioFormat) -> None:
@@ -119,15 +119,20 @@ class Writer:
             raise AudioError(f"{self.path} is no ordinary file and cannot be written.")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._open()
-        except (OSError, soundfile.LibsndfileError) as error:
-            self._partial.unlink(missing_ok=True) if self.path.parent.is_dir() else None
-            raise AudioError(f"{self.path} cannot be written: {_reason(error)}") from error
+            self._partial.touch()  # says why it cannot be, which libsndfile does not
+        except OSError as error:
+            reason = "not a directory." if isinstance(error, FileExistsError) else _reason(error)
+            raise GtcrnError(f"{self.path} cannot be written: {reason}") from error
+        self._file = self._open()
 
     def _open(self) -> soundfile.SoundFile:
         form = self.format
         keep = {"format": form.container, "subtype": form.subtype}
-        return soundfile.SoundFile(self._partial, "w", form.sample_rate, form.channels, **keep)
+        try:
+            return soundfile.SoundFile(self._partial, "w", form.sample_rate, form.channels, **keep)
+        except soundfile.LibsndfileError as error:
+            self._partial.unlink()
+            raise AudioError(f"{self.path} cannot be written as {form}: {_reason(error)}") from error
 
     def write(self, samples: Samples) -> None:
         """Append (channels, n)."""
@@ -135,7 +140,7 @@ class Writer:
         try:
             self._file.write(frames)
         except (AssertionError, OSError, soundfile.LibsndfileError) as error:
-            raise AudioError(f"{self.path} cannot be written to its end: {_reason(error)}") from error
+            raise GtcrnError(f"{self.path} cannot be written to its end; the disk may be full.") from error
         self.clipped += clipped
         self._written += samples.shape[1]
 
@@ -150,7 +155,7 @@ class Writer:
                 self._refuse_incomplete()
                 self._partial.replace(self.path)
         except OSError as failure:
-            raise AudioError(f"{self.path} cannot be written: {_reason(failure)}") from failure
+            raise GtcrnError(f"{self.path} cannot be written: {_reason(failure)}") from failure
         finally:
             self._partial.unlink(missing_ok=True)
 
@@ -161,7 +166,7 @@ class Writer:
         except soundfile.LibsndfileError:
             complete = False
         if not complete:
-            raise AudioError(f"{self.path} cannot be written to its end; the disk may be full.")
+            raise GtcrnError(f"{self.path} cannot be written to its end; the disk may be full.")
 
 
 def storable(frames: Samples, subtype: str) -> tuple[NDArray[Any], int]:
@@ -186,4 +191,4 @@ def _refuse_no_file(path: Path) -> None:
 def _reason(error: Exception) -> str:
     """The library's words as the end of our sentence."""
     text = error.error_string if isinstance(error, soundfile.LibsndfileError) else getattr(error, "strerror", None)
-    return f"{str(text or 'the disk may be full').strip().rstrip('.').lower()}."
+    return f"{str(text or error).strip().rstrip('.').lower()}."

@@ -70,7 +70,8 @@ def denoise_file(job: Job, options: Options, progress: Progress) -> Outcome:
             with Writer(job.target, form) as writer:
                 return denoise_blocks(_denoiser(options.weights), reader, writer, options.attenuation_limit, progress)
     except GtcrnError as error:
-        return Outcome(name, error=str(error) if name in str(error) else f"{name}: {error}", refused=True)
+        sentence = str(error) if name in str(error) else f"{name}: {error}"
+        return Outcome(name, error=sentence, refused=type(error) is not GtcrnError)
     except OSError as error:
         return Outcome(name, error=f"{name}: {error.strerror or error}.")
 

@@ -36,6 +36,9 @@ class AudioFormat:
     container: str
     subtype: str
 
+    def __str__(self) -> str:
+        return f"{self.container} {self.subtype}, {self.sample_rate} Hz, {self.channels} channels"
+
 
 def target_format(
     source: AudioFormat,

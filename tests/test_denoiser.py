@@ -1,4 +1,4 @@
-"""What users of the library rely on: lengths, alignment, any chunks, options, latency, snapshots, threads, bad samples."""
+"""What users of the library rely on: lengths, alignment, chunks, options, latency, snapshots, threads, bad samples."""
 
 import subprocess
 import sys
@@ -235,7 +235,7 @@ def test_a_snapshot_stays_below_80_kb():
 
 def test_a_snapshot_of_other_weights_or_none_is_refused():
     saved = random_denoiser().stream().snapshot()
-    with pytest.raises(CheckpointError, match="other weights|made with weights"):
+    with pytest.raises(CheckpointError, match="made with weights"):
         random_denoiser(1).resume(saved)
     for bad in (b"", b"not a snapshot at all", saved[:-100]):
         with pytest.raises(AudioError, match="not the snapshot"):

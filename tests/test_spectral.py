@@ -60,7 +60,7 @@ def test_a_state_is_a_value():
     before = pending.copy()
     transform.analyse(noise(900, channels=1), pending)
     np.testing.assert_array_equal(pending, before)
-    samples, overlap = transform.synthesise(spectrum, transform.initial_state(1))
+    _, overlap = transform.synthesise(spectrum, transform.initial_state(1))
     before = overlap.copy()
     transform.synthesise(spectrum, overlap)
     np.testing.assert_array_equal(overlap, before)

@@ -1,0 +1,280 @@
+"""The command line as a person types it: files, folders, patterns, pipes; exit codes and one-line sentences."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from streams import noise, random_denoiser, write_weights
+
+from gtcrn.cli import run
+from gtcrn.wav import PcmFormat, header
+
+GTCRN = [sys.executable, "-m", "gtcrn.cli"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty working folder with weights.safetensors a level above it."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    os.rename(write_weights(tmp_path), tmp_path / "weights.safetensors")
+    return tmp_path / "work"
+
+
+def denoise(*arguments):
+    return run(["denoise", *map(str, arguments), "--weights", "../weights.safetensors"])
+
+
+def piped(*arguments, data=b""):
+    command = [*GTCRN, "denoise", *arguments, "--weights", "../weights.safetensors"]
+    return subprocess.run(command, input=data, capture_output=True)
+
+
+def write(path, seconds=0.2, rate=16_000, channels=1, **form):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, noise(int(seconds * rate), channels).T, rate, **form)
+    return path
+
+
+def names(folder):
+    """All files below, by their names from there."""
+    return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+
+
+def only_line(capfd):
+    """What was printed, which is one line on standard error."""
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("gtcrn: ")
+    return err
+
+
+def test_one_file_gets_a_name_beside_it(folder):
+    write(folder / "a.wav", 1.0)
+    assert denoise("a.wav") == 0
+    found, rate = soundfile.read("a.denoised.wav", dtype="float32")
+    noisy, _ = soundfile.read("a.wav", dtype="float32")
+    assert rate == 16_000
+    np.testing.assert_allclose(found, np.clip(random_denoiser()(noisy), -1, 1), atol=2**-15)
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (44_100, 2), (48_000, 6), (192_000, 1)])
+def test_rate_channels_and_subtype_stay(folder, rate, channels):
+    write(folder / "a.flac", 0.3, rate, channels, subtype="PCM_24")
+    assert denoise("a.flac", "-o", "b.flac") == 0
+    before, after = soundfile.info("a.flac"), soundfile.info("b.flac")
+    for name in ("samplerate", "channels", "frames", "format", "subtype"):
+        assert getattr(before, name) == getattr(after, name)
+
+
+def test_without_attenuation_a_file_stays_equal_to_the_bit(folder):
+    write(folder / "a.wav", rate=48_000, channels=2)
+    assert denoise("a.wav", "-o", "b.wav", "--attenuation-limit", "0") == 0
+    np.testing.assert_array_equal(soundfile.read("a.wav")[0], soundfile.read("b.wav")[0])
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_folder_keeps_its_structure(folder, jobs):
+    for name in ("a.wav", "deep/er/b.flac", ".hidden/c.wav", "deep/notes.txt"):
+        path = folder / "in" / name
+        write(path) if path.suffix in (".wav", ".flac") else path.write_text("x")
+    assert denoise("in", "-o", "out", "--jobs", jobs) == 0
+    assert names("out") == ["a.wav", "deep/er/b.flac"]
+
+
+def test_a_second_run_over_a_folder_leaves_its_outputs_out(folder):
+    write(folder / "a.wav")
+    assert denoise(".") == denoise(".") == 0
+    assert denoise(".", "-o", "out") == denoise(".", "-o", "out") == 0
+    assert names(".") == ["a.denoised.wav", "a.wav", "out/a.wav"]
+
+
+def test_patterns_that_the_shell_left_alone(folder):
+    for name in ("x/a.wav", "x/b.wav", "y/a.wav"):
+        write(folder / name)
+    assert denoise("*/a.wav", "-o", "out") == 0
+    assert names("out") == ["x/a.wav", "y/a.wav"]
+
+
+def test_format_and_subtype_are_changed_on_request(folder):
+    write(folder / "a.wav")
+    assert denoise("a.wav", "--format", "flac", "--subtype", "PCM_24") == 0
+    assert soundfile.info("a.denoised.flac").subtype == "PCM_24"
+
+
+def test_skip_existing_goes_on_where_a_run_was_interrupted(folder):
+    for name in ("a.wav", "b.wav"):
+        write(folder / name)
+    (folder / "a.denoised.wav").write_bytes(b"kept")
+    assert denoise("a.wav", "b.wav", "--skip-existing") == 0
+    assert (folder / "a.denoised.wav").read_bytes() == b"kept"
+    assert (folder / "b.denoised.wav").is_file()
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_bad_file_does_not_stop_the_others(folder, capfd, jobs):
+    write(folder / "good.wav")
+    (folder / "bad.wav").write_text("no audio")
+    assert denoise("bad.wav", "missing.wav", "good.wav", "-o", "out", "--jobs", jobs) == 2
+    assert os.listdir("out") == ["good.wav"]
+    lines = sorted(capfd.readouterr().err.splitlines())
+    assert lines == [
+        "gtcrn: 2 of 3 files failed.",
+        "gtcrn: bad.wav is not audio that can be read: format not recognised.",
+        "gtcrn: there is no file missing.wav.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["missing.wav"], "there is no file missing.wav"),
+        (["empty"], "the folder empty holds no audio files"),
+        (["no*.wav"], "no file matches 'no*.wav'"),
+        (["a.wav", "-o", "a.wav"], "is an input; use --overwrite"),
+        (["a.wav", "-o", "link.wav"], "is an input; use --overwrite"),
+        (["a.wav", "b.wav", "-o", "b.wav"], "b.wav is a file; 2 inputs need a folder"),
+        (["a.wav", "sub/a.wav", "-o", "out"], "would both be written to"),
+        (["a.wav", "-o", "x.unknown"], "no format 'UNKNOWN'"),
+        (["a.wav", "--subtype", "VORBIS"], "WAV cannot hold VORBIS"),
+        (["a.wav", "--attenuation-limit", "-3"], "0 dB or more, not -3"),
+        (["a.wav", "--raw"], "--raw is for pipes"),
+        (["a.wav", "--bogus"], "No such option"),
+        (["a.wav", "--jobs", "0"], "jobs"),
+        (["a.wav", "-", "-o", "x.wav"], "one recording, not 2"),
+        (["low.wav"], "low.wav: sample rate must be 8000 to 192000 Hz, not 4000"),
+        ([], "INPUTS"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(folder, capfd, arguments, sentence):
+    (folder / "empty").mkdir()
+    for name in ("a.wav", "b.wav", "sub/a.wav"):
+        write(folder / name)
+    os.link("a.wav", "link.wav")
+    write(folder / "low.wav", rate=4_000)
+    before = names(".")
+    assert denoise(*arguments) == 2
+    assert sentence.lower() in only_line(capfd).lower()
+    assert names(".") == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["denoise", "a.wav", "--weights", "none.safetensors"], "no weights at none.safetensors"),
+        (["denoise", "a.wav", "--weights", "a.wav"], "damaged or not a safetensors file"),
+        (["nonsense"], "No such command"),
+        (["info", "none.wav"], "there is no file none.wav"),
+    ],
+)
+def test_other_mistakes_are_one_line_too(folder, capfd, arguments, sentence):
+    write(folder / "a.wav")
+    assert run(arguments) == 2
+    assert sentence in only_line(capfd)
+
+
+def test_an_output_may_replace_its_input_on_request(folder):
+    write(folder / "a.wav")
+    before = (folder / "a.wav").read_bytes()
+    assert denoise("a.wav", "-o", "a.wav", "--overwrite") == 0
+    assert (folder / "a.wav").read_bytes() != before
+
+
+def test_remarks_about_samples_unless_quiet(folder, capfd):
+    samples = noise(4_000)
+    samples[5:8], samples[10] = np.nan, np.inf
+    soundfile.write("a.wav", samples, 16_000, subtype="FLOAT")
+    loud = write(folder / "loud.wav", subtype="FLOAT")
+    soundfile.write(loud, np.full(4_000, 3.0), 16_000, subtype="FLOAT")
+    assert denoise("a.wav") == 0
+    assert "4 samples were NaN, infinite" in only_line(capfd)
+    assert denoise("loud.wav", "--subtype", "PCM_16", "--attenuation-limit", "0") == 0
+    assert "loud.wav: 4000 samples were clipped at full scale" in only_line(capfd)
+    assert denoise("a.wav", "--quiet") == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_wav_through_pipes(folder):
+    source = write(folder / "a.wav", 1.0, 44_100, 2)
+    result = piped("-", "-o", "-", data=source.read_bytes())
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert denoise("a.wav", "-o", "b.wav") == 0
+    found, rate = soundfile.read(io.BytesIO(result.stdout))
+    assert rate == 44_100
+    np.testing.assert_allclose(found, soundfile.read("b.wav")[0], atol=2**-14)
+
+
+def test_pipes_to_files_and_files_to_pipes(folder):
+    source = write(folder / "a.wav", subtype="FLOAT")
+    assert piped("-", "-o", "b.flac", data=source.read_bytes()).returncode == 0
+    assert soundfile.info("b.flac").frames == 3_200
+    found, _ = soundfile.read(io.BytesIO(piped("a.wav", "-o", "-").stdout), dtype="float32")
+    np.testing.assert_array_equal(found, random_denoiser()(soundfile.read("a.wav", dtype="float32")[0]))
+
+
+def test_a_pipe_of_unknown_length(folder):
+    form = PcmFormat(16_000, 1, "s16le")
+    result = piped("-", data=header(form, None) + form.encode(noise(5_000, 1))[0])
+    assert result.stdout[:44] == header(form, None)
+    assert len(result.stdout) == 44 + 10_000
+
+
+@pytest.mark.parametrize(("encoding", "width"), [("s16le", 2), ("f32le", 4)])
+def test_raw_pcm_is_live_with_the_delay_of_one_window(folder, encoding, width):
+    """Each chunk is answered before the next is sent: after n samples, all but the last window less one are out."""
+    command = [*GTCRN, "denoise", "-", "--raw", "--encoding", encoding, "--weights", "../weights.safetensors"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    chunk = PcmFormat(16_000, 1, encoding).encode(noise(256, 1))[0]
+    process.stdin.write(chunk)
+    for _ in range(20):
+        process.stdin.write(chunk)
+        process.stdin.flush()
+        assert len(process.stdout.read(256 * width)) == 256 * width  # would wait for ever if it were not sent
+    process.stdin.close()
+    assert len(process.stdout.read()) == 256 * width
+    assert process.wait() == 0
+
+
+@pytest.mark.parametrize("data", [b"", b"no WAV at all, just text", header(PcmFormat(16_000, 1, "s16le"), 0)])
+def test_bad_standard_input_is_one_line_and_exit_code_2(folder, data):
+    result = piped("-", "-o", "-", data=data)
+    assert result.returncode == 2
+    assert re.fullmatch(rb"gtcrn: standard input .*\.\n", result.stderr)
+
+
+def test_a_closed_standard_output_is_no_matter(folder):
+    write(folder / "a.wav", 30.0)
+    command = f"{sys.executable} -m gtcrn.cli denoise a.wav -o - --weights ../weights.safetensors | head -c 1000"
+    result = subprocess.run(command, shell=True, capture_output=True)
+    assert len(result.stdout) == 1000
+    assert result.stderr == b""
+
+
+def test_info_about_audio_and_weights(folder, capsys):
+    write(folder / "a.flac", 0.5, 44_100, 2)
+    assert run(["info", "a.flac"]) == 0
+    assert re.search(r"FLAC PCM_16\n.*44100 Hz\nchannels +2\nlength +0.500 s, 22050 samples", capsys.readouterr().out)
+    assert run(["info", "../weights.safetensors"]) == 0
+    assert random_denoiser().fingerprint in capsys.readouterr().out
+
+
+def test_info_layers_counts_what_is_published(capsys):
+    assert run(["info", "--layers"]) == 0
+    assert "23,669" in capsys.readouterr().out
+
+
+def test_version_and_help(capsys):
+    assert run(["--version"]) == 0
+    assert re.fullmatch(r"gtcrn \d+\.\d+\.\d+\n", capsys.readouterr().out)
+    for arguments in ([], ["--help"]):
+        assert run(arguments) == 0
+        found = capsys.readouterr().out
+        for command in ("denoise", "info", "bench", "prepare", "train", "evaluate", "serve"):
+            assert command in found

@@ -1,0 +1,118 @@
+"""What goes wrong from outside: interruption, a full disk, unwritable targets. Nothing is left half done."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from streams import noise, write_weights
+
+GTCRN = [sys.executable, "-m", "gtcrn.cli", "denoise"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Weights w.safetensors and two long files in a folder `in`."""
+    os.rename(write_weights(tmp_path), tmp_path / "w.safetensors")
+    (tmp_path / "in").mkdir()
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / "in" / name, np.tile(noise(160_000), 60), 16_000)
+    return tmp_path
+
+
+def begin(folder, *arguments, **options):
+    command = [*GTCRN, *arguments, "--weights", "w.safetensors"]
+    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, start_new_session=True, **options)
+
+
+def wait_for(condition):
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    pytest.fail("it did not come to that within 30 s")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_file_leaves_nothing(folder, number):
+    process = begin(folder, "in/a.wav", "-o", "out.wav")
+    wait_for((folder / ".out.wav.partial").exists)
+    process.send_signal(number)
+    assert process.wait() == 128 + number
+    assert process.stderr.read() == b""
+    assert sorted(os.listdir(folder)) == ["in", "w.safetensors"]
+
+
+@pytest.mark.parametrize("to_all", [True, False])
+def test_interrupted_processes_leave_nothing(folder, to_all):
+    process = begin(folder, "in", "-o", "out", "--jobs", "2")
+    wait_for(lambda: len(list(folder.glob("out/.*.partial"))) == 2)
+    if to_all:
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal
+    else:
+        process.terminate()
+    assert process.wait() == 128 + (signal.SIGINT if to_all else signal.SIGTERM)
+    assert process.stderr.read() == b""
+    assert os.listdir(folder / "out") == []
+
+
+def test_a_process_that_dies_is_reported_and_the_run_ends(folder):
+    process = begin(folder, "in", "-o", "out", "--jobs", "2")
+    wait_for(lambda: len(list(folder.glob("out/.*.partial"))) == 2)
+    children = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _parent(pid) == process.pid]
+    worker = next(pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text())
+    os.kill(worker, signal.SIGKILL)
+    assert process.wait() == 1
+    assert b"ended unexpectedly" in process.stderr.read()
+
+
+def _parent(pid):
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    except OSError:  # it has ended since the list was made
+        return 0
+
+
+@pytest.mark.parametrize("target", ["out.wav", "out.flac", "out.ogg", "out.mp3"])
+def test_a_full_disk_leaves_the_old_output(folder, target):
+    (folder / target).write_bytes(b"old")
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    process = begin(folder, "in/a.wav", "-o", target, preexec_fn=limit)
+    _, err = process.communicate()
+    assert process.returncode == 1
+    assert err.decode() == f"gtcrn: in/a.wav: {target} cannot be written to its end; the disk may be full.\n"
+    assert (folder / target).read_bytes() == b"old"
+    assert sorted(os.listdir(folder)) == sorted(["in", "w.safetensors", target])
+
+
+@pytest.mark.parametrize("target", ["w.safetensors/out.wav", "in/a.wav/x/b.wav"])
+def test_an_unwritable_target_is_one_line(folder, target):
+    process = begin(folder, "in/b.wav", "-o", target)
+    _, err = process.communicate()
+    assert process.returncode == 1
+    assert f"{target} cannot be written: not a directory." in err.decode()
+    assert err.count(b"\n") == 1
+
+
+def test_a_device_is_no_target(folder):
+    process = begin(folder, "in/b.wav", "-o", "/dev/null")
+    _, err = process.communicate()
+    assert (process.returncode, err) == (2, b"gtcrn: in/b.wav: /dev/null is no ordinary file and cannot be written.\n")
+
+
+def test_a_full_pipe_is_one_line(folder):
+    with open("/dev/full", "wb") as full:
+        process = begin(folder, "in/b.wav", "-o", "-", stdout=full)
+        _, err = process.communicate()
+    assert process.returncode == 1
+    assert b"No space left on device" in err
+    assert err.count(b"\n") == 1
