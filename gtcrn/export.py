@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
@@ -36,12 +37,13 @@ def export_onnx(weights: Checkpoint, path: Path) -> None:
     inputs = ["spectrum", *(f"state_{k}" for k in range(len(state)))]
     outputs = ["enhanced", *(f"next_state_{k}" for k in range(len(state)))]
     frame = torch.zeros(1, 2, 1, weights.config.spectral.bins)
-    program = torch.onnx.export(
-        OneFrame(network).eval(), (frame, *state), input_names=inputs, output_names=outputs, dynamo=True, verbose=False
-    )
-    assert program is not None
-    program.model.metadata_props.update(_metadata(weights))
-    program.save(str(path))
+    with torch.no_grad():  # or the training's recurrence would be traced, step by step
+        torch.onnx.export(
+            OneFrame(network).eval(), (frame, *state), path, input_names=inputs, output_names=outputs, dynamo=False
+        )
+    graph = onnx.load(path)
+    onnx.helper.set_model_props(graph, _metadata(weights))
+    onnx.save(graph, path)
 
 
 def _metadata(weights: Checkpoint) -> dict[str, str]:

@@ -144,8 +144,10 @@ class GroupedGRU(nn.Module):
 
 def _block_diagonal(weight: Tensor) -> Tensor:
     """(cells, 3, H, I) -> (3 * cells * H, cells * I): gate by gate, each cell on its own block."""
-    blocks = [torch.block_diag(*gate) for gate in weight.unbind(1)]  # type: ignore[no-untyped-call]
-    return torch.cat(blocks)
+    cells = len(weight)
+    own = torch.eye(cells, dtype=weight.dtype, device=weight.device)[:, None, :, None]
+    blocks = weight.transpose(0, 1)[:, :, :, None] * own  # (3, cells, H, cells, I)
+    return blocks.flatten(3, 4).flatten(0, 2)
 
 
 class DualPathGRNN(nn.Module):
