@@ -14,6 +14,7 @@ class Page {
     this.after = new Screen("after");
     this.source = null;
     this.key = "";
+    this.queue = Promise.resolve();
     this.wireControls();
     this.wireFiles();
     this.greet();
@@ -35,7 +36,7 @@ class Page {
   }
 
   wireControls() {
-    byId("start").onclick = () => (this.source instanceof Listening ? this.stop() : this.open(() => new Listening(this)));
+    byId("start").onclick = () => (this.source instanceof Listening ? this.attempt(() => this.stop()) : this.open(() => new Listening(this)));
     byId("denoise").onclick = () => this.switchDenoise();
     byId("limit").oninput = () => this.limitMoved();
     byId("limit").onchange = () => this.attempt(() => this.source instanceof Recording && this.source.setLimit(this.limit));
@@ -85,7 +86,13 @@ class Page {
     });
   }
 
-  async attempt(work) {
+  // One thing after another: a file dropped while the microphone starts waits for it.
+  attempt(work) {
+    this.queue = this.queue.then(() => this.undertake(work));
+    return this.queue;
+  }
+
+  async undertake(work) {
     this.again = () => this.attempt(work);
     byId("problem").hidden = byId("key-form").hidden = true;
     byId("start").disabled = true;
@@ -134,14 +141,15 @@ class Page {
 
   limitMoved() {
     const text = limitText(this.limit);
-    byId("limit-text").value = text;
+    byId("limit-text").textContent = text;
     byId("limit").setAttribute("aria-valuetext", text);
     if (this.source instanceof Listening) this.source.setLimit(this.limit);
   }
 
   volumeMoved() {
     const percent = byId("volume").value;
-    byId("volume-text").value = `${percent} %`;
+    byId("volume-text").textContent = `${percent} %`;
+    byId("volume").setAttribute("aria-valuetext", `${percent} %`);
     this.made?.setVolume(percent / 100);
   }
 
@@ -154,6 +162,7 @@ class Page {
   complain(error) {
     byId("problem").textContent = error instanceof Problem ? error.message : `Something unforeseen happened: ${error.message}`;
     byId("problem").hidden = false;
+    byId("problem").classList.toggle("calm", Boolean(error.needsKey));
     byId("key-form").hidden = !error.needsKey;
     if (error.needsKey) byId("key").focus();
     this.say("");
@@ -170,13 +179,14 @@ class Page {
 
   forgetFigures() {
     for (const id of ["delay", "factor", "gaps"]) byId(id).textContent = "–";
-    byId("delay-parts").textContent = "from mouth to ear, when the microphone runs";
+    byId("delay-parts").textContent = "measured while the microphone runs";
     byId("factor-note").textContent = "processor time ÷ audio time";
     byId("player").hidden = true;
   }
 
   show(waiting) {
     const live = this.source instanceof Listening;
+    byId("figures").classList.toggle("of-file", this.source instanceof Recording);
     byId("start").classList.toggle("live", live);
     byId("start-text").textContent = live ? waiting ?? "Stop" : "Start microphone";
   }

@@ -29,10 +29,10 @@ function listen(worklet, mostUnsent) {
     const event = JSON.parse(data);
     if (event.type === "ready") worklet.postMessage("begin");
     if (event.type === "error") fault = event;
-    if (event.type === "done") over = true;
+    over ||= event.type === "done";
     postMessage({ event });
   };
-  socket.onclose = ({ code, reason }) => postMessage({ closed: { code, fault: fault ?? { message: reason }, over } });
+  socket.onclose = ({ code, reason }) => postMessage({ closed: { code, fault: fault ?? { message: reason } } });
   worklet.onmessage = ({ data }) => {
     if (over || socket.readyState !== WebSocket.OPEN) return;
     if (socket.bufferedAmount <= mostUnsent) return socket.send(data);

@@ -1,8 +1,9 @@
 // Microphone -> worklet -> worker -> service and back.
 
-import { INSECURE, Problem, ofClose, ofMicrophone } from "./problems.js";
+import { INSECURE, Problem, ofClose, ofMicrophone, ofNetwork } from "./problems.js";
 
-const FAREWELL_MS = 2000; // for the service's last word
+const WELCOME_MS = 10_000; // for the service to be ready
+const FAREWELL_MS = 2000; // for its last word
 // Nothing of the browser's own clean-up: the sound is to be as noisy as it is.
 const PLAIN = { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 };
 
@@ -11,6 +12,7 @@ export class Live extends EventTarget {
   constructor(graph) {
     super();
     this.graph = graph;
+    this.worker = null;
     this.description = null;
     this.summary = null;
   }
@@ -47,6 +49,7 @@ export class Live extends EventTarget {
     const start = { sample_rate: this.graph.context.sampleRate, channels: 1, encoding: "s16le", ...options };
     this.worker.postMessage({ open: { url: url.href, key, start } }, [port2]);
     return new Promise((resolve, reject) => {
+      setTimeout(() => reject(ofNetwork()), WELCOME_MS);
       this.worker.onmessage = ({ data }) => (data.event ? this.heed(data.event, resolve) : this.end(data.closed, key, reject));
     });
   }
@@ -60,8 +63,8 @@ export class Live extends EventTarget {
   }
 
   // Before "ready" the promise of `start` is rejected, afterwards it is settled and the event tells.
-  end({ code, fault, over }, key, reject) {
-    const problem = over ? null : ofClose({ code, fault, ready: this.description }, key);
+  end({ code, fault }, key, reject) {
+    const problem = code === 1000 ? null : ofClose({ code, fault, ready: this.description }, key);
     this.close();
     if (problem) reject(problem);
     if (this.description) this.tell("over", { summary: this.summary, problem });
@@ -74,7 +77,8 @@ export class Live extends EventTarget {
 
   // Ends the stream politely: the service says what it did.
   async stop() {
-    this.worker?.postMessage({ say: { type: "end" } });
+    if (!this.worker) return;
+    this.worker.postMessage({ say: { type: "end" } });
     await new Promise((resolve) => {
       this.farewell = resolve;
       setTimeout(resolve, FAREWELL_MS);
@@ -84,6 +88,7 @@ export class Live extends EventTarget {
 
   close() {
     this.worker?.terminate();
+    this.worker = null;
     this.node?.port.postMessage("stop");
     this.node?.disconnect();
     this.source?.disconnect();

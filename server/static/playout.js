@@ -2,7 +2,8 @@
 
 const FADE = 128; // samples of a fade out before a gap, in after it, and across a skip
 const WINDOW_SECONDS = 2; // between two looks at how much was never needed
-const STEP_SECONDS = 0.01; // more margin after each gap
+const BURST_SECONDS = 0.026; // between two arrivals: a hop of the network and a chunk of the microphone
+const STEP_SECONDS = 0.01; // margin at the start, and what each gap adds
 const LEAST_SECONDS = 0.006;
 const MOST_SECONDS = 0.25;
 const DECAY = 0.9; // of the margin in a window without a gap
@@ -13,7 +14,7 @@ export class Playout {
     this.rate = rate;
     this.ring = new Float32Array(1 << Math.ceil(Math.log2(2 * rate)));
     this.received = this.played = this.gaps = 0;
-    this.margin = 2 * STEP_SECONDS * rate;
+    this.margin = STEP_SECONDS * rate; // samples that should still wait when the next ones arrive
     this.playing = false;
     this.look();
   }
@@ -36,7 +37,7 @@ export class Playout {
 
   // Fill `output`; silence until there is enough, and after the buffer has run dry.
   pull(output) {
-    if (!this.playing && this.waiting < this.margin + output.length) return output.fill(0);
+    if (!this.playing && this.waiting < this.margin + BURST_SECONDS * this.rate) return output.fill(0);
     const fadeIn = !this.playing;
     this.playing = true;
     this.copy(output);

@@ -95,7 +95,7 @@ export class Recording {
     byId("play").textContent = playing ? "Pause" : "Play";
     byId("seek").value = position;
     byId("seek").setAttribute("aria-valuetext", `${position.toFixed(1)} of ${seconds.toFixed(1)} seconds`);
-    byId("time").value = `${clock(position)} / ${clock(seconds)}`;
+    byId("time").textContent = `${clock(position)} / ${clock(seconds)}`;
     for (const screen of [this.page.before, this.page.after]) {
       screen.place(position / seconds);
       if (!playing) screen.rest();

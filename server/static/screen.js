@@ -96,14 +96,14 @@ export class Screen {
   say(decibels, now) {
     this.said = now;
     this.meter.setAttribute("aria-valuenow", Math.max(FLOOR, decibels).toFixed(0));
-    this.level.value = decibels > -100 ? `${decibels.toFixed(1)} dBFS`.replace("-", "−") : "silence";
+    this.level.textContent = decibels > -100 ? `${decibels.toFixed(1)} dBFS`.replace("-", "−") : "silence";
     this.level.dataset.decibels = decibels;
   }
 
   rest() {
     this.meter.firstElementChild.style.transform = "scaleX(0)";
     this.meter.setAttribute("aria-valuenow", FLOOR);
-    this.level.value = "–";
+    this.level.textContent = "–";
     this.smooth = FLOOR;
   }
 }
