@@ -55,15 +55,13 @@ def create_app(settings: Settings, denoiser: Denoiser, worker: int = 0) -> FastA
 
 @contextlib.asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Ready from the first watch to the last; the denoiser has been warmed up by a second of silence."""
+    """The service works from here on, under its own watch, until the server stops."""
     service: Service = app.state.service
-    await service.warm_up()
+    await service.start()
     watch = asyncio.create_task(service.watch())
-    service.started = True
     yield
-    service.started = False
     watch.cancel()
-    service.threads.shutdown(cancel_futures=True)
+    service.stop()
 
 
 def _answer_errors(app: FastAPI) -> None:

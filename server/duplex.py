@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from gtcrn_server.errors import Kind, ServiceError
@@ -38,31 +38,33 @@ def options(
 @router.post(
     "/v1/denoise/pcm",
     response_class=Response,
-    responses=answers(PCM, 422, 503),
+    responses=answers(PCM, 400, 408, 422, 503),
     openapi_extra={"requestBody": PCM_BODY},
 )
-async def denoise_pcm(service: TheService, options: Annotated[Options, Depends(options)]) -> Response:
+async def denoise_pcm(service: TheService, options: Annotated[Options, Depends(options)], request: Request) -> Response:
     """Send PCM of any length and rate of arrival; its denoised samples come back while you send.
 
     What breaks the stream after its first byte can only be told by ending the answer before its end.
     """
-    return Duplex(service, options)
+    return Duplex(service, options, request.headers.get("content-length", ""))
 
 
 class Duplex(Response):
-    """The answer, which reads the request's body while it is sent."""
+    """The answer, which reads the request's body while it is sent. It begins with the first input, not before."""
 
     media_type = "application/octet-stream"
 
-    def __init__(self, service: Service, options: Options) -> None:
+    def __init__(self, service: Service, options: Options, length: str) -> None:
         super().__init__()
         del self.headers["content-length"]
-        self._service, self._options = service, options
+        self._service, self._options, self._length = service, options, length
+        self._begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with Session(self._service, "http") as session:
             live, session.started = self._service.open(self._options), True
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            if self._length.isdecimal() and int(self._length) % live.width:
+                raise _broken_sample(live.width)
             try:
                 await session.guard(self._converse(session, live, receive, send))
             except ServiceError as error:
@@ -71,23 +73,27 @@ class Duplex(Response):
     async def _converse(self, session: Session, live: Live, receive: Receive, send: Send) -> None:
         async for data in _whole_samples(session, live.width, receive):
             for output in live.feed(data):
-                await _sound(session, output, send)
+                session.sending = True
+                await self._sound(output, send)
+                session.sending = False
                 await asyncio.sleep(0)
-        await _sound(session, live.finish(), send)
+        await self._sound(live.finish(), send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _sound(self, output: bytes, send: Send) -> None:
+        if not self._begun:
+            self._begun = True
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        if output:
+            await send({"type": "http.response.body", "body": output, "more_body": True})
 
     async def _break_off(self, error: ServiceError, live: Live, send: Send) -> None:
         """The tail for a stream that must end; the answer stays without its end, so that nobody takes it for whole."""
+        if not self._begun:
+            raise error
         if self._service.tell(error).kind in (Kind.TIMEOUT, Kind.LEAVING):
             with contextlib.suppress(OSError):
-                await send({"type": "http.response.body", "body": live.finish(), "more_body": True})
-
-
-async def _sound(session: Session, output: bytes, send: Send) -> None:
-    if output:
-        session.sending = True
-        await send({"type": "http.response.body", "body": output, "more_body": True})
-        session.sending = False
+                await self._sound(live.finish(), send)
 
 
 async def _whole_samples(session: Session, width: int, receive: Receive) -> AsyncIterator[bytes]:
@@ -103,4 +109,8 @@ async def _whole_samples(session: Session, width: int, receive: Receive) -> Asyn
         rest = data[whole:]
         yield data[:whole]
     if rest:
-        raise ServiceError(Kind.MALFORMED, f"The body ends within a sample of {width} bytes.")
+        raise _broken_sample(width)
+
+
+def _broken_sample(width: int) -> ServiceError:
+    return ServiceError(Kind.MALFORMED, f"The body ends within a sample of {width} bytes.")

@@ -153,5 +153,5 @@ def parse(text: str) -> Start | Set | Reset | Mark | End:
 def sentence(error: object) -> str:
     """One sentence for one entry of a pydantic error list; the offending input is not repeated."""
     assert isinstance(error, dict)
-    place = ".".join(str(part) for part in error["loc"]) or "message"
-    return f"{place}: {error['msg']}."
+    place = error["loc"][1:] or error["loc"] or ("message",)  # the first part says which message, or body or query
+    return f"{'.'.join(map(str, place))}: {error['msg']}."

@@ -34,7 +34,7 @@ class Service:
         self.streams: StreamStore = MemoryStore()
         self.sessions: set[Session] = set()
         self.files = 0  # being received or denoised
-        self.threads = ThreadPoolExecutor(settings.file_threads, "files", initializer=_yield_to_live_audio)
+        self.threads: ThreadPoolExecutor | None = None  # of files, while the service runs
         self.started = self.leaving = False
 
     @property
@@ -70,10 +70,18 @@ class Service:
         self.telemetry.rejections[told.kind.code] += 1
         return told
 
-    async def warm_up(self) -> None:
-        """A second of silence in a thread: the first client does not wait for what is made once."""
+    async def start(self) -> None:
+        """Make threads; denoise a second of silence, so that the first client does not wait for what is made once."""
+        self.threads = ThreadPoolExecutor(self.settings.file_threads, "files", initializer=_yield_to_live_audio)
         stream = self.denoiser.stream()
         await asyncio.to_thread(stream.push, np.zeros(stream.sample_rate, np.float32))
+        self.started = True
+
+    def stop(self) -> None:
+        """The opposite."""
+        self.started = False
+        if self.threads:
+            self.threads.shutdown(cancel_futures=True)
 
     async def watch(self) -> None:
         """Measure the lateness of the event loop and end what has been silent, slow or long for too long."""

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 from multiprocessing.context import SpawnProcess
 from types import FrameType
 
@@ -17,6 +18,7 @@ from gtcrn_server.app import create_app
 from gtcrn_server.direct import DirectProtocol
 from gtcrn_server.service import Service
 from gtcrn_server.settings import Settings
+from gtcrn_server.siblings import Siblings
 
 SWITCH_SECONDS = 0.0005  # how long a file's thread may keep the interpreter from live audio
 DEAD_PEER_MS = 30_000  # until what was sent must be acknowledged
@@ -49,11 +51,16 @@ class GracefulServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def server(settings: Settings, denoiser: gtcrn.Denoiser, worker: int = 0) -> GracefulServer:
-    """A uvicorn server for one worker; it listens on the sockets that its `run` is given."""
+def server(
+    settings: Settings, denoiser: gtcrn.Denoiser, worker: int = 0, siblings: Sequence[int] = ()
+) -> GracefulServer:
+    """A uvicorn server for one worker; it listens on the sockets that its `run` is given.
+
+    `siblings` are the loopback ports of all workers, if there are several.
+    """
     app = create_app(settings, denoiser, worker)
     config = uvicorn.Config(
-        app,
+        Siblings(app, settings, worker, siblings) if siblings else app,
         ws=DirectProtocol,
         ws_max_size=settings.max_message_bytes,
         ws_per_message_deflate=False,  # costs time, saves nothing on audio, and invites bombs
@@ -66,10 +73,10 @@ def server(settings: Settings, denoiser: gtcrn.Denoiser, worker: int = 0) -> Gra
     return GracefulServer(config, app.state.service)
 
 
-def listen(settings: Settings) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """The bound socket. Raises ConfigError when the address cannot be had."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # connections inherit it
@@ -77,16 +84,16 @@ def listen(settings: Settings) -> socket.socket:
         bound.bind(address)
         bound.listen(BACKLOG)
     except OSError as error:
-        raise ConfigError(f"cannot listen on {settings.host} port {settings.port}: {error.strerror}.") from error
+        raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}.") from error
     return bound
 
 
-def work(settings: Settings, bound: socket.socket, worker: int = 0) -> None:
+def work(settings: Settings, sockets: Sequence[socket.socket], worker: int = 0, siblings: Sequence[int] = ()) -> None:
     """Be one worker until SIGTERM."""
-    denoiser = gtcrn.load(settings.weights)
+    instance = server(settings, gtcrn.load(settings.weights), worker, siblings)
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.freeze()  # what lives from now to the end need not be looked through
-    server(settings, denoiser, worker).run(sockets=[bound])
+    instance.run(sockets=list(sockets))
 
 
 class Workers:
@@ -94,6 +101,7 @@ class Workers:
 
     def __init__(self, settings: Settings, bound: socket.socket) -> None:
         self._settings, self._socket = settings, bound
+        self._own = [listen("127.0.0.1", 0) for _ in range(settings.workers)]
         self._context = multiprocessing.get_context("spawn")
         self._stop = threading.Event()
 
@@ -112,7 +120,9 @@ class Workers:
             process.join()
 
     def _start(self, worker: int) -> SpawnProcess:
-        process = self._context.Process(target=work, args=(self._settings, self._socket, worker))
+        ports = [own.getsockname()[1] for own in self._own]
+        sockets = [self._socket, self._own[worker]]
+        process = self._context.Process(target=work, args=(self._settings, sockets, worker, ports))
         process.start()
         return process
 
@@ -123,10 +133,10 @@ class Workers:
 def serve(settings: Settings) -> None:
     """Listen and serve until a signal comes. Raises GtcrnError when it cannot begin."""
     gtcrn.load(settings.weights)  # a fault in it is told here, once
-    bound = listen(settings)
+    bound = listen(settings.host, settings.port)
     host, port = bound.getsockname()[:2]
     print(f"gtcrn serves on http://{host}:{port} with {settings.workers} worker(s); stop it with Ctrl+C.", flush=True)
     if settings.workers == 1:
-        work(settings, bound)
+        work(settings, [bound])
     else:
         Workers(settings, bound).run()

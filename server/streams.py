@@ -18,7 +18,7 @@ Identity = Annotated[str, Path(max_length=64)]
 Sequence = Annotated[int, Query(ge=0, description="0 for the first frames of a stream, then one more each time")]
 
 
-@router.post("", status_code=201, responses=faults(422, 503))
+@router.post("", status_code=201, responses=faults(400, 408, 413, 422, 503))
 async def open_stream(service: TheService, response: Response, options: Options | None = None) -> Description:
     """Open a stream. It counts as one until it is deleted or expires."""
     service.admit("rest")
@@ -33,14 +33,14 @@ async def open_stream(service: TheService, response: Response, options: Options 
     return live.description()
 
 
-@router.get("/{identity}", responses=faults(404, 410))
+@router.get("/{identity}", responses=faults(404, 410, 422))
 async def read_stream(service: TheService, identity: Identity) -> Progress:
     """Where the stream stands: the sequence number it waits for, its settings and counts."""
     held = service.streams.get(identity)
     return progress(held, opened(held))
 
 
-@router.patch("/{identity}", responses=faults(404, 410, 422))
+@router.patch("/{identity}", responses=faults(400, 404, 408, 410, 413, 422))
 async def change_stream(service: TheService, identity: Identity, change: Change) -> Progress:
     """Change the attenuation limit or bypass between two samples, without a click."""
     held = touched(service, identity)
@@ -51,7 +51,7 @@ async def change_stream(service: TheService, identity: Identity, change: Change)
 @router.post(
     "/{identity}/frames",
     response_class=Response,
-    responses=answers(PCM, 400, 404, 408, 409, 410, 413),
+    responses=answers(PCM, 400, 404, 408, 409, 410, 413, 422),
     openapi_extra={"requestBody": PCM_BODY},
 )
 async def process_frames(service: TheService, identity: Identity, sequence: Sequence, request: Request) -> Response:
@@ -79,7 +79,7 @@ async def _apply(held: Held, live: Live, data: bytes) -> bytes:
     return b"".join(outputs)
 
 
-@router.delete("/{identity}", response_class=Response, responses=answers(PCM, 404, 409, 410))
+@router.delete("/{identity}", response_class=Response, responses=answers(PCM, 404, 409, 410, 422))
 async def end_stream(service: TheService, identity: Identity) -> Response:
     """End the stream and receive its tail: as many samples in all as were sent. May be repeated."""
     held = touched(service, identity)

@@ -61,7 +61,7 @@ class Running:
 def running(denoiser: Denoiser, **changes: Any) -> Iterator[Running]:
     """A service with these settings until the block ends."""
     chosen = settings(**changes)
-    bound = listen(chosen)
+    bound = listen(chosen.host, chosen.port)
     port = bound.getsockname()[1]
     instance = server(chosen, denoiser)
     thread = threading.Thread(target=instance.run, args=([bound],), daemon=True)

@@ -11,11 +11,11 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
+from networks import random_network
 from serving import Running, offline, pcm, random_denoiser, running, speech, wait_for
 
 from gtcrn import Denoiser, checkpoint
 from gtcrn_server.load import resident_bytes
-from networks import random_network
 
 
 @pytest.fixture(scope="module")
@@ -161,14 +161,13 @@ def test_pcm_streams_both_ways_at_once(service: Running, denoiser: Denoiser):
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
         file = connection.makefile("rb")
         connection.sendall(b"POST /v1/denoise/pcm HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-        while file.readline() != b"\r\n":
-            pass
         output = b""
         for start in range(0, len(data), 6401):  # cuts samples in two
             piece = data[start : start + 6401]
             connection.sendall(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
-            if start:
-                output += read_chunk(file)
+            while start == 0 and file.readline() != b"\r\n":
+                pass
+            output += read_chunk(file)
         connection.sendall(b"0\r\n\r\n")
         while piece := read_chunk(file):
             output += piece
@@ -183,8 +182,10 @@ def read_chunk(file: io.BufferedReader) -> bytes:
 
 
 def test_pcm_ending_within_a_sample_has_an_answer_without_end(service: Running):
-    with pytest.raises(httpx.RemoteProtocolError):
-        httpx.post(f"{service.http}/v1/denoise/pcm", content=pcm(speech(1)) + b"x")
+    told = httpx.post(f"{service.http}/v1/denoise/pcm", content=pcm(speech(1)) + b"x")
+    assert told.status_code == 400
+    with pytest.raises(httpx.RemoteProtocolError):  # too late to tell
+        httpx.post(f"{service.http}/v1/denoise/pcm", content=iter([pcm(speech(1)), b"x"]))
     wait_for(lambda: service.service.telemetry.live == 0)
 
 

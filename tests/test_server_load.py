@@ -1,0 +1,43 @@
+"""The load generator: it counts right, and it cannot be turned on anybody else."""
+
+import asyncio
+
+import pytest
+from serving import random_denoiser, running
+from typer.testing import CliRunner
+
+from gtcrn_server import load
+from gtcrn_server.load import Plan
+
+
+def test_all_streams_finish_with_all_samples_and_the_rest_is_refused():
+    plan = Plan(streams=12, seconds=0.6)
+    with running(random_denoiser(), max_streams=10) as service:
+        tally = asyncio.run(load.run(Plan(**{**vars(plan), "port": service.port})))
+        assert (tally.finished, tally.refused, tally.failed, tally.missing) == (10, 2, [], 0)
+        assert len(tally.lateness) == 10 * plan.messages == 300
+        # 600 ms of 20 ms messages: 37 whole frames, of which the last leaves with the tail
+        assert len(tally.delays) > 10 * 20
+        assert min(tally.delays) >= 0
+        assert service.service.telemetry.bytes_in == 10 * plan.messages * plan.chunk * 2
+        text = load.report(plan, tally)
+    assert "12 asked, 10 finished, 2 refused, 0 failed" in text
+    assert "samples missing: 0" in text
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [Plan(host="example.org"), Plan(host="10.0.0.1"), Plan(streams=1001), Plan(streams=0), Plan(seconds=601)],
+    ids=lambda plan: f"{plan.host} {plan.streams} {plan.seconds}",
+)
+def test_it_is_bounded_and_stays_on_this_machine(plan: Plan):
+    with pytest.raises(ValueError, match=r"loopback|at most"):
+        asyncio.run(load.run(plan))
+
+
+def test_its_command_says_what_it_takes():
+    import typer
+
+    app = typer.Typer()
+    app.command()(load.main)
+    assert "--streams" in CliRunner().invoke(app, ["--help"], env={"NO_COLOR": "1", "TERM": "dumb"}).output

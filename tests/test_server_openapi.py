@@ -1,0 +1,45 @@
+"""The OpenAPI document: what it promises holds for requests that schemathesis invents, and none of them is a 500."""
+
+import contextlib
+
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
+from serving import random_denoiser, running, settings
+
+from gtcrn_server.app import create_app
+
+
+@pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
+def test_no_invented_request_is_a_server_error(mode: schemathesis.GenerationMode):
+    """Requests as the document describes them, and requests that break its rules."""
+    with running(random_denoiser(), max_streams=1_000_000, max_message_bytes=4096, drain_seconds=0) as service:
+        document = schemathesis.openapi.from_url(f"{service.http}/openapi.json")
+        operations = [found.ok() for found in document.get_all_operations()]
+        assert len(operations) == 11
+        for operation in operations:
+            with contextlib.suppress(hypothesis.errors.Unsatisfiable):  # nothing about it can be wrong
+                _check(operation.as_strategy(generation_mode=mode))
+
+
+def _check(strategy: hypothesis.strategies.SearchStrategy[schemathesis.Case]) -> None:
+    @hypothesis.settings(
+        max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck)
+    )
+    @hypothesis.given(case=strategy)
+    def check(case: schemathesis.Case) -> None:
+        case.call_and_validate(checks=[not_a_server_error, content_type_conformance, status_code_conformance])
+
+    check()
+
+
+def test_every_route_tells_its_faults():
+    document = create_app(settings(), random_denoiser()).openapi()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if "streams" in path or "denoise" in path:
+                assert {"401"} < set(operation["responses"]), f"{method} {path}"
+    assert document["components"]["schemas"]["Fault"]["example"]["code"] == "busy"
+    assert "example" in document["components"]["schemas"]["Options"]
