@@ -186,7 +186,8 @@ def test_a_dropped_file_is_denoised(open_page: Open, service: Running, recording
     files = page.evaluate_handle(
         """data => {
           const transfer = new DataTransfer();
-          transfer.items.add(new File([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], "dropped.wav", { type: "audio/wav" }));
+          const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+          transfer.items.add(new File([bytes], "dropped.wav", { type: "audio/wav" }));
           return transfer;
         }""",
         base64.b64encode(recording.read_bytes()).decode(),

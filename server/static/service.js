@@ -9,11 +9,12 @@ export async function info() {
   return response?.ok ? response.json() : null;
 }
 
-// Processor time over audio time of the live streams of the worker that answers; null where metrics are not shown.
+// Processor time over audio time of live streams, of the busiest worker; null where metrics are not shown.
 export async function realTimeFactor() {
   const response = await fetch("/metrics").catch(() => null);
-  const found = response?.ok && (await response.text()).match(/^gtcrn_real_time_factor\{[^}]*\} (\S+)/m);
-  return found ? Number(found[1]) : null;
+  if (!response?.ok) return null;
+  const found = (await response.text()).matchAll(/^gtcrn_real_time_factor\{[^}]*\} (\S+)/gm);
+  return Math.max(0, ...Array.from(found, ([, value]) => Number(value)));
 }
 
 // The denoised file as {blob, name, seconds it took}; raises Problem.

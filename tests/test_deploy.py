@@ -1,0 +1,116 @@
+"""The files for deployment agree with the service they deploy: names of settings and metrics, paths, times."""
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+yaml = pytest.importorskip("yaml")
+pytest.importorskip("torch")
+pytest.importorskip("fastapi")
+
+from serving import random_denoiser, settings  # noqa: E402 (only where the service is installed)
+
+from gtcrn_server.app import create_app  # noqa: E402
+from gtcrn_server.service import FAREWELL_SECONDS  # noqa: E402
+from gtcrn_server.settings import Settings  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+DEPLOY = ROOT / "server" / "deploy"
+NAMES = {f"GTCRN_{name.upper()}" for name in Settings.model_fields}
+LONGEST_END = Settings.model_fields["drain_seconds"].default + FAREWELL_SECONDS + 1  # seconds after SIGTERM
+
+
+@pytest.fixture(scope="module")
+def manifests() -> dict[str, Any]:
+    return {each["kind"]: each for each in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())}
+
+
+@pytest.fixture(scope="module")
+def pod(manifests: dict[str, Any]) -> dict[str, Any]:
+    return manifests["Deployment"]["spec"]["template"]["spec"]
+
+
+def test_every_setting_named_in_them_exists() -> None:
+    for path in DEPLOY.iterdir():
+        assert set(re.findall(r"GTCRN_[A-Z][A-Z_]*[A-Z]", path.read_text())) <= NAMES, path.name
+
+
+def test_the_values_in_the_manifest_are_accepted(pod: dict[str, Any]) -> None:
+    given = {e["name"].removeprefix("GTCRN_").lower(): e["value"] for e in pod["containers"][0]["env"] if "value" in e}
+    chosen = Settings(**given)
+    assert chosen.max_streams == 150
+
+
+def test_probes_and_metric_are_what_the_app_has(manifests: dict[str, Any], pod: dict[str, Any]) -> None:
+    app = create_app(settings(), random_denoiser())
+    paths = set(app.openapi()["paths"])
+    probes = ("startupProbe", "readinessProbe", "livenessProbe")
+    assert {pod["containers"][0][name]["httpGet"]["path"] for name in probes} <= paths
+    app.state.service.telemetry.active["websocket"] = 3
+    metric = manifests["HorizontalPodAutoscaler"]["spec"]["metrics"][0]["pods"]
+    exposition = app.state.service.telemetry.exposition().decode()
+    assert re.search(rf"^{metric['metric']['name']}{{.*}} 3\.0$", exposition, re.MULTILINE)
+    assert int(metric["target"]["averageValue"]) < settings().max_streams
+
+
+def test_every_way_of_stopping_waits_for_the_drain(pod: dict[str, Any]) -> None:
+    container = pod["containers"][0]
+    before = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pod["terminationGracePeriodSeconds"] > before + LONGEST_END
+    unit = (DEPLOY / "gtcrn.service").read_text()
+    assert int(re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)[0]) > LONGEST_END
+
+
+def test_selectors_find_the_pods(manifests: dict[str, Any], pod: dict[str, Any]) -> None:
+    labels = manifests["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert manifests["Deployment"]["spec"]["selector"]["matchLabels"] == labels
+    assert manifests["Service"]["spec"]["selector"] == labels
+    assert manifests["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
+    assert manifests["Service"]["spec"]["ports"][0]["targetPort"] == pod["containers"][0]["ports"][0]["name"]
+    target = manifests["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
+    assert (target["kind"], target["name"]) == ("Deployment", manifests["Deployment"]["metadata"]["name"])
+
+
+def last_stage() -> str:
+    return (DEPLOY / "Dockerfile").read_text().split("\nFROM ")[-1]
+
+
+def test_the_image_runs_without_compiler_as_somebody_else() -> None:
+    stage = last_stage()
+    assert not re.search(r"gcc|apt-get|torch", stage)
+    user = re.findall(r"^USER (\d+):(\d+)$", stage, re.MULTILINE)
+    assert user
+    assert min(map(int, user[-1])) > 0
+
+
+def test_what_the_image_is_built_from_exists_or_is_optional() -> None:
+    lines = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
+    kept = {line[1:] for line in lines if line.startswith("!")} - {"README.md", "LICENSE"}
+    assert [name for name in kept if not (ROOT / name).exists()] == []
+    packages = re.findall(r'"(\w+)" = "(\w+)"', (ROOT / "pyproject.toml").read_text())
+    assert {folder for _, folder in packages} <= kept
+
+
+def test_the_health_check_of_the_image_is_python_that_compiles() -> None:
+    command = re.findall(r"CMD (\[.*-c.*\])$", last_stage(), re.MULTILINE)
+    assert len(command) == 1
+    program, flag, source = yaml.safe_load(command[0])
+    assert (program, flag) == ("python", "-c")
+    compile(source, "health check", "exec")
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [("hadolint", "{}/Dockerfile"), ("systemd-analyze", "verify --man=no --recursive-errors=no {}/gtcrn.service")],
+)
+def test_the_tools_of_their_trade_find_no_fault(program: str, arguments: str) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"needs {program}")
+    done = subprocess.run([program, *shlex.split(arguments.format(DEPLOY))], capture_output=True, text=True, timeout=60)
+    said = [line for line in (done.stdout + done.stderr).splitlines() if "not executable" not in line]
+    assert [line for line in said if "gtcrn.service" in line or "Dockerfile" in line] == []
