@@ -348,5 +348,5 @@ def test_spectrograms_show_the_spectrum(open_page: Open, service: Running) -> No
     power = np.abs(np.fft.rfft(samples * np.hanning(2049)[:-1])) ** 2 * (4 / 2048) ** 2
     rows = (np.arange(342) * (8000 / 341) * (2048 / 48_000)).astype(int)
     expected = [power[a : max(a + 1, b)].max() for a, b in itertools.pairwise(rows)]
-    shades = np.clip(255 * (10 * np.log10(expected) + 105) / 80, 0, 255)[::-1]
+    shades = np.clip(255 * (10 * np.log10(expected) + 95) / 75, 0, 255)[::-1]
     np.testing.assert_allclose(ours, shades, atol=1)

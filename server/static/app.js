@@ -36,10 +36,10 @@ class Page {
   }
 
   wireControls() {
-    byId("start").onclick = () => (this.source instanceof Listening ? this.attempt(() => this.stop()) : this.open(() => new Listening(this)));
+    byId("start").onclick = () => this.startOrStop();
     byId("denoise").onclick = () => this.switchDenoise();
     byId("limit").oninput = () => this.limitMoved();
-    byId("limit").onchange = () => this.attempt(() => this.source instanceof Recording && this.source.setLimit(this.limit));
+    byId("limit").onchange = () => this.limitChosen();
     byId("volume").oninput = () => this.volumeMoved();
     byId("key-form").onsubmit = (event) => this.keyGiven(event);
     this.limitMoved();
@@ -65,6 +65,11 @@ class Page {
     const about = await info();
     byId("service").className = `service ${about ? "up" : "down"}`;
     byId("service").textContent = about ? `${about.model}, version ${about.version}` : "service not reachable";
+  }
+
+  startOrStop() {
+    if (this.source instanceof Listening) this.attempt(() => this.stop());
+    else this.open(() => new Listening(this));
   }
 
   take([file]) {
@@ -146,6 +151,11 @@ class Page {
     if (this.source instanceof Listening) this.source.setLimit(this.limit);
   }
 
+  // A file is denoised anew, once the slider rests.
+  limitChosen() {
+    if (this.source instanceof Recording) this.attempt(() => this.source.setLimit(this.limit));
+  }
+
   volumeMoved() {
     const percent = byId("volume").value;
     byId("volume-text").textContent = `${percent} %`;
@@ -160,7 +170,8 @@ class Page {
   }
 
   complain(error) {
-    byId("problem").textContent = error instanceof Problem ? error.message : `Something unforeseen happened: ${error.message}`;
+    const known = error instanceof Problem;
+    byId("problem").textContent = known ? error.message : `Something unforeseen happened: ${error.message}`;
     byId("problem").hidden = false;
     byId("problem").classList.toggle("calm", Boolean(error.needsKey));
     byId("key-form").hidden = !error.needsKey;

@@ -50,7 +50,7 @@ export class Listening {
     byId("delay").textContent = `${Math.round(measured + device)} ms`;
     const waiting = Math.max(0, measured - this.latency);
     byId("delay-parts").textContent =
-      `${Math.round(this.latency)} algorithm + ${Math.round(waiting)} network and buffers + ${Math.round(device)} output device`;
+      `${Math.round(this.latency)} algorithm + ${Math.round(waiting)} transport, buffer + ${Math.round(device)} device`;
   }
 
   async askFactor() {

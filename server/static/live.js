@@ -7,6 +7,8 @@ const FAREWELL_MS = 2000; // for its last word
 // Nothing of the browser's own clean-up: the sound is to be as noisy as it is.
 const PLAIN = { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 };
 
+const MONO = { outputChannelCount: [1], channelCount: 1, channelCountMode: "explicit" };
+
 export class Live extends EventTarget {
   // Events: "ready" (description), "measure" ({delay, gaps}), "over" ({summary, problem}).
   constructor(graph) {
@@ -34,7 +36,7 @@ export class Live extends EventTarget {
     await context.resume();
     await context.audioWorklet.addModule("worklet.js");
     this.source = new MediaStreamAudioSourceNode(context, { mediaStream: this.microphone });
-    this.node = new AudioWorkletNode(context, "denoised", { outputChannelCount: [1], channelCount: 1, channelCountMode: "explicit" });
+    this.node = new AudioWorkletNode(context, "denoised", MONO);
     this.node.port.onmessage = ({ data }) => this.tell("measure", data);
     this.source.connect(this.graph.before);
     this.source.connect(this.node).connect(this.graph.after);
@@ -50,7 +52,10 @@ export class Live extends EventTarget {
     this.worker.postMessage({ open: { url: url.href, key, start } }, [port2]);
     return new Promise((resolve, reject) => {
       setTimeout(() => reject(ofNetwork()), WELCOME_MS);
-      this.worker.onmessage = ({ data }) => (data.event ? this.heed(data.event, resolve) : this.end(data.closed, key, reject));
+      this.worker.onmessage = ({ data }) => {
+        if (data.event) this.heed(data.event, resolve);
+        else this.end(data.closed, key, reject);
+      };
     });
   }
 

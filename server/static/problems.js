@@ -7,7 +7,9 @@ export class Problem extends Error {
   }
 }
 
-const UNREACHABLE = "The service cannot be reached. Check that it runs (gtcrn serve) and that you are online, then try again.";
+const UNREACHABLE =
+  "The service cannot be reached. Check that it runs (gtcrn serve) and that you are online, then try again.";
+const SLOW = "The connection is too slow for live audio. Try a better network, or a file.";
 const KEY = "This service asks for an API key.";
 const WRONG_KEY = "The service did not take this API key.";
 
@@ -16,7 +18,8 @@ const MICROPHONE = {
     "The browser may not use the microphone. Allow it for this page (the icon left of the address, or the browser's " +
     "settings for this site), then press Start again. Files work without it.",
   NotFoundError: "No microphone was found. Plug one in, then press Start again. Files work without it.",
-  NotReadableError: "The microphone is held by another program, or has failed. Close that program, then press Start again.",
+  NotReadableError:
+    "The microphone is held by another program, or has failed. Close that program, then press Start again.",
 };
 
 export const INSECURE =
@@ -31,7 +34,7 @@ export function ofMicrophone(error) {
 export function ofClose({ code, fault, ready }, key) {
   if (fault.code === "unauthorized") return new Problem(key ? WRONG_KEY : KEY, true);
   if (code === 1013) return busy(fault.message);
-  if (fault.code === "slow") return new Problem("The connection is too slow for live audio. Try a better network, or a file.");
+  if (fault.code === "slow") return new Problem(SLOW);
   if (code === 1001) return new Problem("The service is shutting down. Start again in a moment.");
   if (fault.message) return new Problem(`The service ended the stream: ${fault.message}`);
   return new Problem(ready ? "The connection broke off. Check the network, then start again." : UNREACHABLE);

@@ -56,7 +56,8 @@ export class Recording {
     const speed = seconds / result.seconds;
     byId("factor").textContent = factorText(1 / speed);
     byId("factor-note").textContent = "with upload and download";
-    this.page.say(`${this.file.name}: ${seconds.toFixed(1)} s denoised in ${result.seconds.toFixed(2)} s. Press Play, switch Denoise.`);
+    const took = `${seconds.toFixed(1)} s denoised in ${result.seconds.toFixed(2)} s`;
+    this.page.say(`${this.file.name}: ${took}. Press Play, switch Denoise.`);
   }
 
   async toggle() {

@@ -19,16 +19,17 @@ export class Screen {
   constructor(name) {
     this.canvas = document.getElementById(name);
     this.pen = this.canvas.getContext("2d");
-    this.head = this.canvas.nextElementSibling;
+    this.head = this.canvas.parentElement.querySelector(".head");
+    this.hint = this.canvas.parentElement.querySelector(".empty");
     this.meter = document.getElementById(`${name}-meter`);
     this.level = document.getElementById(`${name}-level`);
-    this.clear();
+    this.rest();
   }
 
   clear() {
     this.pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
     this.painted = null;
-    this.head.hidden = true;
+    this.head.hidden = this.hint.hidden = true;
     this.rest();
   }
 
@@ -41,7 +42,7 @@ export class Screen {
     this.painted ??= now;
     const due = Math.min(MOST_COLUMNS, Math.floor(((now - this.painted) / 1000) * COLUMNS_PER_SECOND));
     if (!due) return;
-    this.painted = now;
+    this.painted = Math.max(this.painted + (1000 * due) / COLUMNS_PER_SECOND, now - 100);
     this.scroll(due, this.spectrum(analyser.context.sampleRate).column(this.samples));
   }
 

@@ -28,5 +28,6 @@ export async function denoise(file, limit, key) {
   const blob = await response.blob().catch(() => null);
   if (!blob) throw ofNetwork();
   const ending = ENDINGS[blob.type] ?? "wav";
-  return { blob, name: `${file.name.replace(/\.[^.]*$/, "")}.denoised.${ending}`, seconds: (performance.now() - begun) / 1000 };
+  const name = `${file.name.replace(/\.[^.]*$/, "")}.denoised.${ending}`;
+  return { blob, name, seconds: (performance.now() - begun) / 1000 };
 }

@@ -1,8 +1,8 @@
 // Samples to one column of a spectrogram.
 
 const WINDOW_SECONDS = 0.03; // at least
-const LOWEST = -105; // dB re a full-scale sine: black
-const HIGHEST = -25; // dB: white
+const LOWEST = -95; // dB re a full-scale sine: black
+const HIGHEST = -20; // dB: white
 export const TOP = 8000; // Hz, the upper edge
 
 export class Spectrum {
@@ -10,9 +10,11 @@ export class Spectrum {
     this.size = 1 << Math.ceil(Math.log2(WINDOW_SECONDS * rate));
     this.rows = rows;
     this.perRow = (TOP / rows) * (this.size / rate); // bins
-    this.window = Float32Array.from({ length: this.size }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / this.size));
-    this.cosine = Float32Array.from({ length: this.size / 2 }, (_, i) => Math.cos((2 * Math.PI * i) / this.size));
-    this.sine = Float32Array.from({ length: this.size / 2 }, (_, i) => -Math.sin((2 * Math.PI * i) / this.size));
+    const turn = (2 * Math.PI) / this.size;
+    this.window = Float32Array.from({ length: this.size }, (_, i) => 0.5 - 0.5 * Math.cos(turn * i));
+    this.cosine = Float32Array.from({ length: this.size / 2 }, (_, i) => Math.cos(turn * i));
+    this.sine = Float32Array.from({ length: this.size / 2 }, (_, i) => -Math.sin(turn * i));
+    this.order = Uint16Array.from({ length: this.size }, (_, i) => this.reversed(i));
     this.re = new Float32Array(this.size);
     this.im = new Float32Array(this.size);
   }
@@ -20,7 +22,7 @@ export class Spectrum {
   // `rows` values 0 to 255, the highest frequency first, of the `size` samples from `start`.
   column(samples, start = 0) {
     for (let i = 0; i < this.size; i++) {
-      this.re[this.reversed(i)] = (samples[start + i] ?? 0) * this.window[i];
+      this.re[this.order[i]] = (samples[start + i] ?? 0) * this.window[i];
     }
     this.im.fill(0);
     this.transform();
