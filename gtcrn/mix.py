@@ -47,8 +47,9 @@ def dry_share(attenuation_limit: float | None, bypass: bool) -> float:
 def mix(wet: Samples, dry: Samples, fade: Fade) -> tuple[Samples, Fade]:
     """wet + (dry - wet) share, both (C, n), and the fade n samples on. Share 1 gives the dry samples bit for bit."""
     count = wet.shape[1]
-    after = fade._replace(done=min(fade.done + count, fade.length))
-    if fade.done < fade.length and fade.start != fade.target:
+    fading = fade.done < fade.length
+    after = fade._replace(done=min(fade.done + count, fade.length)) if fading else fade
+    if fading and fade.start != fade.target:
         place = np.minimum(np.arange(fade.done + 1, fade.done + count + 1), fade.length) / fade.length
         share = (fade.start + (fade.target - fade.start) * place).astype(np.float32)
         return wet + (dry - wet) * share, after

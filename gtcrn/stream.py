@@ -151,10 +151,14 @@ class Stream:
         rows = samples[None] if samples.ndim == 1 else samples
         if rows.ndim != 2 or len(rows) != self.channels:
             raise AudioError(f"samples must have the shape ({self.channels}, n), not {samples.shape}.")
+        if rows.dtype == np.float32:
+            return rows
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and silence below
-            return rows.astype(np.float32, copy=False)
+            return rows.astype(np.float32)
 
     def _finite(self, block: Samples) -> Samples:
+        if np.vdot(block, block) <= LOUDEST**2:  # then every sample is below, and none is NaN
+            return block
         good = np.abs(block) <= LOUDEST
         if good.all():
             return block
@@ -183,7 +187,7 @@ class Stream:
         return wave[:, lead:]
 
     def _in_form(self, blocks: list[Samples]) -> Samples:
-        rows = np.concatenate(blocks, axis=1)
+        rows = blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
         return rows[0] if self._state.flat else rows
 
 

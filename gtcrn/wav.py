@@ -78,8 +78,11 @@ def quantise(samples: Samples, bits: int) -> tuple[NDArray[np.int32], int]:
 
     Returns them and how many samples lay beyond full scale and were clipped.
     """
-    scaled = np.rint(samples.astype(np.float64) * 2.0 ** (bits - 1))
+    exact = np.float32 if bits <= 24 else np.float64  # holds every such integer
+    scaled = np.rint(samples * exact(2 ** (bits - 1)))
     lowest, highest = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    if not scaled.size or (scaled.min() >= lowest and scaled.max() <= highest):
+        return scaled.astype(np.int32), 0
     clipped = np.count_nonzero((scaled < lowest) | (scaled > highest + 1))  # exactly 1.0 rounds down unreported
     return np.clip(scaled, lowest, highest).astype(np.int32), int(clipped)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
-import soundfile  # type: ignore[import-untyped]
+import soundfile
 from numpy.typing import NDArray
 
 from gtcrn.audio import storable
