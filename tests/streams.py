@@ -1,4 +1,4 @@
-"""The contract of a stream, and denoisers for tests: one helper that every rate, channel count and option goes through."""
+"""The contract of a stream, and denoisers for tests: one helper for every rate, channel count and option."""
 
 from functools import cache
 
