@@ -7,7 +7,7 @@ from serving import random_denoiser, running
 from typer.testing import CliRunner
 
 from gtcrn_server import load
-from gtcrn_server.load import Plan
+from gtcrn_server.load_client import Plan
 
 
 def test_all_streams_finish_with_all_samples_and_the_rest_is_refused():

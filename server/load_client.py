@@ -1,0 +1,168 @@
+"""One client of the load generator: a paced stream, and what it counts.
+
+Frames of the WebSocket protocol (RFC 6455) are written by hand and masked with zeros, so that the generator costs
+less than what it measures.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import random
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one run sends. `chunk` is in samples of one channel; `path` is the service's WebSocket."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    path: str = "/v1/stream"
+    streams: int = 100
+    seconds: float = 20.0
+    sample_rate: int = 16_000  # Hz
+    chunk: int = 320
+
+    @property
+    def messages(self) -> int:
+        """Messages each stream sends."""
+        return int(self.seconds * self.sample_rate / self.chunk)
+
+    @property
+    def period(self) -> float:
+        """Seconds between the messages of one stream."""
+        return self.chunk / self.sample_rate
+
+
+@dataclass
+class Tally:
+    """What came back, over all streams; times in seconds."""
+
+    delays: list[float] = field(default_factory=list)  # arrival - earliest possible arrival
+    lateness: list[float] = field(default_factory=list)  # the generator's own: sent - due
+    refused: int = 0
+    failed: list[str] = field(default_factory=list)
+    missing: int = 0  # samples that never came
+    finished: int = 0
+    share: float = 0.0  # of a core that the service used
+    resident: tuple[int, int] = (0, 0)  # bytes that the service held before the streams were opened and at the end
+
+
+def frame(payload: bytes, opcode: int = 2) -> bytes:
+    """One client frame, masked with zeros."""
+    if len(payload) < 126:
+        return struct.pack("!BB4x", 0x80 | opcode, 0x80 | len(payload)) + payload
+    return struct.pack("!BBH4x", 0x80 | opcode, 0x80 | 126, len(payload)) + payload
+
+
+def split_frames(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
+    """(opcode, payload) of each whole server frame; what is left stays in `buffer`."""
+    while len(buffer) >= 2:
+        length, start = buffer[1] & 127, 2
+        if length == 126:
+            if len(buffer) < 4:
+                return
+            length, start = int.from_bytes(buffer[2:4]), 4
+        if len(buffer) < start + length:
+            return
+        yield buffer[0] & 15, bytes(buffer[start : start + length])
+        del buffer[: start + length]
+
+
+class Client(asyncio.Protocol):
+    """One stream: handshake, start, paced messages, end."""
+
+    def __init__(self, plan: Plan, tally: Tally, messages: Sequence[bytes]) -> None:
+        self.plan, self.tally, self.messages = plan, tally, messages
+        loop = asyncio.get_running_loop()
+        self.loop = loop
+        self.ready: asyncio.Future[bool] = loop.create_future()
+        self.closed: asyncio.Future[None] = loop.create_future()
+        self.buffer = bytearray()
+        self.upgraded = False
+        self.sent = self.received = self.frame_size = self.latency = 0
+        self.offset = random.randrange(len(messages))
+        self.begin = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        key = base64.b64encode(os.urandom(16)).decode()
+        transport.write(
+            f"GET {self.plan.path} HTTP/1.1\r\nHost: {self.plan.host}:{self.plan.port}\r\nUpgrade: websocket\r\n"
+            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        if not self.upgraded and not self._upgrade():
+            return
+        for opcode, payload in split_frames(self.buffer):
+            if opcode == 2:
+                self._audio(len(payload) // 2)
+            elif opcode == 1:
+                self._event(json.loads(payload))
+            elif opcode == 9:
+                self.transport.write(frame(payload, 10))
+            elif opcode == 8:
+                self.transport.write(frame(payload, 8))
+                self.transport.close()
+
+    def _upgrade(self) -> bool:
+        head, separator, rest = bytes(self.buffer).partition(b"\r\n\r\n")
+        if not separator:
+            return False
+        if b" 101 " not in head:
+            self.tally.refused += 1
+            self.transport.close()
+            return False
+        self.buffer, self.upgraded = bytearray(rest), True
+        start = {"type": "start", "sample_rate": self.plan.sample_rate, "encoding": "s16le"}
+        self.transport.write(frame(json.dumps(start).encode(), 1))
+        return True
+
+    def _audio(self, samples: int) -> None:
+        self.received += samples
+        needed = self.received + self.latency - self.frame_size  # samples the service must have had
+        index = -(-needed // self.plan.chunk) - 1
+        if 0 <= index < self.sent:
+            self.tally.delays.append(self.loop.time() - self.begin - index * self.plan.period)
+
+    def _event(self, event: dict[str, Any]) -> None:
+        if event["type"] == "ready":
+            self.frame_size, self.latency = event["frame"], event["latency"]
+            self.ready.set_result(True)
+        elif event["type"] == "done":
+            self.tally.finished += 1
+            self.tally.missing += self.sent * self.plan.chunk - self.received
+        elif event["type"] == "error":
+            if event["code"] in ("busy", "overloaded"):
+                self.tally.refused += 1
+            else:
+                self.tally.failed.append(event["message"])
+
+    def begin_at(self, when: float) -> None:
+        """Send the first message at `when` (the loop's clock), the others one period apart."""
+        self.begin = when
+        self.loop.call_at(when, self._tick)
+
+    def _tick(self) -> None:
+        due = self.begin + self.sent * self.plan.period
+        if self.transport.is_closing():
+            return
+        if self.sent == self.plan.messages:
+            self.transport.write(frame(b'{"type":"end"}', 1))
+            return
+        self.transport.write(self.messages[(self.offset + self.sent) % len(self.messages)])
+        self.sent += 1
+        self.tally.lateness.append(self.loop.time() - due)
+        self.loop.call_at(due + self.plan.period, self._tick)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.ready.done():
+            self.ready.set_result(False)
+        self.closed.set_result(None)
