@@ -98,7 +98,7 @@ def denoise(
     raw: Annotated[bool, typer.Option("--raw", help="Pipes carry headerless PCM.")] = False,
     rate: Annotated[int, typer.Option(help="Hz of raw PCM.")] = 16_000,
     channels: Annotated[int, typer.Option(min=1, help="Channels of raw PCM.")] = 1,
-    encoding: Annotated[str, typer.Option(help="s16le or f32le: raw PCM.")] = "s16le",
+    encoding: Annotated[str, typer.Option(help="s16le, f32le, ... of raw PCM.")] = "s16le",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no remarks; errors only.")] = False,
 ) -> int:
     """Denoise speech. Rate, channels and format stay; output is as long as the input and aligned with it."""

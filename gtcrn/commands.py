@@ -42,8 +42,13 @@ def denoise_files(
             from gtcrn.progress import progress_bar
 
             progress = stack.enter_context(progress_bar(jobs))
-        outcomes = list(run(jobs, options, workers or len(os.sched_getaffinity(0)), progress))
+        outcomes = list(run(jobs, options, workers or _cpus(), progress))
     return _report(outcomes, quiet)
+
+
+def _cpus() -> int:
+    """Processors that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def denoise_pipe(

@@ -2,6 +2,7 @@
 
 import io
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -278,3 +279,24 @@ def test_version_and_help(capsys):
         found = capsys.readouterr().out
         for command in ("denoise", "info", "bench", "prepare", "train", "evaluate", "serve"):
             assert command in found
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_terminal_sees_a_bar_with_speed_and_end(folder, jobs):
+    for name in ("a.wav", "b.wav"):
+        write(folder / "in" / name, 20.0)
+    ours, theirs = pty.openpty()
+    command = [*GTCRN, "denoise", "in", "-o", "out", "--jobs", jobs, "--weights", "../weights.safetensors"]
+    result = subprocess.run(command, stderr=theirs, stdout=subprocess.PIPE)
+    os.close(theirs)
+    seen = os.read(ours, 1 << 16).decode()
+    assert (result.returncode, result.stdout) == (0, b"")
+    assert re.search(r"2 files.*100%.*\d+x real time.*0:00:00", seen, re.DOTALL)
+
+
+def test_commands_start_without_what_they_do_not_need():
+    script = (
+        "import sys; from gtcrn.cli import application; application()\n"
+        "sys.exit(bool({'torch', 'matplotlib', 'scipy', 'fastapi', 'pandas'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
