@@ -44,7 +44,7 @@ class Row:
 def measure(weights: str | None, quick: bool = False) -> dict[str, Any]:
     """All figures as plain data: the machine, then the rows. `quick` takes shorter audio and fewer runs."""
     denoiser = load(weights)
-    rows = [*_processes(weights, quick), *_kernel_rows(denoiser, quick), *_stream_rows(denoiser)]
+    rows = [*_processes(weights, quick), *_stream_rows(denoiser), *_kernel_rows(denoiser, quick)]
     return {"machine": machine(), "rows": [asdict(row) for row in rows]}
 
 
