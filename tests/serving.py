@@ -58,12 +58,13 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(denoiser: Denoiser, **changes: Any) -> Iterator[Running]:
-    """A service with these settings until the block ends."""
+def running(denoiser: Denoiser, protocol: str | None = None, **changes: Any) -> Iterator[Running]:
+    """A service with these settings until the block ends; `protocol` names another of uvicorn's for WebSocket."""
     chosen = settings(**changes)
     bound = listen(chosen.host, chosen.port)
     port = bound.getsockname()[1]
     instance = server(chosen, denoiser)
+    instance.config.ws = protocol or instance.config.ws
     thread = threading.Thread(target=instance.run, args=([bound],), daemon=True)
     thread.start()
     wait_for(lambda: instance.started)

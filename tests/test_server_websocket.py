@@ -35,6 +35,13 @@ def test_audio_equals_offline_for_every_size_of_message(service: Running, denois
     assert answer.code == 1000
 
 
+def test_audio_equals_offline_under_another_protocol_class(denoiser: Denoiser):
+    """The short way is not there; what clients see is the same."""
+    data = pcm(speech(1))
+    with running(denoiser, protocol="websockets-sansio") as service:
+        assert say(service.socket, START, *cut(data, (640, 6400)), END).audio == offline(denoiser, data)
+
+
 @pytest.mark.parametrize("samples", [0, 1, 255, 257, 511, 513])
 def test_as_many_samples_come_out_as_went_in(service: Running, denoiser: Denoiser, samples: int):
     data = pcm(speech(1))[: 2 * samples]
