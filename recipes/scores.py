@@ -1,5 +1,6 @@
 """Mean PESQ and ESTOI of many pairs, in processes of their own. Free of torch, so that those start quickly."""
 
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -12,13 +13,19 @@ from gtcrn.errors import AudioError
 
 Audio = NDArray[np.float32]
 METRICS = {"pesq": metrics.wb_pesq, "estoi": metrics.estoi}
+FEW = 8  # pairs that are scored sooner than processes start
 
 
 def mean_scores(clean: list[Audio], enhanced: list[Audio], jobs: int) -> dict[str, float]:
     """Means over the pairs that can be scored; fresh processes, since a forked torch may hang."""
+    if len(clean) <= FEW:
+        return {name: _mean(map(partial(_score, name), clean, enhanced)) for name in METRICS}
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        rows = {name: list(pool.map(partial(_score, name), clean, enhanced, chunksize=4)) for name in METRICS}
-    return {name: float(np.nanmean(values)) for name, values in rows.items()}
+        return {name: _mean(pool.map(partial(_score, name), clean, enhanced, chunksize=4)) for name in METRICS}
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.nanmean(list(values)))
 
 
 def _score(name: str, clean: Audio, enhanced: Audio) -> float:
