@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from serving import Running, cut, offline, pcm, random_denoiser, receive_all, running, say, send_all, speech, talk
 from websockets.asyncio.client import connect
+from websockets.sync.client import connect as connect_now
 
 from gtcrn import Denoiser
 from gtcrn.wav import PcmFormat
@@ -202,6 +203,41 @@ def test_the_short_way_is_taken_and_left_for_what_needs_the_long_one(denoiser: D
                 return (await reading).audio
 
         assert asyncio.run(mixed()) == offline(denoiser, data)
+
+
+def masked(payload: bytes, generator: np.random.Generator, opcode: int = 2, final: bool = True) -> bytes:
+    """A client's frame with a random mask, in the shortest form or a longer one."""
+    size, mask = len(payload), generator.bytes(4)
+    head = bytes([(0x80 if final else 0) | opcode])
+    if size < 126:
+        head += bytes([0x80 | size])
+    elif size < 65_536:
+        head += b"\xfe" + size.to_bytes(2)
+    else:
+        head += b"\xff" + size.to_bytes(8)
+    return head + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_bytes_of_the_connection_may_arrive_in_any_pieces(service: Running, denoiser: Denoiser, seed: int):
+    generator = np.random.default_rng(seed)
+    data = pcm(speech(3, seed=seed))
+    sizes = [2, 100, 124, 126, 640, 2048, 70_000]
+    frames = []
+    for piece in cut(data, generator.choice(sizes, 20).tolist()):
+        if generator.random() < 0.2:
+            cut_at = 2 * (len(piece) // 4)
+            frames += [masked(piece[:cut_at], generator, final=False), masked(b"?", generator, opcode=9)]
+            frames.append(masked(piece[cut_at:], generator, opcode=0))
+        else:
+            frames.append(masked(piece, generator))
+    frames.append(masked(json.dumps(END).encode(), generator, opcode=1))
+    with connect_now(service.socket, compression=None) as connection:
+        connection.send(json.dumps(START))
+        for piece in cut(b"".join(frames), generator.choice([1, 2, 7, 700, 5000, 90_000], 50).tolist()):
+            connection.socket.sendall(piece)
+        got = [message for message in connection if isinstance(message, bytes)]
+    assert b"".join(got) == offline(denoiser, data)
 
 
 def test_two_apps_in_one_process_are_independent(denoiser: Denoiser):
