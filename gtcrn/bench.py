@@ -59,7 +59,7 @@ def print_table(report: dict[str, Any]) -> None:
         table.add_column(name, justify="right" if name == "value" else "left")
     for row in report["rows"]:
         table.add_row(row["name"], f"{row['value']:,.4g}", row["unit"], row["beside"])
-    Console().print(table)
+    Console(width=max(110, Console().width)).print(table)
 
 
 def machine() -> str:
