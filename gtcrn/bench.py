@@ -113,10 +113,7 @@ def _kernel_rows(denoiser: Denoiser, quick: bool) -> Iterator[Row]:
     yield Row("kernel, real-time factor", own / hop_us, "", "goal 0.004")
     silence = _frame_us(denoiser, np.concatenate((spectrum[:1], np.zeros_like(spectrum[1:]))))
     yield Row("kernel, silence to speech", silence / own, "", "goal 0.8 to 1.2")
-    others = {"torch, whole file, 1 thread": _torch_us}
-    if not quick:
-        others["ONNX Runtime, streaming, 1 thread"] = _onnx_us  # exporting the graph takes minutes
-    for name, other in others.items():
+    for name, other in (("torch, whole file, 1 thread", _torch_us), ("ONNX Runtime, streaming, 1 thread", _onnx_us)):
         if (found := other(denoiser.checkpoint, spectrum)) is not None:
             yield Row(f"{name}, a frame", found, "us", f"{found / own:.1f} times the kernel")
 
