@@ -1,6 +1,7 @@
 """From a run to weights that can be shipped: one file and a model card in words."""
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ CARD = """# Model card: {name}
 | score on the validation pairs | mean |
 |---|---|
 {scores}
+
 """
 
 
-def pack(run: Path, out: Path, licence: str, data: str) -> Checkpoint:
-    """Write the best weights of a run to `out` and the card beside it (same name, .md).
+def pack(run: Path, out: Path, licence: str, data: str, notes: str = "") -> Checkpoint:
+    """Write the best weights of a run to `out` and the card beside it (same name, .md), which ends with `notes`.
 
     Raises CheckpointError where the run has no best weights yet.
     """
@@ -38,13 +40,11 @@ def pack(run: Path, out: Path, licence: str, data: str) -> Checkpoint:
     card = {**best.card, "name": out.stem, "licence": licence, "data": data, "description": described["description"]}
     packed = Checkpoint(best.config, best.weights, card)
     checkpoint.write(out, packed)
-    out.with_suffix(".md").write_text(_in_words(packed, described["train"]["select"]))
+    out.with_suffix(".md").write_text(_in_words(packed, described["train"]["select"]) + notes)
     return packed
 
 
 def _settings(path: Path) -> dict[str, Any]:
-    import tomllib
-
     return tomllib.loads(path.read_text())
 
 

@@ -45,9 +45,10 @@ def pack(
     out: Annotated[Path, typer.Option("--output", "-o", help="The weights to write; a model card goes beside them.")],
     licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "MIT",
     data: Annotated[str, typer.Option(help="What they were trained on, for the card.")] = "not stated",
+    notes: Annotated[Path | None, typer.Option(help="Markdown to end the card with: sources, tables.")] = None,
 ) -> None:
     """Turn the best checkpoint of a run into weights to ship, with a model card."""
-    packed = _needs("train", "packing").pack(run, out, licence, data)
+    packed = _needs("train", "packing").pack(run, out, licence, data, notes.read_text() if notes else "")
     typer.echo(f"wrote {out} and {out.with_suffix('.md').name}: step {packed.card['step']}, {packed.card['scores']}")
 
 
