@@ -27,6 +27,8 @@ CARD = """# Model card: {name}
 
 """
 
+KEPT = ("recipe", "seed", "step", "hours", "scores")  # of what the run wrote
+
 
 def pack(run: Path, out: Path, licence: str, data: str, notes: str = "") -> Checkpoint:
     """Write the best weights of a run to `out` and the card beside it (same name, .md), which ends with `notes`.
@@ -37,7 +39,8 @@ def pack(run: Path, out: Path, licence: str, data: str, notes: str = "") -> Chec
         raise CheckpointError(f"{run} has no best.safetensors yet: the first validation writes it.")
     best = checkpoint.read(run / "best.safetensors")
     described = _settings(run / "config.toml")
-    card = {**best.card, "name": out.stem, "licence": licence, "data": data, "description": described["description"]}
+    kept = {name: best.card[name] for name in KEPT}
+    card = {**kept, "name": out.stem, "licence": licence, "data": data, "description": described["description"]}
     packed = Checkpoint(best.config, best.weights, card)
     checkpoint.write(out, packed)
     out.with_suffix(".md").write_text(_in_words(packed, described["train"]["select"]) + notes)

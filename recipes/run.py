@@ -96,7 +96,8 @@ class Run:
         if score <= self.progress.best:
             return
         self.progress.best = score
-        card = {"recipe": self.recipe.name, "seed": self.recipe.train.seed, **vars(self.progress), "scores": scores}
+        done = {"step": self.progress.step, "hours": round(self.progress.hours, 2), "scores": scores}
+        card = {"recipe": self.recipe.name, "seed": self.recipe.train.seed, **done}
         checkpoint.write(self.folder / "best.safetensors", checkpoint.from_model(self.weights, card))
 
     def describe(self) -> None:
