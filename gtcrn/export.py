@@ -1,6 +1,7 @@
 """ONNX: the network for one frame, its state as explicit inputs and outputs, for other runtimes."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def export_onnx(weights: Checkpoint, path: Path) -> None:
     inputs = ["spectrum", *(f"state_{k}" for k in range(len(state)))]
     outputs = ["enhanced", *(f"next_state_{k}" for k in range(len(state)))]
     frame = torch.zeros(1, 2, 1, weights.config.spectral.bins)
-    with torch.no_grad():  # or the training's recurrence would be traced, step by step
+    with torch.no_grad(), warnings.catch_warnings():  # a gradient would trace the training's recurrence, step by step
+        warnings.simplefilter("ignore")  # of its own age, and of a batch that is fixed on purpose
         torch.onnx.export(
             OneFrame(network).eval(), (frame, *state), path, input_names=inputs, output_names=outputs, dynamo=False
         )

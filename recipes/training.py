@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
     app.command("train")(train)
     weights = typer.Typer(help="Shippable weights.", no_args_is_help=True)
     weights.command("pack")(pack)
-    weights.callback()(lambda: None)
+    weights.command("export")(export)
     app.add_typer(weights, name="weights")
 
 
@@ -28,8 +28,8 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
     """Train a network by a recipe; under torchrun, in several processes."""
-    settings = _needs("train", "settings")
-    trainer = _needs("train", "train")
+    settings = _needs("train", "gtcrn_recipes.settings")
+    trainer = _needs("train", "gtcrn_recipes.train")
     import torch
 
     if threads:
@@ -48,8 +48,19 @@ def pack(
     notes: Annotated[Path | None, typer.Option(help="Markdown to end the card with: sources, tables.")] = None,
 ) -> None:
     """Turn the best checkpoint of a run into weights to ship, with a model card."""
-    packed = _needs("train", "packing").pack(run, out, licence, data, notes.read_text() if notes else "")
+    packed = _needs("train", "gtcrn_recipes.packing").pack(run, out, licence, data, notes.read_text() if notes else "")
     typer.echo(f"wrote {out} and {out.with_suffix('.md').name}: step {packed.card['step']}, {packed.card['scores']}")
+
+
+def export(
+    weights: Annotated[Path, typer.Argument(help="A weights file.")],
+    out: Annotated[Path, typer.Option("--output", "-o", help="The ONNX file to write.")],
+) -> None:
+    """Write weights as an ONNX graph of one frame, its state as inputs and outputs, for other runtimes."""
+    from gtcrn import checkpoint
+
+    _needs("export", "gtcrn.export").export_onnx(checkpoint.read(weights), out)
+    typer.echo(f"wrote {out}")
 
 
 def find_recipe(recipe: Path) -> Path:
@@ -63,10 +74,10 @@ def find_recipe(recipe: Path) -> Path:
 
 
 def _needs(extra: str, module: str) -> Any:
-    """A module of this package whose own imports are in an extra."""
+    """A module whose own imports are in an extra."""
     from importlib import import_module
 
     try:
-        return import_module(f"gtcrn_recipes.{module}")
+        return import_module(module)
     except ModuleNotFoundError as error:
         raise GtcrnError(f"this needs the package {error.name}: pip install 'gtcrn[{extra}]'.") from error

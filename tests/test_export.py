@@ -4,16 +4,23 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import pytest
 import torch
 from networks import random_network
 
 from gtcrn import checkpoint
+from gtcrn.cli import run
 from gtcrn.config import GTCRNConfig
 from gtcrn.export import export_onnx
 
 
-@pytest.mark.filterwarnings("ignore")  # torch's exporter warns about itself
+def test_the_command_writes_a_graph(tmp_path: Path) -> None:
+    checkpoint.write(tmp_path / "w.safetensors", checkpoint.from_model(random_network()))
+    arguments = ["weights", "export", str(tmp_path / "w.safetensors"), "-o", str(tmp_path / "g.onnx")]
+    assert run(arguments) == 0
+    assert onnxruntime.InferenceSession(tmp_path / "g.onnx").get_inputs()[0].shape == [1, 2, 1, 257]
+    assert run(["weights", "export", str(tmp_path / "none.safetensors"), "-o", str(tmp_path / "g.onnx")]) == 2
+
+
 def test_the_graph_equals_the_network_over_many_frames(tmp_path: Path) -> None:
     network = random_network(config=GTCRNConfig(input_exponent=0.25))
     export_onnx(checkpoint.from_model(network), tmp_path / "gtcrn.onnx")
