@@ -132,7 +132,7 @@ class Health(Message):
 class Fault(Message):
     """What was wrong, in one sentence, and its kind."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {"code": "busy", "message": "All 150 streams are taken."}})
+    model_config = ConfigDict(json_schema_extra={"example": {"code": "busy", "message": "All 100 streams are taken."}})
 
     code: str
     message: str

@@ -18,7 +18,7 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=256, description="processes that share the port")
     weights: str | None = Field(None, description="weights: a shipped name or a path; empty: the shipped ones")
 
-    max_streams: int = Field(150, ge=1, description="live streams at a time; more are refused (503, close 1013)")
+    max_streams: int = Field(100, ge=1, description="live streams at a time; more are refused (503, close 1013)")
     max_files: int = Field(16, ge=1, description="files being received or denoised at a time; more are refused (503)")
     file_threads: int = Field(1, ge=1, description="files denoised at a time, each in a thread of low priority")
     max_queue_ms: float = Field(200, gt=0, description="no new streams while the event loop runs later than this, ms")
