@@ -89,7 +89,8 @@ class Resampler:
         signal = np.concatenate((signal, np.zeros((len(signal), missing), np.float32)), axis=1)
         starts = range(0, blocks * self._step, self._step)
         windows = np.stack([signal[:, start : start + width] for start in starts], axis=1)
-        return (windows @ self._weights).reshape(len(signal), -1)[:, skip : skip + count]
+        outputs = windows[:, :, None] @ self._weights  # block by block: the sums do not depend on how many there are
+        return outputs.reshape(len(signal), -1)[:, skip : skip + count]
 
     def _by_phases(self, signal: Samples, state: ResamplerState, ready: int) -> Samples:
         """Each output from the taps at its place between two input samples."""

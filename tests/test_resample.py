@@ -55,9 +55,7 @@ def test_agrees_with_soxr_on_a_band_that_both_pass(source, target):
 @given(st.sampled_from(RATES + AWKWARD), st.lists(st.integers(0, 700), min_size=1, max_size=5))
 def test_any_chunks_give_the_same_samples(rates, lengths):
     samples = noise(4_000, channels=2)
-    np.testing.assert_allclose(
-        resample(*rates, samples, lengths), resample(*rates, samples, [4_000]), rtol=0, atol=1e-6
-    )
+    np.testing.assert_array_equal(resample(*rates, samples, lengths), resample(*rates, samples, [4_000]))
 
 
 @settings(max_examples=60, deadline=None)
