@@ -86,12 +86,22 @@ def ready(url: str) -> int | None:
     return None
 
 
+async def streams_begun(service: Serving, count: int) -> None:
+    """Wait until so many streams have been accepted."""
+    while True:
+        text = (await asyncio.to_thread(httpx.get, f"{service.http}/metrics")).text
+        found = re.search(r"^gtcrn_streams_total(?:{.*})? ([\d.]+)", text, re.MULTILINE)
+        if found and float(found[1]) >= count:
+            return
+        await asyncio.sleep(0.02)
+
+
 def test_sigterm_under_load_loses_no_sample_of_a_finishing_stream(weights: Path, denoiser: Denoiser):
     recordings = [pcm(speech(0.6 + i / 20, seed=i)) for i in range(12)]
 
     async def under_load(service: Serving) -> tuple[list[Answer], Answer]:
         streams = [asyncio.ensure_future(paced(service.socket, data, 0.015)) for data in recordings]
-        await asyncio.sleep(0.4)
+        await streams_begun(service, len(recordings))
         service.process.send_signal(signal.SIGTERM)
         while await asyncio.to_thread(ready, service.http) == 200:
             await asyncio.sleep(0.02)
@@ -111,7 +121,7 @@ def test_who_does_not_finish_in_time_gets_its_tail_and_1001(weights: Path, denoi
 
     async def cut_short(service: Serving) -> Answer:
         stream = asyncio.ensure_future(paced(service.socket, data, 0.01))
-        await asyncio.sleep(0.5)
+        await streams_begun(service, 1)
         service.process.send_signal(signal.SIGTERM)
         return await stream
 
