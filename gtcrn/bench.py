@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from gtcrn import kernel
 from gtcrn.checkpoint import Checkpoint
 from gtcrn.denoiser import Denoiser, load
-from gtcrn.spectral import Spectrum
+from gtcrn.spectral import ShortTimeTransform, Spectrum
 
 RATE = 16_000
 RUNS = 7  # of what is short; medians of them are reported
@@ -94,7 +94,8 @@ def _babble(seconds: float, rate: int = RATE) -> NDArray[np.float32]:
 
 
 def _spectrum(denoiser: Denoiser, samples: NDArray[np.float32]) -> Spectrum:
-    spectrum: Spectrum = denoiser.transform.analyse(samples[None], denoiser.transform.initial_state(1))[0][0]
+    transform = ShortTimeTransform(denoiser.config.spectral)
+    spectrum: Spectrum = transform.analyse(samples[None], transform.initial_state(1))[0][0]
     return spectrum
 
 

@@ -13,7 +13,6 @@ from gtcrn import snapshot
 from gtcrn.checkpoint import Checkpoint, read
 from gtcrn.errors import AudioError, CheckpointError
 from gtcrn.fold import fold
-from gtcrn.spectral import ShortTimeTransform
 from gtcrn.stream import MAX_CHANNELS, Stream
 
 Samples = NDArray[np.float32]
@@ -50,7 +49,6 @@ class Denoiser:
         self.params = fold(checkpoint)
         self.params.setflags(write=False)
         self.fingerprint = hashlib.sha256(self.params.tobytes()).hexdigest()[:16]
-        self.transform = ShortTimeTransform(self.config.spectral)
 
     def __call__(
         self,

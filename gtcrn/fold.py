@@ -110,6 +110,7 @@ def _network(w: _Weights, config: GTCRNConfig) -> Iterator[Array]:
         yield from _gtconv_block(w.below(f"decoder.blocks.{i}"))
     yield from _decoder_second(w.below("decoder.second"))
     yield from _decoder_first(w.below("decoder.first"))
+    yield from _fourier(config.spectral.n_fft)
 
 
 def _erb(config: GTCRNConfig) -> Iterator[Array]:
@@ -121,6 +122,13 @@ def _erb(config: GTCRNConfig) -> Iterator[Array]:
     bins = np.arange(len(band))
     yield runs.astype(np.float64)
     yield np.stack([matrix[band, bins], matrix[band + 1, bins]], axis=1).astype(np.float64)
+
+
+def _fourier(n_fft: int) -> Iterator[Array]:
+    """Window, and roots of unity: of the 16 x 16 complex numbers that a frame becomes, and to split those again."""
+    yield np.sin(np.pi * np.arange(n_fft) / n_fft)
+    for turns in (np.outer(np.arange(16), np.arange(16)) / (n_fft // 2), np.arange(n_fft // 2) / n_fft):
+        yield np.stack([np.cos(2 * np.pi * turns), -np.sin(2 * np.pi * turns)])
 
 
 def _encoder_first(w: _Weights) -> Iterator[Array]:

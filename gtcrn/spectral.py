@@ -1,7 +1,8 @@
 """Short-time Fourier analysis and synthesis of blocks of samples; the state is a value that goes in and comes out.
 
 Frame t holds the samples [t hop - hop, t hop + hop): equal to `torch.stft(center=True)` but for the ends, where the
-signal continues with zeros instead of its reflection. Knows nothing of the network between the two.
+signal continues with zeros instead of its reflection. This is the reference that the kernel's own transform (which
+streams use, `kernel/transform.h`) is checked against, and what gives spectra to the benchmark.
 """
 
 import numpy as np

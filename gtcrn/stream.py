@@ -28,7 +28,7 @@ class StreamState:
     """Everything that the future of a stream depends on; samples are (C, n) at the stream's rate unless said."""
 
     memory: Samples  # (C, STATE_SIZE) of the kernel
-    pending: Samples  # of analysis, 16 kHz
+    pending: Samples  # the last hop analysed and what is no whole hop yet, 16 kHz
     overlap: Samples  # of synthesis, 16 kHz
     down: ResamplerState
     up: ResamplerState
@@ -60,19 +60,19 @@ class Stream:
         self._state = self._initial_state(attenuation_limit, bypass)
 
     def _initial_state(self, attenuation_limit: float | None, bypass: bool) -> StreamState:
-        transform, channels = self._denoiser.transform, self.channels
-        fade_length = round(transform.config.frame_seconds * self.sample_rate)
+        spectral, channels = self._denoiser.config.spectral, self.channels
+        fade_length = round(spectral.frame_seconds * self.sample_rate)
         return StreamState(
             memory=np.zeros((channels, kernel.STATE_SIZE), np.float32),
-            pending=transform.initial_state(channels),
-            overlap=transform.initial_state(channels),
+            pending=np.zeros((channels, spectral.hop), np.float32),
+            overlap=np.zeros((channels, spectral.hop), np.float32),
             down=self._down.initial_state(channels),
             up=self._up.initial_state(channels),
             dry=np.zeros((channels, 0), np.float32),
             fade=Fade.steady(dry_share(attenuation_limit, bypass), fade_length),
             attenuation_limit=attenuation_limit,
             bypass=bypass,
-            lead=transform.config.hop,
+            lead=spectral.hop,
             flat=channels == 1,
         )
 
@@ -176,12 +176,14 @@ class Stream:
         return output
 
     def _enhance(self, low: Samples) -> Samples:
-        """Spectrum, network, and back; each channel has its own memory."""
-        state, transform = self._state, self._denoiser.transform
-        spectrum, state.pending = transform.analyse(low, state.pending)
-        for memory, frames in zip(state.memory, spectrum, strict=True):
-            kernel.process(self._denoiser.params, memory, frames, frames)
-        wave, state.overlap = transform.synthesise(spectrum, state.overlap)
+        """All whole hops through the network; each channel has its own memory."""
+        state, hop = self._state, self._denoiser.config.spectral.hop
+        signal = np.concatenate((state.pending, low), axis=1)
+        ready = signal.shape[1] // hop * hop  # the last hop of these is the first half of the next frame
+        wave = np.empty((self.channels, ready - hop), np.float32)
+        for memory, overlap, samples, out in zip(state.memory, state.overlap, signal[:, :ready], wave, strict=True):
+            kernel.enhance(self._denoiser.params, memory, overlap, samples, out)
+        state.pending = signal[:, ready - hop :].copy()
         lead = min(state.lead, wave.shape[1])
         state.lead -= lead
         return wave[:, lead:]

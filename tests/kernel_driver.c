@@ -1,24 +1,32 @@
 /* Runs one variant of the kernel over files, each buffer in an allocation of exactly its size and of least alignment,
    so that AddressSanitizer, UndefinedBehaviorSanitizer or valgrind see the first wrong byte.
 
-   kernel_driver base|avx2|avx512 PARAMS SPECTRUM OUT FRAMES_PER_CALL; exit 77 where the processor lacks the variant. */
+   kernel_driver base|avx2|avx512 process|enhance PARAMS INPUT OUT FRAMES_PER_CALL; exit 77 where the processor lacks
+   the variant. INPUT are spectra for process, samples for enhance: whole hops, the first of them before the stream. */
 #include "gtcrn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FRAME = 2 * BINS * sizeof(float) };
+enum { FRAME = 2 * BINS * sizeof(float), STEP = HOP * sizeof(float) };
 
-static gtcrn_function *variant(const char *name)
+typedef struct {
+    const gtcrn_kernel *kernel;
+    const gtcrn_params *params;
+    gtcrn_state *state;
+    float *overlap;
+} stream;
+
+static const gtcrn_kernel *variant(const char *name)
 {
 #if defined(__x86_64__)
     if (!strcmp(name, "avx512") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-        return gtcrn_frames_avx512;
+        return &gtcrn_avx512;
     if (!strcmp(name, "avx2") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return gtcrn_frames_avx2;
+        return &gtcrn_avx2;
 #endif
-    return strcmp(name, "base") ? NULL : gtcrn_frames_base;
+    return strcmp(name, "base") ? NULL : &gtcrn_base;
 }
 
 /* `size` zeros at an address that is a multiple of 4 and of nothing more. */
@@ -39,27 +47,48 @@ static char *read_file(const char *path, size_t *size)
     return buffer;
 }
 
+static void process(const stream *s, const char *input, char *out, size_t frames)
+{
+    s->kernel->process(s->params, s->state, (const float *)input, (float *)out, frames);
+}
+
+static void enhance(const stream *s, const char *input, char *out, size_t frames)
+{
+    s->kernel->enhance(s->params, s->state, s->overlap, (const float *)input, (float *)out, frames);
+}
+
+/* Calls of `step` frames of `width` bytes, each of which also sees the `ahead` bytes after it. */
+static void run(const stream *s, void (*call)(const stream *, const char *, char *, size_t), size_t width, size_t ahead,
+                const char *input, size_t size, size_t step, FILE *file)
+{
+    for (size_t at = 0; at + ahead < size; at += step) {
+        char *chunk, *out;
+        step = step < size - ahead - at ? step : size - ahead - at;
+        chunk = new_buffer(step + ahead), out = new_buffer(step);
+        memcpy(chunk, input + at, step + ahead);
+        call(s, chunk, out, step / width);
+        fwrite(out, 1, step, file);
+        delete_buffer(chunk), delete_buffer(out);
+    }
+}
+
 int main(int count, char **arguments)
 {
-    gtcrn_function *process = count == 6 ? variant(arguments[1]) : NULL;
-    size_t params_size, size, step;
-    char *params, *spectrum, *state = new_buffer(sizeof(gtcrn_state));
+    const gtcrn_kernel *kernel = count == 7 ? variant(arguments[1]) : NULL;
+    char *params, *input, *state = new_buffer(sizeof(gtcrn_state)), *overlap = new_buffer(STEP);
+    size_t params_size, size, frames;
     FILE *out;
-    if (!process) return 77;
-    params = read_file(arguments[2], &params_size);
-    spectrum = read_file(arguments[3], &size);
-    out = fopen(arguments[4], "wb");
+    if (!kernel) return 77;
+    params = read_file(arguments[3], &params_size);
+    input = read_file(arguments[4], &size);
+    out = fopen(arguments[5], "wb");
+    frames = (size_t)atoi(arguments[6]);
     if (params_size != sizeof(gtcrn_params) || !out) return 2;
-    for (size_t at = 0; at < size; at += step) {
-        char *chunk, *result;
-        step = FRAME * (size_t)atoi(arguments[5]);
-        step = step < size - at ? step : size - at;
-        chunk = new_buffer(step), result = new_buffer(step);
-        memcpy(chunk, spectrum + at, step);
-        process((const gtcrn_params *)params, (gtcrn_state *)state, (const float *)chunk, (float *)result, step / FRAME);
-        fwrite(result, 1, step, out);
-        delete_buffer(chunk), delete_buffer(result);
-    }
-    delete_buffer(params), delete_buffer(spectrum), delete_buffer(state);
+    stream s = {kernel, (const gtcrn_params *)params, (gtcrn_state *)state, (float *)overlap};
+    if (strcmp(arguments[2], "enhance"))
+        run(&s, process, FRAME, 0, input, size, FRAME * frames, out);
+    else
+        run(&s, enhance, STEP, STEP, input, size, STEP * frames, out);
+    delete_buffer(params), delete_buffer(input), delete_buffer(state), delete_buffer(overlap);
     return fclose(out) ? 2 : 0;
 }

@@ -14,6 +14,7 @@ from gtcrn.fold import fold
 SOURCES = Path(kernel.__file__).parent
 FLAGS = ["-std=c11", "-g", "-ffp-contract=fast", "-fno-math-errno", "-Wall", "-Wextra", "-Werror", "-Wno-psabi"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1"]
+HOP = 256  # samples
 ABSENT = 77  # exit code of the driver where the processor lacks the instruction set
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")]
@@ -32,13 +33,15 @@ def build_driver(target, *flags):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Parameters, and spectra ordinary and absurd, as files."""
+    """Parameters, and spectra and samples, ordinary and absurd, as files."""
     folder, rng = tmp_path_factory.mktemp("driver"), np.random.default_rng(0)
     fold(checkpoint.from_model(random_network())).tofile(folder / "params")
     parts = rng.standard_normal((2, 45, kernel.BINS))
     (parts[0] + 1j * parts[1]).astype(np.complex64).tofile(folder / "ordinary")
     values = np.array([0, 1e-42, 1e38, np.inf, -np.inf, np.nan])
     rng.choice(values, (45, kernel.BINS)).astype(np.complex64).tofile(folder / "absurd")
+    rng.standard_normal((46, HOP)).astype(np.float32).tofile(folder / "samples")
+    rng.choice(values, (46, HOP)).astype(np.float32).tofile(folder / "absurd samples")
     return folder
 
 
@@ -55,38 +58,48 @@ def plain(folder):
     return build_driver(folder / "plain", "-O3")
 
 
-def run(command, folder, variant, spectrum):
-    files = (folder / "params", folder / spectrum, folder / "out")
-    result = subprocess.run([*command, variant, *files, "20"], capture_output=True, text=True)
+def run(command, folder, variant, name):
+    files = (folder / "params", folder / name, folder / "out")
+    entry = "enhance" if "samples" in name else "process"
+    result = subprocess.run([*command, variant, entry, *files, "20"], capture_output=True, text=True)
     if result.returncode == ABSENT:
         pytest.skip(f"this processor has no {variant}")
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
-    return np.fromfile(folder / "out", np.complex64).reshape(-1, kernel.BINS)
+    return np.fromfile(folder / "out", np.float32 if "samples" in name else np.complex64)
 
 
-def expected(folder):
-    spectrum = np.fromfile(folder / "ordinary", np.complex64).reshape(-1, kernel.BINS)
-    out, state = np.empty_like(spectrum), np.zeros(kernel.STATE_SIZE, np.float32)
-    kernel.process(np.fromfile(folder / "params", np.float32), state, spectrum, out)
-    return out
+def expected(folder, name):
+    """What the extension makes of a file's content."""
+    params, state = np.fromfile(folder / "params", np.float32), np.zeros(kernel.STATE_SIZE, np.float32)
+    if name == "samples":
+        samples, overlap = np.fromfile(folder / name, np.float32), np.zeros(HOP, np.float32)
+        out = np.empty_like(samples[HOP:])
+        kernel.enhance(params, state, overlap, samples, out)
+        return out
+    spectrum = np.fromfile(folder / name, np.complex64)
+    kernel.process(params, state, spectrum, spectrum)
+    return spectrum
 
 
 @pytest.mark.parametrize("variant", ["base", "avx2", "avx512"])
 @pytest.mark.parametrize("build", ["plain", "sanitized"])
-def test_every_instruction_set_agrees_and_is_clean(request, folder, build, variant):
-    wanted = expected(folder)
-    got = run([request.getfixturevalue(build)], folder, variant, "ordinary")
+@pytest.mark.parametrize("name", ["ordinary", "samples"])
+def test_every_instruction_set_agrees_and_is_clean(request, folder, build, variant, name):
+    wanted = expected(folder, name)
+    got = run([request.getfixturevalue(build)], folder, variant, name)
     assert np.abs(got - wanted).max() <= 1e-5 * np.abs(wanted).max()
 
 
 @pytest.mark.parametrize("variant", ["base", "avx2", "avx512"])
-def test_absurd_spectra_are_clean(sanitized, folder, variant):
-    assert len(run([sanitized], folder, variant, "absurd")) == 45
+def test_absurd_input_is_clean(sanitized, folder, variant):
+    assert len(run([sanitized], folder, variant, "absurd")) == 45 * kernel.BINS
+    assert len(run([sanitized], folder, variant, "absurd samples")) == 45 * HOP
 
 
 @pytest.mark.skipif(not shutil.which("valgrind"), reason="no valgrind")
 @pytest.mark.parametrize("variant", ["base", "avx2"])  # valgrind knows no AVX-512
 def test_valgrind_has_nothing_to_say(plain, folder, variant):
     valgrind = ["valgrind", "--quiet", "--leak-check=full", "--error-exitcode=9"]
-    run([*valgrind, plain], folder, variant, "ordinary")
+    for name in ("ordinary", "samples"):
+        run([*valgrind, plain], folder, variant, name)

@@ -18,3 +18,18 @@ def process(
     place; a copy continues the stream anywhere. spectrum, out: (T, BINS) for any T; out may be spectrum itself, but
     not overlap it otherwise. Raises ValueError for a wrong size, TypeError for a read-only or strided buffer.
     """
+
+def enhance(
+    params: NDArray[np.float32],
+    state: NDArray[np.float32],
+    overlap: NDArray[np.float32],
+    samples: NDArray[np.float32],
+    out: NDArray[np.float32],
+    /,
+) -> None:
+    """Samples of one stream through analysis, network and synthesis, a hop of 256 at a time; rules as for `process`.
+
+    overlap: (256,), the unfinished half of the last frame, zeros before the first, changed in place. samples:
+    (256 (T + 1),) for any T, the last hop of the call before (zeros at first) and new ones. out: (256 T,), the
+    enhanced samples, one hop late; it may not overlap samples.
+    """

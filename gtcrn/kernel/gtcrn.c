@@ -1,5 +1,5 @@
 /* The network for any processor, and the choice between this and the faster ones. */
-#define FRAMES gtcrn_frames_base
+#define KERNEL gtcrn_base
 #define LANES 4
 #include "network.h"
 
@@ -26,20 +26,29 @@ static inline float_mode get_mode(void) { return 0; }
 static inline void set_mode(float_mode mode) { (void)mode; }
 #endif
 
-static gtcrn_function *fastest(void)
+static const gtcrn_kernel *fastest(void)
 {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-        return gtcrn_frames_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return gtcrn_frames_avx2;
+        return &gtcrn_avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &gtcrn_avx2;
 #endif
-    return gtcrn_frames_base;
+    return &gtcrn_base;
 }
 
 void gtcrn_process(const gtcrn_params *params, gtcrn_state *state, const float *spectrum, float *out, size_t frames)
 {
     float_mode mode = get_mode();
     set_mode(mode | FLUSH);
-    fastest()(params, state, spectrum, out, frames);
+    fastest()->process(params, state, spectrum, out, frames);
+    set_mode(mode);
+}
+
+void gtcrn_enhance(const gtcrn_params *params, gtcrn_state *state, float *overlap, const float *samples, float *out,
+                   size_t frames)
+{
+    float_mode mode = get_mode();
+    set_mode(mode | FLUSH);
+    fastest()->enhance(params, state, overlap, samples, out, frames);
     set_mode(mode);
 }

@@ -8,6 +8,9 @@
 #include <stddef.h>
 
 enum {
+    FFT = 512,  /* samples of a frame */
+    HOP = 256,  /* samples from frame to frame; complex numbers that a frame's transform is made of */
+    SIDE = 16,  /* of the square that those are arranged in */
     BINS = 257, /* of a frame, 0 to 8 kHz */
     LOW = 65,   /* bins kept as they are */
     HIGH = 64,  /* ERB bands that the other bins are gathered into */
@@ -63,6 +66,13 @@ typedef struct {
     linear_norm inter_linear;
 } dual_path;
 
+/* Tables of the Fourier transform, (real, imaginary) first. */
+typedef struct {
+    float window[FFT];            /* square root of a periodic Hann window */
+    float twiddle[2][SIDE][SIDE]; /* exp(-2 pi i row column / HOP) */
+    float split[2][HOP];          /* exp(-2 pi i k / FFT) */
+} fourier;
+
 typedef struct {
     float input_roots; /* square roots to take of the magnitude: 0, 1, 2 for input_exponent 1, 1/2, 1/4 */
     float unused[7];
@@ -75,6 +85,7 @@ typedef struct {
     gtconv_block decoder[BLOCKS];
     second_conv decoder_second;
     last_conv decoder_first;
+    fourier transform;
 } gtcrn_params;
 
 typedef float gtcrn_frame[WIDTH][CHANNELS];
@@ -87,11 +98,23 @@ typedef struct {
     float attention[2][BLOCKS][CHANNELS];
 } gtcrn_state;
 
-/* Enhance `frames` frames of BINS complex numbers (real, imaginary); `out` may be `spectrum`.
+/* Enhance `frames` frames of BINS complex numbers (real, imaginary); `out` may be `spectrum`. */
+typedef void gtcrn_process_function(const gtcrn_params *params, gtcrn_state *state, const float *spectrum, float *out,
+                                    size_t frames);
 
-   gtcrn_process chooses an instruction set; the others are what it chooses from, and differ in speed only. */
-typedef void gtcrn_function(const gtcrn_params *params, gtcrn_state *state, const float *spectrum, float *out,
-                            size_t frames);
-gtcrn_function gtcrn_process, gtcrn_frames_base, gtcrn_frames_avx2, gtcrn_frames_avx512;
+/* The same between the transforms: (frames + 1) HOP samples, the first HOP of them those before the new ones, to
+   frames HOP samples of `out`, one hop late. `overlap` is the unfinished HOP of the frame before, zeros at first. */
+typedef void gtcrn_enhance_function(const gtcrn_params *params, gtcrn_state *state, float *overlap,
+                                    const float *samples, float *out, size_t frames);
+
+gtcrn_process_function gtcrn_process;
+gtcrn_enhance_function gtcrn_enhance;
+
+/* What the two choose from, instruction set by instruction set: these differ in speed only. */
+typedef struct {
+    gtcrn_process_function *process;
+    gtcrn_enhance_function *enhance;
+} gtcrn_kernel;
+extern const gtcrn_kernel gtcrn_base, gtcrn_avx2, gtcrn_avx512;
 
 #endif

@@ -5,7 +5,7 @@
 #else
 #pragma GCC target("avx2,fma")
 #endif
-#define FRAMES gtcrn_frames_avx2
+#define KERNEL gtcrn_avx2
 #define LANES 8
 #include "network.h"
 #if defined(__clang__)

@@ -5,7 +5,7 @@
 #else
 #pragma GCC target("avx2,fma,avx512f,avx512vl,avx512dq")
 #endif
-#define FRAMES gtcrn_frames_avx512
+#define KERNEL gtcrn_avx512
 #define LANES 8
 #include "network.h"
 #if defined(__clang__)

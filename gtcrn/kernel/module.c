@@ -46,9 +46,46 @@ static PyObject *process(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static int check_stream_sizes(const Py_buffer *params, const Py_buffer *state, const Py_buffer *overlap,
+                              const Py_buffer *samples, const Py_buffer *out)
+{
+    Py_ssize_t hop = HOP * sizeof(float);
+    if (samples->len % hop || !samples->len) {
+        PyErr_Format(PyExc_ValueError, "samples must be one hop of %d float32 or more, not %zd bytes.", HOP,
+                     samples->len);
+        return -1;
+    }
+    if (check_size("params", params, sizeof(gtcrn_params)) || check_size("state", state, sizeof(gtcrn_state)))
+        return -1;
+    return check_size("overlap", overlap, hop) || check_size("out", out, samples->len - hop);
+}
+
+static PyObject *enhance(PyObject *self, PyObject *args)
+{
+    Py_buffer params, state, overlap, samples, out;
+    int failed;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*w*w*y*w*:enhance", &params, &state, &overlap, &samples, &out)) return NULL;
+    failed = check_stream_sizes(&params, &state, &overlap, &samples, &out);
+    if (!failed) {
+        Py_BEGIN_ALLOW_THREADS
+        gtcrn_enhance(params.buf, state.buf, overlap.buf, samples.buf, out.buf, out.len / (HOP * sizeof(float)));
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&params);
+    PyBuffer_Release(&state);
+    PyBuffer_Release(&overlap);
+    PyBuffer_Release(&samples);
+    PyBuffer_Release(&out);
+    if (failed) return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
     {"process", process, METH_VARARGS,
      "process(params, state, spectrum, out): enhance frames of one stream; out may be spectrum."},
+    {"enhance", enhance, METH_VARARGS,
+     "enhance(params, state, overlap, samples, out): enhance hops of one stream, transforms included."},
     {NULL, NULL, 0, NULL},
 };
 

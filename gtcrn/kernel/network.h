@@ -1,9 +1,10 @@
 /* GTCRN, one frame at a time, folded for inference: the twin of gtcrn/model.py.
 
-   Included once for each instruction set, with LANES, the floats of a vector, and FRAMES, the name of the function
-   that it defines. */
+   Included once for each instruction set, with LANES, the floats of a vector, and KERNEL, the name of what this
+   defines. */
 #include "convolution.h"
 #include "dual_path.h"
+#include "transform.h"
 
 /* ---- spectrum ---- */
 
@@ -117,7 +118,20 @@ static inline void frame(const gtcrn_params *p, gtcrn_state *s, const float *spe
     s->phase = (float)((phase + 1) % PERIOD);
 }
 
-void FRAMES(const gtcrn_params *params, gtcrn_state *state, const float *spectrum, float *out, size_t frames)
+static void process(const gtcrn_params *params, gtcrn_state *state, const float *spectrum, float *out, size_t frames)
 {
     for (size_t t = 0; t < frames; t++) frame(params, state, spectrum + 2 * BINS * t, out + 2 * BINS * t);
 }
+
+static void enhance(const gtcrn_params *params, gtcrn_state *state, float *overlap, const float *samples, float *out,
+                    size_t frames)
+{
+    float spectrum[2 * BINS];
+    for (size_t t = 0; t < frames; t++) {
+        analyse(&params->transform, samples + HOP * t, spectrum);
+        frame(params, state, spectrum, spectrum);
+        synthesise(&params->transform, spectrum, overlap, out + HOP * t);
+    }
+}
+
+const gtcrn_kernel KERNEL = {process, enhance};

@@ -21,12 +21,14 @@ typedef int ivec __attribute__((vector_size(4 * LANES)));
 #define MERGE_HIGH(a, b) SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
 #define REPEAT(a, k) SHUFFLE(a, a, k, k, k, k, 4 + k, 4 + k, 4 + k, 4 + k) /* lane k of each four */
 #define FRONT_BACK(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 12, 13, 14, 15)
+#define REVERSE(a) SHUFFLE(a, a, 7, 6, 5, 4, 3, 2, 1, 0)
 #else
 #define EVEN(a, b) SHUFFLE(a, b, 0, 2, 4, 6)
 #define ODD(a, b) SHUFFLE(a, b, 1, 3, 5, 7)
 #define MERGE_LOW(a, b) SHUFFLE(a, b, 0, 4, 1, 5)
 #define MERGE_HIGH(a, b) SHUFFLE(a, b, 2, 6, 3, 7)
 #define REPEAT(a, k) SHUFFLE(a, a, k, k, k, k)
+#define REVERSE(a) SHUFFLE(a, a, 3, 2, 1, 0)
 #endif
 
 static inline vec load(const float *p)

@@ -1,0 +1,96 @@
+"""The kernel between its own Fourier transforms against numpy's: samples in, samples out, any chunking."""
+
+import numpy as np
+import pytest
+from networks import random_network
+from numpy.typing import NDArray
+from streams import noise
+
+from gtcrn import checkpoint, kernel
+from gtcrn.config import SpectralConfig
+from gtcrn.fold import fold
+from gtcrn.spectral import ShortTimeTransform
+
+Samples = NDArray[np.float32]
+HOP = SpectralConfig().hop
+
+
+def one_factor() -> Samples:
+    """A network that is linear: its mask is one complex number, whatever it hears."""
+    weights = checkpoint.from_model(random_network())
+    weights.weights["decoder.first.conv.weight"][:] = 0
+    weights.weights["decoder.first.conv.bias"][:] = (1.2, -0.7)
+    return fold(weights)
+
+
+def random_params(seed: int = 0) -> Samples:
+    return fold(checkpoint.from_model(random_network(seed)))
+
+
+def new_stream() -> tuple[Samples, Samples]:
+    return np.zeros(kernel.STATE_SIZE, np.float32), np.zeros(HOP, np.float32)
+
+
+def by_numpy(params: Samples, samples: Samples) -> Samples:
+    transform = ShortTimeTransform(SpectralConfig())
+    spectrum, _ = transform.analyse(samples[None], np.zeros((1, 0), np.float32))
+    kernel.process(params, new_stream()[0], spectrum, spectrum)
+    return transform.synthesise(spectrum, transform.initial_state(1))[0][0]
+
+
+def by_kernel(params: Samples, samples: Samples, stream: tuple[Samples, Samples] | None = None) -> Samples:
+    out = np.empty_like(samples[HOP:])
+    kernel.enhance(params, *(stream or new_stream()), samples, out)
+    return out
+
+
+def sine(hertz: float) -> Samples:
+    return np.sin(np.arange(40 * HOP) * (2 * np.pi * hertz / 16_000)).astype(np.float32)
+
+
+@pytest.mark.parametrize("hertz", [0.1, 440, 7_999, None])
+def test_transforms_equal_numpy(hertz):
+    params, samples = one_factor(), noise(40 * HOP) if hertz is None else sine(hertz)
+    wanted = by_numpy(params, samples)
+    assert np.abs(wanted).max() > 0.01
+    np.testing.assert_allclose(by_kernel(params, samples), wanted, rtol=0, atol=1e-6 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_network_is_the_same_between_either(seed):
+    params, samples = random_params(seed), noise(60 * HOP, seed=seed)
+    wanted = by_numpy(params, samples)
+    np.testing.assert_allclose(by_kernel(params, samples), wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_any_number_of_hops_per_call():
+    params, samples, rng = random_params(), noise(50 * HOP), np.random.default_rng(1)
+    whole = by_kernel(params, samples)
+    for most in (1, 3, 20):
+        stream, at, parts = new_stream(), 0, []
+        while at < 49:
+            hops = min(int(rng.integers(0, most + 1)), 49 - at)
+            parts.append(by_kernel(params, samples[at * HOP : (at + hops + 1) * HOP], stream))
+            at += hops
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+@pytest.mark.parametrize("which", range(5))
+def test_wrong_sizes_are_refused(which):
+    buffers = [random_params(), *new_stream(), np.zeros(4 * HOP, np.float32), np.zeros(3 * HOP, np.float32)]
+    buffers[which] = buffers[which][:-1]
+    with pytest.raises(ValueError, match=r"must be .* bytes"):
+        kernel.enhance(*buffers)
+
+
+def test_no_samples_at_all_are_refused():
+    with pytest.raises(ValueError, match="one hop"):
+        kernel.enhance(random_params(), *new_stream(), np.zeros(0, np.float32), np.zeros(0, np.float32))
+
+
+@pytest.mark.parametrize("which", [1, 2, 4])
+def test_read_only_results_are_refused(which):
+    buffers = [random_params(), *new_stream(), np.zeros(2 * HOP, np.float32), np.zeros(HOP, np.float32)]
+    buffers[which].flags.writeable = False
+    with pytest.raises((TypeError, BufferError, ValueError)):
+        kernel.enhance(*buffers)
