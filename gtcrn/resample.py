@@ -68,7 +68,7 @@ class Resampler:
     def __call__(self, samples: Samples, state: ResamplerState) -> tuple[Samples, ResamplerState]:
         """All outputs (C, m) that `samples` (C, n) complete, and the state for the next call."""
         if not self.reach:
-            return samples, state
+            return samples, state._replace(produced=state.produced + samples.shape[1])
         signal = np.concatenate((state.samples, samples), axis=1)
         ready = self.ready(state.start + signal.shape[1])
         compute = self._by_blocks if self._block > 1 else self._by_phases
