@@ -24,7 +24,7 @@ def load(source: str | os.PathLike[str] | None = None) -> "Denoiser":
     Files are safetensors as this project writes them or, where torch is installed, a published `.tar`.
     Raises CheckpointError when there are none, or they are damaged or foreign; ConfigError for another network.
     """
-    if source is not None and (os.path.sep in os.fspath(source) or Path(source).suffix or Path(source).exists()):
+    if source is not None and (os.path.sep in os.fspath(source) or Path(source).suffix or Path(source).is_file()):
         return Denoiser(read(source))
     name = "gtcrn" if source is None else os.fspath(source)
     shipped = resources.files("gtcrn.weights")

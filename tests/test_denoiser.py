@@ -322,3 +322,10 @@ def test_speech_comes_through_after_an_hour_of_silence(shared):
     late = np.concatenate((stream.push(noisy), stream.flush()))[-len(noisy) :]
     difference = late[32_000:] - fresh[32_000:]  # what the silence left in its memory fades
     assert np.linalg.norm(difference) < 0.05 * np.linalg.norm(fresh[32_000:])
+
+
+def test_a_folder_of_a_name_does_not_hide_shipped_weights(tmp_path, monkeypatch):
+    """In a checkout of this project there is a folder called gtcrn."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gtcrn").mkdir()
+    assert gtcrn.load("gtcrn").fingerprint == gtcrn.load().fingerprint
