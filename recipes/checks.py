@@ -13,7 +13,7 @@ from gtcrn_recipes.dataset import PairSet, ReadyPair
 
 Audio = NDArray[np.float32]
 LEVELS_DBFS = (-45.0, -25.0, -3.0)  # root mean square of the clean speech, but for the last: its peak
-EVERY = 5  # pairs
+EVERY = 4  # pairs; not a multiple of the SNRs, which take turns
 
 
 def main(
