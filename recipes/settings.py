@@ -45,7 +45,7 @@ class TrainSettings:
     pesq_from: float = 0.0  # share of the steps before the loss's PESQ term counts: it is dear, and misleads early
     log_every: int = 50  # steps
     validate_every: int = 1000  # steps, SI-SDR
-    score_every: int = 5  # validations, PESQ and ESTOI too
+    score_every: int = 5  # validations, PESQ and ESTOI too; 0: never
     select: str = "pesq"  # the score that chooses the best checkpoint: "si_sdr", "pesq" or "estoi"
     max_skipped: int = 20  # batches in a row without a finite gradient before giving up
 

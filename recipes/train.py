@@ -158,7 +158,8 @@ def _validate(trainer: Trainer, validation: Validation, report: Report) -> None:
     if fabric.is_global_zero:
         run.progress.validations += 1
         settings = run.recipe.train
-        full = run.progress.validations % settings.score_every == 0 or run.progress.step == settings.steps
+        last = run.progress.step == settings.steps
+        full = settings.score_every > 0 and (last or run.progress.validations % settings.score_every == 0)
         scores, enhanced = validation.score(run.weights, fabric.device, full)
         report.validation(scores, enhanced[: report.EXAMPLES])
         run.keep_best(scores)
