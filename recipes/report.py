@@ -21,11 +21,11 @@ class Report:
 
     EXAMPLES = 3  # enhanced validation items that TensorBoard keeps to listen to
 
-    def __init__(self, run: Run, quiet: bool) -> None:
-        self.run, self.quiet = run, quiet
-        self.writer = None if quiet else SummaryWriter(str(run.folder / "tensorboard"))
+    def __init__(self, run: Run, quiet: bool, records: bool) -> None:
+        self.run, self.records, self.quiet = run, records, quiet or not records
+        self.writer = SummaryWriter(str(run.folder / "tensorboard")) if records else None
         console = Console(stderr=True)
-        self.live = not quiet and console.is_terminal
+        self.live = not self.quiet and console.is_terminal
         self.bar = Progress(
             TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn(), console=console,
             disable=not self.live,
@@ -74,7 +74,7 @@ class Report:
         self.started, self.hours, self.waited = time.perf_counter(), self.run.progress.hours, waited
 
     def _write(self, kind: str, values: dict[str, float]) -> None:
-        if self.quiet:
+        if not self.records:
             return
         self.run.log(kind, values)
         for name, value in values.items():

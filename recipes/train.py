@@ -30,7 +30,8 @@ class Trainer:
         if fabric.world_size > 1:
             synchronise_norms(run.model)
         self.network, self.optimizer = fabric.setup(run.model, run.optimizer)
-        self.losses = [self._loss(pesq=0.0), self._loss(pesq=self.recipe.loss.pesq)]
+        pesq = self.recipe.loss.pesq
+        self.losses = [self._loss(0.0 if self.recipe.train.pesq_from else pesq), self._loss(pesq)]
         if run.average is not None:
             run.average.to(fabric.device)
 
@@ -99,11 +100,11 @@ def train(recipe: Recipe, folder: Path, resume: bool = False, quiet: bool = Fals
         source, recipe.train.batch, recipe.train.seed, my_draws(fabric, recipe), first_step=run.progress.step
     )
     try:
-        with Report(run, quiet=quiet or not fabric.is_global_zero) as report:
+        with Report(run, quiet, records=fabric.is_global_zero) as report:
             for items in _until_done(run, loader):
                 report.step(trainer.step(items), loader.waited)
-                if validation and _due(run, recipe.train.validate_every):
-                    _validate(trainer, validation, report)
+                if _due(run, recipe.train.validate_every):
+                    _checkpoint(trainer, validation, report)
     finally:
         loader.close()
     return run
@@ -152,16 +153,21 @@ def _due(run: Run, every: int) -> bool:
     return run.progress.step % every == 0 or run.progress.step == run.recipe.train.steps
 
 
+def _checkpoint(trainer: Trainer, validation: Validation | None, report: Report) -> None:
+    """Validate and save; one process does it while the others wait."""
+    if trainer.fabric.is_global_zero:
+        if validation:
+            _validate(trainer, validation, report)
+        trainer.run.save()
+    trainer.fabric.barrier()
+
+
 def _validate(trainer: Trainer, validation: Validation, report: Report) -> None:
-    """Score, keep the best, save; one process does it while the others wait."""
-    run, fabric = trainer.run, trainer.fabric
-    if fabric.is_global_zero:
-        run.progress.validations += 1
-        settings = run.recipe.train
-        last = run.progress.step == settings.steps
-        full = settings.score_every > 0 and (last or run.progress.validations % settings.score_every == 0)
-        scores, enhanced = validation.score(run.weights, fabric.device, full)
-        report.validation(scores, enhanced[: report.EXAMPLES])
-        run.keep_best(scores)
-        run.save()
-    fabric.barrier()
+    """Score, and keep the best."""
+    run, settings = trainer.run, trainer.recipe.train
+    run.progress.validations += 1
+    last = run.progress.step == settings.steps
+    full = settings.score_every > 0 and (last or run.progress.validations % settings.score_every == 0)
+    scores, enhanced = validation.score(run.weights, trainer.fabric.device, full)
+    report.validation(scores, enhanced[: report.EXAMPLES])
+    run.keep_best(scores)

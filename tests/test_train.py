@@ -178,6 +178,15 @@ def test_resuming_with_another_network_is_refused(data: Path, tmp_path: Path) ->
         train.train(recipe(data, "model.channels=8"), tmp_path, resume=True, quiet=True, device="cpu")
 
 
+def test_a_quiet_run_without_validation_is_recorded_and_resumes(data: Path, tmp_path: Path) -> None:
+    alone = ("data.validation=", "loss.real_imaginary=0.0", "loss.magnitude=0.0", "loss.over_suppression=0.0")
+    train.train(recipe(data, *alone, "train.steps=2"), tmp_path, quiet=True, device="cpu")
+    assert (tmp_path / "last.ckpt").is_file()
+    assert [line["step"] for line in packing.history(tmp_path)] == [1, 2]
+    resumed = train.train(recipe(data, *alone), tmp_path, resume=True, quiet=True, device="cpu")
+    assert resumed.progress.step == 4
+
+
 def test_averaged_weights_are_kept_and_packed(data: Path, tmp_path: Path) -> None:
     run = train.train(recipe(data, "train.ema=0.5"), tmp_path, quiet=True, device="cpu")
     best = checkpoint.read(tmp_path / "best.safetensors")
