@@ -1,8 +1,11 @@
-"""The one compiled part: the CPU kernel, as an extension for the limited API (one wheel for all Pythons from 3.11)."""
+"""What is compiled, for the limited API (one wheel for all Pythons from 3.11): the CPU kernel, and training's layers,
+a plain library that is called through ctypes."""
 
 from glob import glob
 
 from setuptools import Extension, setup
+
+FLAGS = ["-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"]
 
 setup(
     ext_modules=[
@@ -10,9 +13,16 @@ setup(
             "gtcrn.kernel._gtcrn",
             sources=[f"gtcrn/kernel/{name}.c" for name in ("module", "gtcrn", "gtcrn_avx2", "gtcrn_avx512")],
             depends=sorted(glob("gtcrn/kernel/*.h")),
-            extra_compile_args=["-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"],
+            extra_compile_args=FLAGS,
             py_limited_api=True,
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
-        )
+        ),
+        Extension(
+            "gtcrn_recipes.native._layers",
+            sources=["recipes/native/layers.c"],
+            depends=sorted(glob("recipes/native/*.h")),
+            extra_compile_args=FLAGS,
+            py_limited_api=True,
+        ),
     ]
 )

@@ -135,14 +135,14 @@ class GroupedGRU(nn.Module):
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         biases = (b.transpose(0, 1).flatten() for b in (self.bias_ih, self.bias_hh))
         inputs = x if self.directions == 1 else torch.cat((x, x.flip(0)), dim=-1)
-        y, state = gru(inputs, state, _block_diagonal(self.weight_ih), _block_diagonal(self.weight_hh), *biases)
+        y, state = gru(inputs, state, block_diagonal(self.weight_ih), block_diagonal(self.weight_hh), *biases)
         if self.directions == 1:
             return y, state
         forward, backward = y.chunk(2, dim=-1)
         return torch.cat((forward, backward.flip(0)), dim=-1), state
 
 
-def _block_diagonal(weight: Tensor) -> Tensor:
+def block_diagonal(weight: Tensor) -> Tensor:
     """(cells, 3, H, I) -> (3 * cells * H, cells * I): gate by gate, each cell on its own block."""
     cells = len(weight)
     own = torch.eye(cells, dtype=weight.dtype, device=weight.device)[:, None, :, None]

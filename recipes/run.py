@@ -51,9 +51,7 @@ class Run:
         model = GTCRN(recipe.model)
         if settings.init:
             model = _initialised(recipe).train()
-        optimizer = optim.AdamW(
-            model.parameters(), lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay
-        )
+        optimizer = make_optimizer(model, settings)
         schedule = optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, settings))
         average = None
         if settings.ema:
@@ -112,6 +110,22 @@ class Run:
         line = {"kind": kind, "step": self.progress.step, "hours": round(self.progress.hours, 4), **values}
         with (self.folder / "history.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def make_optimizer(model: nn.Module, settings: TrainSettings) -> optim.Optimizer:
+    """AdamW, or SOAP (Vyas et al., 2024: Adam in the eigenbasis of Shampoo's preconditioner), whose matrices are cheap
+    for weights as small as these."""
+    values = {"lr": settings.lr, "betas": settings.betas, "weight_decay": settings.weight_decay}
+    if settings.optimizer == "adamw":
+        return optim.AdamW(model.parameters(), **values)  # type: ignore[arg-type]
+    if settings.optimizer != "soap":
+        raise ConfigError(f"train.optimizer must be adamw or soap, not {settings.optimizer!r}.")
+    try:
+        from pytorch_optimizer import SOAP
+    except ImportError as error:
+        raise ConfigError("train.optimizer = 'soap' needs pytorch-optimizer: pip install 'gtcrn[train]'.") from error
+    soap: optim.Optimizer = SOAP(model.parameters(), **values)
+    return soap
 
 
 def rate(step: int, settings: TrainSettings) -> float:

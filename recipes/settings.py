@@ -31,6 +31,7 @@ class TrainSettings:
     steps: int = 100_000
     batch: int = 16  # items of one draw
     draws: int = 1  # independent draws in a step, dealt out to the processes
+    optimizer: str = "adamw"  # or "soap"
     lr: float = 1e-3
     lr_min: float = 1e-6
     warmup: int = 500  # steps of linear warm-up
@@ -39,6 +40,7 @@ class TrainSettings:
     betas: tuple[float, float] = (0.9, 0.99)
     clip: float = 3.0  # largest norm of the gradient
     ema: float = 0.0  # decay of the averaged weights that are validated and kept; 0: none
+    native: bool = True  # on a CPU, the compiled layers: the same network, faster
     precision: str = "32-true"  # or "bf16-mixed"
     seed: int = 1
     init: str = ""  # weights to start from; empty: random

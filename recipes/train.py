@@ -16,6 +16,7 @@ from gtcrn_recipes.enhance import Enhanced, spectrum, waveform
 from gtcrn_recipes.loader import SAMPLE_RATE, Items, Prefetcher, Source, draw_generator
 from gtcrn_recipes.losses import Loss
 from gtcrn_recipes.mixing import Mixture, mix
+from gtcrn_recipes.native.network import NativeGTCRN, supports
 from gtcrn_recipes.report import Report
 from gtcrn_recipes.run import Run, clip_gradient
 from gtcrn_recipes.settings import Recipe
@@ -30,10 +31,17 @@ class Trainer:
         if fabric.world_size > 1:
             synchronise_norms(run.model)
         self.network, self.optimizer = fabric.setup(run.model, run.optimizer)
+        self.native = NativeGTCRN(run.model) if self._goes_native() else None
         pesq = self.recipe.loss.pesq
         self.losses = [self._loss(0.0 if self.recipe.train.pesq_from else pesq), self._loss(pesq)]
         if run.average is not None:
             run.average.to(fabric.device)
+
+    def _goes_native(self) -> bool:
+        """Whether the compiled layers can do the work: one process, on a CPU, in single precision."""
+        settings, fabric = self.recipe.train, self.fabric
+        alone = fabric.device.type == "cpu" and fabric.world_size == 1 and settings.precision == "32-true"
+        return settings.native and alone and supports(self.recipe.model)
 
     def _loss(self, pesq: float) -> Loss:
         config = replace(self.recipe.loss, pesq=pesq)
@@ -67,7 +75,8 @@ class Trainer:
 
     def _enhance(self, noisy: Tensor) -> Enhanced:
         config = self.recipe.model.spectral
-        y, _ = self.network(spectrum(noisy, config).contiguous(), self.run.model.initial_state(len(noisy)))
+        x = spectrum(noisy, config).contiguous()
+        y = self.native(x) if self.native else self.network(x, self.run.model.initial_state(len(noisy)))[0]
         return Enhanced(y.float(), waveform(y.float(), config, noisy.shape[-1]))
 
     def _update(self, finite: bool) -> None:

@@ -64,8 +64,11 @@ def test_steps_lower_the_loss_on_one_batch(data: Path, tmp_path: Path) -> None:
     assert losses[-1] < losses[0]
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = recipe(data)
+@pytest.mark.parametrize("optimizer", ["adamw", "soap"])
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    optimizer: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = recipe(data, f"train.optimizer={optimizer}")
     whole = train.train(chosen, tmp_path / "whole", quiet=True, device="cpu")
     step = train.Trainer.step
 
@@ -84,6 +87,23 @@ def test_a_resumed_run_equals_an_uninterrupted_one(data: Path, tmp_path: Path, m
     a, b = (torch.load(tmp_path / name / "last.ckpt", weights_only=True) for name in ("whole", "cut"))
     for part in ("exp_avg", "exp_avg_sq"):
         assert torch.equal(a["optimizer"]["state"][0][part], b["optimizer"]["state"][0][part])
+
+
+def test_the_compiled_layers_give_the_same_loss(data: Path, tmp_path: Path) -> None:
+    losses = []
+    for native in ("true", "false"):
+        chosen = recipe(data, f"train.native={native}")
+        fabric = train.make_fabric("cpu", "32-true")
+        trainer = train.Trainer(fabric, train.open_run(chosen, tmp_path / native, False, fabric))
+        assert (trainer.native is not None) == (native == "true")
+        items = [Source(chosen.data, fabric.device).draw(2, np.random.default_rng(0))]
+        losses.append([trainer.step(items)["loss"].item() for _ in range(2)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_an_unknown_optimizer_is_named(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="adamw or soap"):
+        train.train(recipe(data, "train.optimizer=sgd"), tmp_path, quiet=True, device="cpu")
 
 
 SCRIPT = """
@@ -140,7 +160,8 @@ def test_a_killed_run_resumes(data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [path.stem for path in RECIPES])
 def test_every_recipe_runs_two_steps(data: Path, tmp_path: Path, name: str) -> None:
-    run = train.train(recipe(data, "train.steps=2", name=name), tmp_path / name, quiet=True, device="cpu")
+    chosen = recipe(data, "train.steps=2", "train.init=", name=name)
+    run = train.train(chosen, tmp_path / name, quiet=True, device="cpu")
     assert run.progress.step == 2
     assert torch.isfinite(weights_of(run)).all()
     found = checkpoint.read(tmp_path / name / "best.safetensors")

@@ -1,0 +1,27 @@
+/* The layers of the network for training on a CPU: forward and backward, channels last, 16 lanes.
+ * Tensors are float32 (B, T, F, C): batch, frames, bands, channels. `recipes/native.py` holds the callers.
+ */
+#include "vector.h"
+
+enum { BLOCK = 8 };
+
+typedef struct { int from, to, k; } tap;
+
+typedef struct {
+    long frames, x_frame, y_frame; /* floats from one frame to the next */
+    int x_step, y_step;            /* floats from one band to the next */
+    int x_channels, width, taps;
+    const tap *tap; /* ordered by `to` */
+} conv;
+
+#define LANE_COUNT 16
+#include "convolution.h"
+#define LANE_COUNT 8
+#include "convolution.h"
+#define LANE_COUNT 2
+#include "convolution.h"
+
+#include "depthwise.h"
+#include "norm.h"
+#include "recurrence.h"
+#include "attention.h"

@@ -1,0 +1,155 @@
+"""The network for training on a CPU: the parameters of a `gtcrn.model.GTCRN`, the layers compiled, channels last.
+
+The same function as the model in training mode from the zero state, three times as fast; it returns the enhanced
+spectrum and keeps the running statistics of the normalisations as the model itself would.
+"""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gtcrn.config import GTCRNConfig
+from gtcrn.layers import DualPathGRNN, FrequencyConv, GroupedGRU, GTConvBlock, TemporalAttention, block_diagonal
+from gtcrn.model import GTCRN, features
+from gtcrn_recipes.native import functions as fast
+from gtcrn_recipes.native.convolution import Convolution, Shape
+from gtcrn_recipes.native.functions import NOTHING, PRELU, TANH
+from gtcrn_recipes.native.library import is_built
+
+
+class NativeGTCRN:
+    """`model` run by the compiled layers: spectrum (B, 2, T, bins) -> (B, 2, T, bins)."""
+
+    def __init__(self, model: GTCRN) -> None:
+        self.model, self.config = model, model.config
+
+    def __call__(self, spectrum: Tensor) -> Tensor:
+        config, encoder, decoder = self.config, self.model.encoder, self.model.decoder
+        x = _neighbours(self._bands(spectrum), config.neighbours)
+        first = _frequency_conv(x, encoder.first, config.bands)
+        second = _frequency_conv(first, encoder.second, first.shape[2])
+        skips = [second]
+        for block in encoder.blocks:
+            skips.append(_block(skips[-1], cast(GTConvBlock, block)))
+        x = skips[-1]
+        for dual_path in self.model.dual_path:
+            x = _dual_path(x, cast(DualPathGRNN, dual_path))
+        for block in decoder.blocks:
+            x = _block(x + skips.pop(), cast(GTConvBlock, block))
+        x = _frequency_conv(x + second, decoder.second, second.shape[2])
+        x = _frequency_conv(x + first, decoder.first, first.shape[2])  # (B, T, bands, 2)
+        return self._apply(self.model._spread(x.permute(0, 3, 1, 2)), spectrum)
+
+    def _bands(self, spectrum: Tensor) -> Tensor:
+        with torch.no_grad():
+            x = self.model._gather(features(spectrum, self.config.input_exponent))
+            return x.permute(0, 2, 3, 1)  # (B, T, bands, 3)
+
+    @staticmethod
+    def _apply(mask: Tensor, spectrum: Tensor) -> Tensor:
+        real, imag = spectrum.unbind(1)
+        mask_real, mask_imag = mask.unbind(1)
+        return torch.stack((real * mask_real - imag * mask_imag, imag * mask_real + real * mask_imag), dim=1)
+
+
+def _neighbours(x: Tensor, count: int) -> Tensor:
+    """(B, T, F, C) -> (B, T, F, C * count), channel c and neighbour k at c * count + k."""
+    width = x.shape[2]
+    padded = functional.pad(x, (0, 0, count // 2, count // 2))
+    return torch.stack([padded[:, :, k : k + width] for k in range(count)], dim=-1).flatten(3)
+
+
+def _normalise(x: Tensor, norm: nn.Module, activation: nn.Module | None) -> Tensor:
+    assert isinstance(norm, nn.BatchNorm2d)
+    found = fast.moments(x)
+    _track(norm, found, x.numel() // x.shape[-1])
+    kind = {nn.PReLU: PRELU, nn.Tanh: TANH, type(None): NOTHING}[type(activation)]
+    slope = activation.weight if isinstance(activation, nn.PReLU) else x.new_zeros(1)
+    y: Tensor = fast.Normalise.apply(x, norm.weight, norm.bias, slope, found, norm.eps, kind)
+    return y
+
+
+def _track(norm: nn.BatchNorm2d, found: fast.Moments, count: int) -> None:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    assert norm.num_batches_tracked is not None
+    momentum = norm.momentum or 0.1
+    norm.num_batches_tracked += 1
+    norm.running_mean.lerp_(found.mean, momentum)
+    norm.running_var.lerp_(found.variance * (count / (count - 1)), momentum)
+
+
+def _frequency_conv(x: Tensor, layer: FrequencyConv, bands: int) -> Tensor:
+    up = isinstance(layer.conv, nn.ConvTranspose2d)
+    width = layer.conv.kernel_size[1]
+    outputs = 2 * bands - 1 if up else (bands + 1) // 2
+    weight = layer.conv.weight[:, :, 0]  # (O, I, width), transposed (I, O, width)
+    weight = weight.permute(2, 0, 1) if up else weight.permute(2, 1, 0)
+    weight = _ungrouped(weight, layer.conv.groups, up)
+    y = Convolution.apply(x, weight, layer.conv.bias, Shape(bands, outputs, width, 2, up))
+    return _normalise(y, layer.norm, layer.activation)
+
+
+def _ungrouped(weight: Tensor, groups: int, up: bool) -> Tensor:
+    """(width, I, O) as if there were no groups: zeros between them. Torch's own shapes lack them in O (up) or I."""
+    if groups == 1:
+        return weight
+    parts = weight.chunk(groups, dim=1 if up else 2)
+    rows = [functional.pad(p, (g * p.shape[2], (groups - 1 - g) * p.shape[2])) for g, p in enumerate(parts)]
+    return torch.cat(rows, dim=1)
+
+
+def _convolve(x: Tensor, layer: nn.Conv2d) -> Tensor:
+    """A convolution of (1, width), stride 1."""
+    shape = Shape(x.shape[2], x.shape[2], layer.weight.shape[3])
+    y: Tensor = Convolution.apply(x, layer.weight[:, :, 0].permute(2, 1, 0), layer.bias, shape)
+    return y
+
+
+def _block(x: Tensor, block: GTConvBlock) -> Tensor:
+    x, passed = x.split(x.shape[3] // 2, dim=3)
+    y = _normalise(_convolve(x, block.point), block.norm, block.activation)
+    separable = block.separable
+    depthwise = separable.depthwise
+    y = fast.Depthwise.apply(y, depthwise.weight[:, 0].permute(1, 2, 0), depthwise.bias, depthwise.dilation[0])
+    y = _normalise(y, separable.norm, separable.activation)
+    y = _normalise(_convolve(y, separable.pointwise), block.separable_norm, None)
+    z: Tensor = fast.Shuffle.apply(y, _attention(y, block.attention), passed)
+    return z
+
+
+def _attention(x: Tensor, layer: TemporalAttention) -> Tensor:
+    w_ih, w_hh, b_ih, b_hh = layer.gru.all_weights[0]
+    inputs = functional.linear(fast.Energy.apply(x), w_ih, b_ih)[:, :, None]
+    y = fast.Recurrence.apply(inputs, w_hh, b_hh, False)[:, :, 0]
+    return torch.sigmoid(layer.linear(y))
+
+
+def _dual_path(x: Tensor, layer: DualPathGRNN) -> Tensor:
+    y = _linear(_grouped_gru(x, layer.intra), *layer.intra_linear.parameters())
+    x = x + layer.intra_norm(y)
+    y = _linear(_grouped_gru(x, layer.inter), *layer.inter_linear.parameters())
+    return x + layer.inter_norm(y)
+
+
+def _grouped_gru(x: Tensor, layer: GroupedGRU) -> Tensor:
+    """Directions and groups as one: the inputs of each cell are its group's channels."""
+    width = x.shape[3]
+    biases = [b.transpose(0, 1).flatten() for b in (layer.bias_ih, layer.bias_hh)]
+    w_ih = block_diagonal(layer.weight_ih).unflatten(1, (layer.directions, width)).sum(1)
+    inputs = _linear(x, w_ih, biases[0])
+    y: Tensor = fast.Recurrence.apply(inputs, block_diagonal(layer.weight_hh), biases[1], layer.directions == 2)
+    return y
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    y: Tensor = Convolution.apply(x, weight.t()[None], bias, Shape(x.shape[2], x.shape[2], 1))
+    return y
+
+
+def supports(config: GTCRNConfig) -> bool:
+    """Whether the compiled layers are there and have the sizes of this network."""
+    published = GTCRNConfig()
+    return is_built() and (config.channels, config.width) == (published.channels, published.width)

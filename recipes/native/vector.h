@@ -1,0 +1,45 @@
+/* Vectors of 16 floats, and what the training layers need of them. */
+#ifndef TRAIN_VECTOR_H
+#define TRAIN_VECTOR_H
+
+#include <string.h>
+
+enum { LANES = 16 };
+
+typedef float vec __attribute__((vector_size(4 * 16)));
+typedef int ivec __attribute__((vector_size(4 * 16)));
+
+#define INLINE static inline __attribute__((always_inline))
+#if defined(__x86_64__) && !defined(__clang__)
+#define FAST __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define FAST
+#endif
+
+INLINE vec load(const float *p)
+{
+    vec v;
+    memcpy(&v, p, sizeof v); /* tensors need not be aligned */
+    return v;
+}
+
+INLINE void store(float *p, vec v) { memcpy(p, &v, sizeof v); }
+
+INLINE vec spread(float value) { return (vec){0} + value; }
+
+INLINE vec select(ivec where, vec yes, vec no) { return (vec)(((ivec)yes & where) | ((ivec)no & ~where)); }
+
+/* tanh to 4e-7: a minimax quotient x p(x^2) / q(x^2) on [-8, 8], beyond which tanh is 1 within rounding. */
+INLINE vec hyperbolic_tangent(vec x)
+{
+    const vec limit = spread(8);
+    x = select(x > limit, limit, select(x < -limit, -limit, x));
+    vec s = x * x;
+    vec p = (((1.52924613e-08f * s + 2.19391242e-05f) * s + 3.57431331e-03f) * s + 1.34467953e-01f) * s + 1;
+    vec q = (((8.54769443e-07f * s + 3.41571859e-04f) * s + 2.61748038e-02f) * s + 4.67801246e-01f) * s + 1;
+    return x * p / q;
+}
+
+INLINE vec sigmoid(vec x) { return hyperbolic_tangent(x * 0.5f) * 0.5f + 0.5f; }
+
+#endif
