@@ -27,7 +27,8 @@ FAST void energy(const float *x, float *out, long frames, long bands)
 }
 
 /* x (frames, bands, 8), weight (frames, 8), passed (frames, bands, 8 of `step`) -> (frames, bands, 16), alternating. */
-FAST void shuffle(const float *x, const float *weight, const float *passed, long step, float *y, long frames, long bands)
+FAST void shuffle(const float *x, const float *weight, const float *passed, long step, float *y, long frames,
+                  long bands)
 {
     for (long t = 0; t < frames; t++) {
         vec8 w = load8(weight + t * HALF);

@@ -5,6 +5,7 @@ batch's own statistics, sizes of the published network.
 """
 
 import ctypes
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -51,6 +52,23 @@ def moments(x: Tensor) -> Moments:
     return found
 
 
+class Norm(ctypes.Structure):
+    """`norm` of layers.c: sizes, statistics, activation."""
+
+    _fields_ = [
+        ("n", ctypes.c_long),
+        ("channels", ctypes.c_long),
+        *((name, ctypes.c_void_p) for name in ("mean", "rstd", "scale", "shift")),
+        ("slope", ctypes.c_float),
+        ("activation", ctypes.c_int),
+    ]
+
+
+def norm(x: Tensor, statistics: Iterable[Tensor], slope: float, activation: int) -> Norm:
+    """Borrows the statistics' memory."""
+    return Norm(x.numel(), x.shape[-1], *(s.data_ptr() for s in statistics), slope, activation)
+
+
 class Normalise(Function):
     """Batch normalisation and an activation: weight and bias (C), slope a PReLU's, (1)."""
 
@@ -60,21 +78,19 @@ class Normalise(Function):
     ) -> Tensor:
         rstd = (found.variance + eps).rsqrt()
         scale = weight * rstd
-        shift = bias - found.mean * scale
+        statistics = (found.mean, rstd, scale, bias - found.mean * scale)
         y = torch.empty_like(x)
         ctx.numbers = (float(slope), activation)
-        call("normalise", x, y, x.numel(), x.shape[-1], scale, shift, *ctx.numbers)
-        ctx.save_for_backward(x, found.mean, rstd, scale, shift)
+        call("normalise", norm(x, statistics, *ctx.numbers), x, y)
+        ctx.save_for_backward(x, *statistics)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, *statistics = ctx.saved_tensors
-        dy, dx = dy.contiguous(), torch.empty_like(x)
+        dx = torch.empty_like(x)
         d_weight, d_bias, d_slope = (x.new_empty(n) for n in (x.shape[-1], x.shape[-1], 1))
-        slope, activation = ctx.numbers
-        sizes = (x.numel(), x.shape[-1])
-        call("normalise_backward", x, dy, dx, *sizes, *statistics, slope, d_weight, d_bias, d_slope, activation)
+        call("normalise_backward", norm(x, statistics, *ctx.numbers), x, dy.contiguous(), dx, d_weight, d_bias, d_slope)
         return dx, d_weight, d_bias, d_slope, None, None, None
 
 

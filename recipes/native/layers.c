@@ -1,5 +1,5 @@
 /* The layers of the network for training on a CPU: forward and backward, channels last, 16 lanes.
- * Tensors are float32 (B, T, F, C): batch, frames, bands, channels. `recipes/native.py` holds the callers.
+ * Tensors are float32 (B, T, F, C): batch, frames, bands, channels. functions.py and convolution.py call them.
  */
 #include "vector.h"
 

@@ -3,6 +3,17 @@
  */
 
 enum { NOTHING, PRELU, TANH };
+
+typedef struct {
+    long n, channels; /* floats of the tensor, and how many channels they are of */
+    const float *mean, *rstd, *scale, *shift;
+    float slope; /* of the PReLU */
+    int activation;
+} norm;
+
+/* What a pass over the tensor needs of `norm`, lane by lane. */
+typedef struct { vec scale, shift, slope; } lanes;
+
 enum { PART = 256 }; /* vectors summed in single precision before they go to double */
 
 typedef struct { double sum[LANES], other[LANES], third[LANES]; } totals;
@@ -25,6 +36,12 @@ INLINE vec repeated(const float *values, int channels)
     vec v;
     for (int k = 0; k < LANES; k++) v[k] = values[k % channels];
     return v;
+}
+
+INLINE lanes lanes_of(const norm *m)
+{
+    int channels = m->channels;
+    return (lanes){repeated(m->scale, channels), repeated(m->shift, channels), spread(m->slope)};
 }
 
 INLINE vec load_some(const float *p, long count)
@@ -61,21 +78,24 @@ INLINE vec activate(vec z, vec slope, int activation)
     return activation == TANH ? hyperbolic_tangent(z) : z;
 }
 
-INLINE void normalise_pass(const float *x, float *y, long n, vec scale, vec shift, vec slope, int activation)
+INLINE void normalise_as(const norm *m, const float *x, float *y, int activation)
 {
-    long i = 0;
-    for (; i + LANES <= n; i += LANES) store(y + i, activate(load(x + i) * scale + shift, slope, activation));
-    if (i < n) store_some(y + i, activate(load_some(x + i, n - i) * scale + shift, slope, activation), n - i);
+    lanes w = lanes_of(m);
+    for (long i = 0; i < m->n; i += LANES) {
+        long left = m->n - i;
+        vec v = left >= LANES ? load(x + i) : load_some(x + i, left);
+        v = activate(v * w.scale + w.shift, w.slope, activation);
+        if (left >= LANES) store(y + i, v);
+        else store_some(y + i, v, left);
+    }
 }
 
 /* y = activation(x * scale + shift), scale and shift by channel; y may be x. */
-FAST void normalise(const float *x, float *y, long n, long channels, const float *scale, const float *shift, float slope,
-                    long activation)
+FAST void normalise(const norm *m, const float *x, float *y)
 {
-    vec a = repeated(scale, channels), b = repeated(shift, channels), s = spread(slope);
-    if (activation == PRELU) normalise_pass(x, y, n, a, b, s, PRELU);
-    else if (activation == TANH) normalise_pass(x, y, n, a, b, s, TANH);
-    else normalise_pass(x, y, n, a, b, s, NOTHING);
+    if (m->activation == PRELU) normalise_as(m, x, y, PRELU);
+    else if (m->activation == TANH) normalise_as(m, x, y, TANH);
+    else normalise_as(m, x, y, NOTHING);
 }
 
 INLINE vec through(vec g, vec z, vec slope, int activation)
@@ -86,15 +106,16 @@ INLINE vec through(vec g, vec z, vec slope, int activation)
     return g * (1 - y * y);
 }
 
-INLINE void gradient_sums(const float *x, const float *dy, long n, vec scale, vec shift, vec slope, int activation,
-                          totals *t)
+INLINE void gradient_sums(const norm *m, const float *x, const float *dy, int activation, totals *t)
 {
-    for (long i = 0; i < n;) {
+    lanes w = lanes_of(m);
+    for (long i = 0; i < m->n;) {
         vec sum = {0}, product = {0}, slopes = {0};
-        for (long end = i + PART * LANES; i < n && i < end; i += LANES) {
-            vec v = i + LANES <= n ? load(x + i) : load_some(x + i, n - i);
-            vec d = i + LANES <= n ? load(dy + i) : load_some(dy + i, n - i);
-            vec z = v * scale + shift, g = through(d, z, slope, activation);
+        for (long end = i + PART * LANES; i < m->n && i < end; i += LANES) {
+            long left = m->n - i;
+            vec v = left >= LANES ? load(x + i) : load_some(x + i, left);
+            vec d = left >= LANES ? load(dy + i) : load_some(dy + i, left);
+            vec z = v * w.scale + w.shift, g = through(d, z, w.slope, activation);
             sum += g, product += g * v;
             if (activation == PRELU) slopes += select(z > 0, spread(0), d * z);
         }
@@ -102,48 +123,44 @@ INLINE void gradient_sums(const float *x, const float *dy, long n, vec scale, ve
     }
 }
 
-INLINE void gradient_pass(const float *x, const float *dy, float *dx, long n, vec scale, vec shift, vec slope,
-                          vec by_x, vec constant, int activation)
+/* dx = g * scale + x * factor + offset, g the gradient before the activation. */
+INLINE void gradient_pass(const norm *m, const float *x, const float *dy, float *dx, vec factor, vec offset,
+                          int activation)
 {
-    for (long i = 0; i < n; i += LANES) {
-        long left = n - i;
+    lanes w = lanes_of(m);
+    for (long i = 0; i < m->n; i += LANES) {
+        long left = m->n - i;
         vec v = left >= LANES ? load(x + i) : load_some(x + i, left);
         vec d = left >= LANES ? load(dy + i) : load_some(dy + i, left);
-        vec g = through(d, v * scale + shift, slope, activation) * scale + v * by_x + constant;
+        vec g = through(d, v * w.scale + w.shift, w.slope, activation) * w.scale + v * factor + offset;
         if (left >= LANES) store(dx + i, g);
         else store_some(dx + i, g, left);
     }
 }
 
-INLINE void normalise_backward_as(const float *x, const float *dy, float *dx, long n, long channels, const float *mean,
-                                  const float *rstd, const float *scale, const float *shift, float slope,
-                                  float *d_weight, float *d_bias, float *d_slope, long activation)
+INLINE void normalise_backward_as(const norm *m, const float *x, const float *dy, float *dx, float *d_weight,
+                                  float *d_bias, float *d_slope, int activation)
 {
-    vec a = repeated(scale, channels), b = repeated(shift, channels), s = spread(slope), by_x, constant;
     totals t = {{0}, {0}, {0}};
     float factor[LANES], offset[LANES];
-    gradient_sums(x, dy, n, a, b, s, activation, &t);
+    int channels = m->channels;
+    gradient_sums(m, x, dy, activation, &t);
     for (int c = 0; c < channels; c++) {
-        double count = (double)n / channels, sum = channel_sum(t.sum, c, channels);
-        double centred = (channel_sum(t.other, c, channels) - mean[c] * sum) * rstd[c]; /* sum of g x^ */
+        double count = (double)m->n / channels, sum = channel_sum(t.sum, c, channels);
+        double centred = (channel_sum(t.other, c, channels) - m->mean[c] * sum) * m->rstd[c]; /* sum of g x^ */
         d_bias[c] = sum, d_weight[c] = centred;
-        factor[c] = -scale[c] * rstd[c] * centred / count;
-        offset[c] = -scale[c] * sum / count - factor[c] * mean[c];
+        factor[c] = -m->scale[c] * m->rstd[c] * centred / count;
+        offset[c] = -m->scale[c] * sum / count - factor[c] * m->mean[c];
     }
     *d_slope = channel_sum(t.third, 0, 1);
-    by_x = repeated(factor, channels), constant = repeated(offset, channels);
-    gradient_pass(x, dy, dx, n, a, b, s, by_x, constant, activation);
+    gradient_pass(m, x, dy, dx, repeated(factor, channels), repeated(offset, channels), activation);
 }
 
 /* Gradients of `normalise` whose scale is weight * rstd and shift bias - mean * scale, statistics included. */
-FAST void normalise_backward(const float *x, const float *dy, float *dx, long n, long channels, const float *mean,
-                             const float *rstd, const float *scale, const float *shift, float slope, float *d_weight,
-                             float *d_bias, float *d_slope, long activation)
+FAST void normalise_backward(const norm *m, const float *x, const float *dy, float *dx, float *d_weight,
+                             float *d_bias, float *d_slope)
 {
-#define AS(kind)                                                                                                       \
-    normalise_backward_as(x, dy, dx, n, channels, mean, rstd, scale, shift, slope, d_weight, d_bias, d_slope, kind)
-    if (activation == PRELU) AS(PRELU);
-    else if (activation == TANH) AS(TANH);
-    else AS(NOTHING);
-#undef AS
+    if (m->activation == PRELU) normalise_backward_as(m, x, dy, dx, d_weight, d_bias, d_slope, PRELU);
+    else if (m->activation == TANH) normalise_backward_as(m, x, dy, dx, d_weight, d_bias, d_slope, TANH);
+    else normalise_backward_as(m, x, dy, dx, d_weight, d_bias, d_slope, NOTHING);
 }

@@ -1,8 +1,8 @@
 /* A GRU of 16 units along the frames or the bands of a (B, T, F, C) tensor, the gates' inputs given.
  *
  * Sequence s begins at position `start[s]` and goes on by `step`; with two directions units 8..15 go backwards, from
- * `start[s] + (steps - 1) * step`. Gates r, z, n, three blocks of 16. Saved of each position: r, z, n, W_hn h + b_hn, and
- * the state before.
+ * `start[s] + (steps - 1) * step`. Gates r, z, n, three blocks of 16. Saved of each position: r, z, n, W_hn h + b_hn,
+ * and the state before.
  */
 
 enum { UNITS = 16, GATES = 3, SAVED = 5, ROWS = 4 };
@@ -56,17 +56,18 @@ INLINE void run_rows(const recurrence *r, long first, const float *x, const floa
             for (int i = 0; i < rows; i++) acc[g][i] = load(bias + g * UNITS);
         recur(acc, state, w, rows);
         for (int i = 0; i < rows; i++) {
-            place at_ = at(r, first + i, t);
-            const float *p = x + at_.p * GATES * UNITS, *q = x + at_.q * GATES * UNITS;
+            place here = at(r, first + i, t);
+            const float *p = x + here.p * GATES * UNITS, *q = x + here.q * GATES * UNITS;
             float *kept = saved + ((first + i) * r->steps + t) * SAVED * UNITS;
             vec before = load(state[i]);
-            vec reset = sigmoid(load_two(p, q) + acc[0][i]), update = sigmoid(load_two(p + UNITS, q + UNITS) + acc[1][i]);
+            vec reset = sigmoid(load_two(p, q) + acc[0][i]);
+            vec update = sigmoid(load_two(p + UNITS, q + UNITS) + acc[1][i]);
             vec fresh = hyperbolic_tangent(load_two(p + 2 * UNITS, q + 2 * UNITS) + reset * acc[2][i]);
             vec after = fresh + update * (before - fresh);
             store(kept, reset), store(kept + UNITS, update), store(kept + 2 * UNITS, fresh);
             store(kept + 3 * UNITS, acc[2][i]), store(kept + 4 * UNITS, before);
             store(state[i], after);
-            store_two(y + at_.p * UNITS, y + at_.q * UNITS, after);
+            store_two(y + here.p * UNITS, y + here.q * UNITS, after);
         }
     }
 }
@@ -97,12 +98,12 @@ INLINE void run_rows_back(const recurrence *r, long first, const float *dy, cons
     float hidden[GATES][ROWS][UNITS];
     for (long t = r->steps - 1; t >= 0; t--) {
         for (int i = 0; i < rows; i++) {
-            place at_ = at(r, first + i, t);
+            place here = at(r, first + i, t);
             float *kept = saved + ((first + i) * r->steps + t) * SAVED * UNITS;
-            float *p = dx + at_.p * GATES * UNITS, *q = dx + at_.q * GATES * UNITS;
+            float *p = dx + here.p * GATES * UNITS, *q = dx + here.q * GATES * UNITS;
             vec reset = load(kept), update = load(kept + UNITS), fresh = load(kept + 2 * UNITS);
             vec of_hidden = load(kept + 3 * UNITS), before = load(kept + 4 * UNITS);
-            vec d = load_two(dy + at_.p * UNITS, dy + at_.q * UNITS) + carry[i];
+            vec d = load_two(dy + here.p * UNITS, dy + here.q * UNITS) + carry[i];
             vec dn = d * (1 - update) * (1 - fresh * fresh), dz = d * (before - fresh) * update * (1 - update);
             vec dr = dn * of_hidden * reset * (1 - reset);
             store_two(p, q, dr), store_two(p + UNITS, q + UNITS, dz), store_two(p + 2 * UNITS, q + 2 * UNITS, dn);
