@@ -23,7 +23,8 @@ class Report:
 
     def __init__(self, run: Run, quiet: bool, records: bool) -> None:
         self.run, self.records, self.quiet = run, records, quiet or not records
-        self.writer = SummaryWriter(str(run.folder / "tensorboard")) if records else None
+        again = run.progress.step + 1  # a killed run's later steps are repeated: forget them
+        self.writer = SummaryWriter(str(run.folder / "tensorboard"), purge_step=again) if records else None
         console = Console(stderr=True)
         self.live = not self.quiet and console.is_terminal
         self.bar = Progress(

@@ -112,6 +112,15 @@ class Run:
             file.write(json.dumps(line) + "\n")
 
 
+    def trim_history(self) -> None:
+        """Drop what a killed run noted after its last checkpoint: those steps come again."""
+        path = self.folder / "history.jsonl"
+        if path.is_file():
+            lines = path.read_text().splitlines(keepends=True)
+            whole = (line for line in lines if line.endswith("\n"))
+            path.write_text("".join(line for line in whole if json.loads(line)["step"] <= self.progress.step))
+
+
 def make_optimizer(model: nn.Module, settings: TrainSettings) -> optim.Optimizer:
     """AdamW, or SOAP (Vyas et al., 2024: Adam in the eigenbasis of Shampoo's preconditioner), whose matrices are cheap
     for weights as small as these."""

@@ -142,6 +142,7 @@ def open_run(recipe: Recipe, folder: Path, resume: bool, fabric: Fabric) -> Run:
     if resume:
         run.resume()
     if fabric.is_global_zero:
+        run.trim_history()
         run.describe()
     return run
 
