@@ -2,8 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from gtcrn import Denoiser
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -16,6 +20,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference data at {folder}; set GTCRN_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session")
+def denoiser() -> "Denoiser":
+    """Random weights: nothing of the service depends on the shipped ones."""
+    from streams import random_denoiser  # torch must not be imported before the lines below have run
+
+    return random_denoiser()
 
 
 @pytest.fixture(scope="session", autouse=True)

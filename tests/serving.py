@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from networks import random_network
 from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from gtcrn import Denoiser, checkpoint
+from gtcrn import Denoiser
 from gtcrn.wav import PcmFormat
 from gtcrn_server.service import Service
 from gtcrn_server.serving import GracefulServer, listen, server
@@ -25,9 +24,8 @@ from gtcrn_server.settings import Settings
 Samples = NDArray[np.float32]
 
 
-def random_denoiser(seed: int = 0) -> Denoiser:
-    """A denoiser with random weights: nothing here depends on the shipped ones."""
-    return Denoiser(checkpoint.from_model(random_network(seed)))
+START = {"type": "start"}
+END = {"type": "end"}
 
 
 def settings(**changes: Any) -> Settings:

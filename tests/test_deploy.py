@@ -13,7 +13,8 @@ yaml = pytest.importorskip("yaml")
 pytest.importorskip("torch")
 pytest.importorskip("fastapi")
 
-from serving import random_denoiser, settings  # noqa: E402 (only where the service is installed)
+from serving import settings  # noqa: E402 (only where the service is installed)
+from streams import random_denoiser  # noqa: E402
 
 from gtcrn_server.app import create_app  # noqa: E402
 from gtcrn_server.service import FAREWELL_SECONDS  # noqa: E402

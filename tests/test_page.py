@@ -18,7 +18,8 @@ pytest.importorskip("torch")
 pytest.importorskip("fastapi")
 
 from playwright.sync_api import Browser, Page, expect  # noqa: E402 (only where it is installed)
-from serving import Running, random_denoiser, running, wait_for  # noqa: E402
+from serving import Running, running, wait_for  # noqa: E402
+from streams import random_denoiser  # noqa: E402
 
 RATE = 48_000  # Hz
 PATIENCE = 15_000  # ms until something must have appeared, on a machine that is busy with other work

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from serving import Running, offline, pcm, random_denoiser, running, say, speech
+from serving import Running, offline, pcm, running, say, speech
 
 import gtcrn_server
 from gtcrn import Denoiser
@@ -22,11 +22,6 @@ from gtcrn_server.settings import Settings
 FOLDER = Path(gtcrn_server.__file__).parent
 PROTOCOL = (FOLDER / "PROTOCOL.md").read_text()
 README = (FOLDER / "README.md").read_text()
-
-
-@pytest.fixture(scope="module")
-def denoiser() -> Denoiser:
-    return random_denoiser()
 
 
 @pytest.fixture(scope="module")

@@ -12,15 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 from networks import random_network
-from serving import Running, offline, pcm, random_denoiser, running, speech, wait_for
+from serving import Running, offline, pcm, running, speech, wait_for
 
 from gtcrn import Denoiser, checkpoint
 from gtcrn_server.load import resident_bytes
-
-
-@pytest.fixture(scope="module")
-def denoiser() -> Denoiser:
-    return random_denoiser()
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,13 @@ import socket
 import httpx
 import pytest
 from serving import (
+    END,
+    START,
     Answer,
     Running,
     cut,
     offline,
     pcm,
-    random_denoiser,
     receive_all,
     running,
     say,
@@ -31,14 +32,6 @@ from gtcrn import Denoiser
 from gtcrn_server.load import resident_bytes
 from gtcrn_server.load_client import frame
 from gtcrn_server.service import Service
-
-START = {"type": "start"}
-END = {"type": "end"}
-
-
-@pytest.fixture(scope="module")
-def denoiser() -> Denoiser:
-    return random_denoiser()
 
 
 @pytest.fixture(scope="module")

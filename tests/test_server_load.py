@@ -3,7 +3,8 @@
 import asyncio
 
 import pytest
-from serving import random_denoiser, running
+from serving import running
+from streams import random_denoiser
 from typer.testing import CliRunner
 
 from gtcrn_server import load

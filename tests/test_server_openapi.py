@@ -7,7 +7,8 @@ import pytest
 import schemathesis
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
-from serving import random_denoiser, running, settings
+from serving import running, settings
+from streams import random_denoiser
 
 from gtcrn_server.app import create_app
 

@@ -14,18 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 from networks import random_network
-from serving import Answer, cut, offline, pcm, random_denoiser, receive_all, send_all, speech, wait_for
+from serving import END, START, Answer, cut, offline, pcm, receive_all, send_all, speech, wait_for
 from websockets.asyncio.client import connect
 
 from gtcrn import Denoiser, checkpoint, cli
-
-START = {"type": "start"}
-END = {"type": "end"}
-
-
-@pytest.fixture(scope="module")
-def denoiser() -> Denoiser:
-    return random_denoiser()
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,10 @@
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from serving import Running, cut, offline, pcm, random_denoiser, running, say, speech, wait_for
+from serving import Running, cut, offline, pcm, running, say, speech, wait_for
 
 from gtcrn import Denoiser
 from gtcrn_server.store import REMEMBERED, Held, MemoryStore
-
-
-@pytest.fixture(scope="module")
-def denoiser() -> Denoiser:
-    return random_denoiser()
 
 
 @pytest.fixture(scope="module")

@@ -5,21 +5,27 @@ import json
 
 import numpy as np
 import pytest
-from serving import Running, cut, offline, pcm, random_denoiser, receive_all, running, say, send_all, speech, talk
+from serving import (
+    END,
+    START,
+    Running,
+    cut,
+    offline,
+    pcm,
+    receive_all,
+    running,
+    say,
+    send_all,
+    speech,
+    talk,
+)
+from streams import random_denoiser
 from websockets.asyncio.client import connect
 from websockets.sync.client import connect as connect_now
 
 from gtcrn import Denoiser
 from gtcrn.wav import PcmFormat
 from gtcrn_server.service import Service
-
-START = {"type": "start"}
-END = {"type": "end"}
-
-
-@pytest.fixture(scope="module")
-def denoiser() -> Denoiser:
-    return random_denoiser()
 
 
 @pytest.fixture(scope="module")
