@@ -99,31 +99,35 @@ class GTCRN(nn.Module):
 
     def forward(self, spectrum: Tensor, state: GTCRNState) -> tuple[Tensor, GTCRNState]:
         mask, state = self.mask(spectrum, state)
-        real, imag = spectrum.unbind(1)
-        mask_real, mask_imag = mask.unbind(1)
-        enhanced = (real * mask_real - imag * mask_imag, imag * mask_real + real * mask_imag)
-        return torch.stack(enhanced, dim=1), state  # (B, 2, T, bins)
+        return apply_mask(mask, spectrum), state
 
     def mask(self, spectrum: Tensor, state: GTCRNState) -> tuple[Tensor, GTCRNState]:
         """The complex mask, each part within -1..1: (B, 2, T, bins)."""
-        bands = self._gather(features(spectrum, self.config.input_exponent))  # (B, 3, T, 129)
+        bands = self.gather(features(spectrum, self.config.input_exponent))  # (B, 3, T, 129)
         skips, encoder = self.encoder(bands, state.encoder)
         x, dual_path = skips[-1], []  # (B, C, T, 33)
         for block, memory in zip(self.dual_path, state.dual_path, strict=True):
             x, memory = block(x, memory)
             dual_path.append(memory)
         bands, decoder = self.decoder(x, skips, state.decoder)  # (B, 2, T, 129)
-        return self._spread(bands), GTCRNState(encoder, tuple(dual_path), decoder)
+        return self.spread(bands), GTCRNState(encoder, tuple(dual_path), decoder)
 
-    def _gather(self, x: Tensor) -> Tensor:
+    def gather(self, x: Tensor) -> Tensor:
         """Low bins as they are, high bins into ERB bands: (..., bins) -> (..., bands)."""
         low, high = x.tensor_split([self.config.erb_low], dim=-1)
         return torch.cat((low, high @ self.erb.t()), dim=-1)
 
-    def _spread(self, x: Tensor) -> Tensor:
+    def spread(self, x: Tensor) -> Tensor:
         """The opposite: (..., bands) -> (..., bins)."""
         low, high = x.tensor_split([self.config.erb_low], dim=-1)
         return torch.cat((low, high @ self.erb), dim=-1)
+
+
+def apply_mask(mask: Tensor, spectrum: Tensor) -> Tensor:
+    """Their complex product, (B, 2, T, bins)."""
+    real, imag = spectrum.unbind(1)
+    mask_real, mask_imag = mask.unbind(1)
+    return torch.stack((real * mask_real - imag * mask_imag, imag * mask_real + real * mask_imag), dim=1)
 
 
 def features(spectrum: Tensor, exponent: float) -> Tensor:

@@ -17,16 +17,20 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
         moments = torch.stack((input.mean((0, 2, 3)), input.square().mean((0, 2, 3))))
         mean, square = (cast(Tensor, all_reduce(moments)) / world).unbind()
         variance = square - mean.square()
-        self._track(mean.detach(), variance.detach(), world * input.numel() // input.shape[1])
+        track(self, mean.detach(), variance.detach(), world * input.numel() // input.shape[1])
         scale = self.weight * (variance + self.eps).rsqrt()
         return input * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]
 
-    def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        momentum = self.momentum or 0.1
-        self.running_mean.lerp_(mean, momentum)
-        self.running_var.lerp_(variance * (count / (count - 1)), momentum)
+
+def track(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
+    """Move the running statistics towards those of a batch, `variance` biased, over `count` values a channel."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    assert norm.num_batches_tracked is not None
+    assert norm.momentum is not None
+    norm.num_batches_tracked += 1
+    norm.running_mean.lerp_(mean, norm.momentum)
+    norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
 
 
 def synchronise_norms(module: nn.Module) -> nn.Module:

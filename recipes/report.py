@@ -44,6 +44,11 @@ class Report:
         if self.writer:
             self.writer.close()
 
+    def note(self, text: str) -> None:
+        """A line for people, above the progress."""
+        if not self.quiet:
+            self.bar.console.print(text)
+
     def step(self, values: dict[str, Tensor], waited: float) -> None:
         """Note a step; every `log_every` steps write their means."""
         self.pending.append({name: value.detach() for name, value in values.items()})

@@ -81,8 +81,16 @@ class Run:
             self.progress = Progress(**saved.pop("progress"))
             for name, part in self._parts().items():
                 part.load_state_dict(saved[name])
+            self._follow(self.recipe.train)
         except Exception as error:  # torch raises many kinds for damaged files and foreign contents
             raise CheckpointError(f"{path} is damaged or belongs to another recipe.") from error
+
+    def _follow(self, settings: TrainSettings) -> None:
+        """What the recipe says now counts from here on, not what the saved optimiser remembers of it."""
+        self.schedule.base_lrs = [settings.lr] * len(self.optimizer.param_groups)
+        for group in self.optimizer.param_groups:
+            group.update(lr=settings.lr * rate(self.schedule.last_epoch, settings), initial_lr=settings.lr)
+            group.update(betas=settings.betas, weight_decay=settings.weight_decay)
 
     def _parts(self) -> dict[str, Any]:
         parts = {"model": self.model, "optimizer": self.optimizer, "schedule": self.schedule}
@@ -91,7 +99,7 @@ class Run:
     def keep_best(self, scores: dict[str, float]) -> None:
         """Write best.safetensors if the selecting score is the best so far; scores may lack it."""
         score = scores.get(self.recipe.train.select, -math.inf)
-        if score <= self.progress.best:
+        if not score > self.progress.best:  # nor if it is NaN
             return
         self.progress.best = score
         done = {"step": self.progress.step, "hours": round(self.progress.hours, 2), "scores": scores}
@@ -100,7 +108,8 @@ class Run:
 
     def describe(self) -> None:
         """Write config.toml: the resolved recipe and the versions it ran with."""
-        packages = ("torch", "lightning", "numpy", "gtcrn")
+        soap = ("pytorch-optimizer",) if self.recipe.train.optimizer == "soap" else ()
+        packages = ("torch", "lightning", "numpy", *soap, "gtcrn")
         versions = {"python": platform.python_version(), **{p: version(p) for p in packages}}
         text = "".join(f"# {name} {number}\n" for name, number in versions.items())
         (self.folder / "config.toml").write_text(text + tomli_w.dumps(to_table(self.recipe)))
@@ -111,14 +120,14 @@ class Run:
         with (self.folder / "history.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
 
-
     def trim_history(self) -> None:
         """Drop what a killed run noted after its last checkpoint: those steps come again."""
         path = self.folder / "history.jsonl"
         if path.is_file():
             lines = path.read_text().splitlines(keepends=True)
-            whole = (line for line in lines if line.endswith("\n"))
-            path.write_text("".join(line for line in whole if json.loads(line)["step"] <= self.progress.step))
+            partial = self.folder / ".history.partial"
+            partial.write_text("".join(line for line in lines if _step(line) <= self.progress.step))
+            partial.replace(path)
 
 
 def make_optimizer(model: nn.Module, settings: TrainSettings) -> optim.Optimizer:
@@ -135,6 +144,14 @@ def make_optimizer(model: nn.Module, settings: TrainSettings) -> optim.Optimizer
         raise ConfigError("train.optimizer = 'soap' needs pytorch-optimizer: pip install 'gtcrn[train]'.") from error
     soap: optim.Optimizer = SOAP(model.parameters(), **values)
     return soap
+
+
+def _step(line: str) -> float:
+    """Of a line of the history; infinity where the kill left only a part of it."""
+    try:
+        return int(json.loads(line)["step"]) if line.endswith("\n") else math.inf
+    except (ValueError, KeyError, TypeError):
+        return math.inf
 
 
 def rate(step: int, settings: TrainSettings) -> float:

@@ -40,7 +40,7 @@ class TrainSettings:
     betas: tuple[float, float] = (0.9, 0.99)
     clip: float = 3.0  # largest norm of the gradient
     ema: float = 0.0  # decay of the averaged weights that are validated and kept; 0: none
-    native: bool = True  # on a CPU, the compiled layers: the same network, faster
+    native: bool = True  # on a CPU, the compiled layers: the same network, faster; one thread
     precision: str = "32-true"  # or "bf16-mixed"
     seed: int = 1
     init: str = ""  # weights to start from; empty: random

@@ -32,6 +32,7 @@ class Trainer:
             synchronise_norms(run.model)
         self.network, self.optimizer = fabric.setup(run.model, run.optimizer)
         self.native = NativeGTCRN(run.model) if self._goes_native() else None
+        self.layers = "compiled, one thread" if self.native else f"torch, {torch.get_num_threads()} threads a process"
         pesq = self.recipe.loss.pesq
         self.losses = [self._loss(0.0 if self.recipe.train.pesq_from else pesq), self._loss(pesq)]
         if run.average is not None:
@@ -110,6 +111,7 @@ def train(recipe: Recipe, folder: Path, resume: bool = False, quiet: bool = Fals
     )
     try:
         with Report(run, quiet, records=fabric.is_global_zero) as report:
+            report.note(f"layers: {trainer.layers}")
             for items in _until_done(run, loader):
                 report.step(trainer.step(items), loader.waited)
                 if _due(run, recipe.train.validate_every):

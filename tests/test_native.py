@@ -4,11 +4,14 @@ import copy
 
 import pytest
 import torch
+from torch import Tensor, nn
 from torch.nn import functional
 
 from gtcrn.config import GTCRNConfig
+from gtcrn.errors import GtcrnError
 from gtcrn.model import GTCRN
 from gtcrn_recipes.native import functions as fast
+from gtcrn_recipes.native import library
 from gtcrn_recipes.native.convolution import Convolution, Shape
 from gtcrn_recipes.native.network import NativeGTCRN, supports
 
@@ -21,22 +24,35 @@ def make_model(seed: int = 0) -> GTCRN:
     return model.train()
 
 
-@pytest.mark.parametrize(("batch", "frames"), [(1, 2), (2, 9), (3, 21), (5, 16)])
+SIZES = pytest.mark.parametrize(("batch", "frames"), [(3, 1), (1, 2), (2, 9), (3, 21), (5, 16)])
+
+
+@SIZES
 def test_the_network_is_the_models(batch: int, frames: int) -> None:
     twin = make_model()
-    model = copy.deepcopy(twin).double()  # in single precision a PReLU's kink may fall on either side
-    spectrum, weight = torch.randn(2, batch, 2, frames, 257)
+    model = copy.deepcopy(twin).double()
+    spectrum = torch.randn(batch, 2, frames, 257)
     expected, _ = model(spectrum.double(), model.initial_state(batch))
-    (expected * weight).sum().backward()
-    found = NativeGTCRN(twin)(spectrum)
-    (found * weight).sum().backward()
-    torch.testing.assert_close(found, expected.float(), atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(NativeGTCRN(twin)(spectrum), expected.float(), atol=2e-5, rtol=1e-4)
+    for ours, theirs in zip(twin.buffers(), model.buffers(), strict=True):
+        torch.testing.assert_close(ours, theirs.to(ours.dtype), atol=1e-6, rtol=1e-4)
+
+
+@SIZES
+def test_its_gradients_are_the_models(batch: int, frames: int) -> None:
+    """With slopes of 1: at the kink of other PReLUs rounding decides the gradient, torch's own too."""
+    twin = make_model()
+    for layer in twin.modules():
+        if isinstance(layer, nn.PReLU):
+            nn.init.ones_(layer.weight)
+    model = copy.deepcopy(twin).double()
+    spectrum, weight = torch.randn(2, batch, 2, frames, 257)
+    (model(spectrum.double(), model.initial_state(batch))[0] * weight).sum().backward()
+    (NativeGTCRN(twin)(spectrum) * weight).sum().backward()
     gradients = {name: p.grad.float() for name, p in model.named_parameters()}
     largest = max(g.abs().max() for g in gradients.values())
     for name, parameter in twin.named_parameters():
         torch.testing.assert_close(parameter.grad, gradients[name], atol=1e-5 * float(largest), rtol=2e-3)
-    for ours, theirs in zip(twin.buffers(), model.buffers(), strict=True):
-        torch.testing.assert_close(ours, theirs.to(ours.dtype), atol=1e-6, rtol=1e-4)
 
 
 @pytest.mark.parametrize("up", [False, True])
@@ -81,6 +97,81 @@ def test_normalisation_far_from_zero_is_torchs(activation: int, channels: int, f
         torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)
 
 
+def test_statistics_hold_where_the_mean_is_large() -> None:
+    torch.manual_seed(3)
+    x = 10.1 + 1e-2 * torch.randn(2, 7, 33, 16)
+    x[..., 3] = 30.7
+    found = fast.moments(x)
+    torch.testing.assert_close(found.mean, x.double().mean((0, 1, 2)).float())
+    variance = x.double().var((0, 1, 2), correction=0).float()
+    torch.testing.assert_close(found.variance, variance, atol=1e-9, rtol=1e-3)
+    assert found.variance[3] == 0
+
+
+def same(found: Tensor, expected: Tensor, inputs: tuple[Tensor, ...]) -> None:
+    """Outputs and the gradients of every input."""
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
+    direction = torch.randn_like(expected)
+    ours, theirs = (torch.autograd.grad(y, inputs, direction) for y in (found, expected))
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, atol=2e-4, rtol=1e-3)
+
+
+def leaves(*shapes: tuple[int, ...]) -> tuple[Tensor, ...]:
+    torch.manual_seed(4)
+    return tuple((0.5 * torch.randn(shape)).requires_grad_() for shape in shapes)
+
+
+@pytest.mark.parametrize(("frames", "dilation"), [(1, 1), (9, 1), (9, 5), (23, 5)])
+def test_the_depthwise_convolution_is_torchs(frames: int, dilation: int) -> None:
+    x, weight, bias = leaves((2, frames, 33, 16), (3, 3, 16), (16,))
+    past = functional.pad(x.permute(0, 3, 1, 2), (1, 1, 2 * dilation, 0))
+    planes = functional.conv2d(past, weight.permute(2, 0, 1)[:, None], bias, dilation=(dilation, 1), groups=16)
+    same(fast.Depthwise.apply(x, weight, bias, dilation), planes.permute(0, 2, 3, 1), (x, weight, bias))
+
+
+@pytest.mark.parametrize(("batch", "frames", "bands"), [(1, 1, 1), (2, 7, 3), (3, 5, 33)])
+def test_the_recurrence_along_frames_is_torchs(batch: int, frames: int, bands: int) -> None:
+    inputs, weight, bias = leaves((batch, frames, bands, 48), (48, 16), (48,))
+    order = inputs.transpose(1, 2).flatten(0, 1)  # a band's frames follow each other
+    nothing = torch.eye(48), torch.zeros(48)
+    expected, _ = functional_gru(order, nothing[0], weight, nothing[1], bias)
+    expected = expected.unflatten(0, (batch, bands)).transpose(1, 2)
+    same(fast.Recurrence.apply(inputs, weight, bias, False), expected, (inputs, weight, bias))
+
+
+def functional_gru(x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> tuple[Tensor, Tensor]:
+    start = x.new_zeros(1, len(x), w_hh.shape[1])
+    return torch.gru(x, start, (w_ih, w_hh, b_ih, b_hh), True, 1, 0.0, True, False, True)
+
+
+def test_the_recurrence_goes_backward_once() -> None:
+    inputs, weight, bias = leaves((1, 3, 2, 48), (48, 16), (48,))
+    y = fast.Recurrence.apply(inputs, weight, bias, True)
+    y.sum().backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="twice"):
+        y.sum().backward()
+
+
+def test_energy_and_shuffle_are_torchs() -> None:
+    x, weight, both = leaves((2, 5, 33, 8), (2, 5, 8), (2, 5, 33, 16))
+    same(fast.Energy.apply(x), x.square().mean(2), (x,))
+    passed = both[..., 8:]  # a part of a wider tensor
+    expected = torch.stack((x * weight[:, :, None], passed), dim=-1).flatten(3)
+    same(fast.Shuffle.apply(x, weight, passed), expected, (x, weight, both))
+
+
+def test_what_the_layers_cannot_take_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TypeError, match="float32"):
+        fast.moments(torch.zeros(1, 2, 3, 16, dtype=torch.float64))
+    library._library.cache_clear()
+    monkeypatch.setattr(library, "VERSION", -1)
+    with pytest.raises(GtcrnError, match="install"):
+        fast.moments(torch.zeros(1, 2, 3, 16))
+    library._library.cache_clear()
+
+
 def test_other_sizes_are_left_to_torch() -> None:
     assert supports(GTCRNConfig())
     assert not supports(GTCRNConfig(channels=32))
+    assert not supports(GTCRNConfig(kernel_width=1))

@@ -195,6 +195,32 @@ def test_what_cannot_be_resumed_is_named(data: Path, tmp_path: Path, content: by
         train.train(recipe(data), tmp_path, resume=True, quiet=True, device="cpu")
 
 
+def test_a_resumed_run_follows_the_recipe_as_it_is_now(data: Path, tmp_path: Path) -> None:
+    train.train(recipe(data, "train.steps=2"), tmp_path, quiet=True, device="cpu")
+    fabric = train.make_fabric("cpu", "32-true")
+    changes = ("train.lr=0.5", "train.weight_decay=0.25", "train.warmup=0", "train.hold=1.0")
+    run = train.open_run(recipe(data, *changes), tmp_path, True, fabric)
+    run.optimizer.step()
+    run.schedule.step()
+    assert {(group["lr"], group["weight_decay"]) for group in run.optimizer.param_groups} == {(0.5, 0.25)}
+
+
+def test_a_score_that_is_no_number_is_never_the_best(data: Path, tmp_path: Path) -> None:
+    run = Run.create(recipe(data), tmp_path)
+    for score in (1.0, float("nan"), 0.5):
+        run.keep_best({"pesq": score, "si_sdr": score, "estoi": score})
+    assert checkpoint.read(tmp_path / "best.safetensors").card["scores"]["pesq"] == 1.0
+
+
+def test_training_goes_on_without_the_compiled_layers(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gtcrn_recipes.native.network.is_built", lambda: False)
+    run = train.train(recipe(data, "train.steps=1"), tmp_path, device="cpu")
+    assert run.progress.step == 1
+    assert "layers: torch" in capfd.readouterr().err
+
+
 def test_resuming_with_another_network_is_refused(data: Path, tmp_path: Path) -> None:
     train.train(recipe(data, "train.steps=2"), tmp_path, quiet=True, device="cpu")
     with pytest.raises(CheckpointError, match="another recipe"):

@@ -20,22 +20,22 @@ INLINE void JOIN(convolve_block_, LANE_COUNT)(const conv *c, const float *x, con
         LANE acc[BLOCK];
         for (int r = 0; r < frames; r++) acc[r] = b;
         for (; end < c->taps && c->tap[end].to == to; end++) {
-            const float *row = w + (long)c->tap[end].k * c->x_channels * LANE_COUNT;
-            const float *from = x + (long)c->tap[end].from * c->x_step;
+            const float *row = w + (int64_t)c->tap[end].k * c->x_channels * LANE_COUNT;
+            const float *from = x + (int64_t)c->tap[end].from * c->x_step;
             for (int i = 0; i < c->x_channels; i++) {
                 LANE v;
                 memcpy(&v, row + i * LANE_COUNT, sizeof v);
                 for (int r = 0; r < frames; r++) acc[r] += v * from[r * c->x_frame + i];
             }
         }
-        for (int r = 0; r < frames; r++) memcpy(y + r * c->y_frame + (long)to * c->y_step, &acc[r], sizeof b);
+        for (int r = 0; r < frames; r++) memcpy(y + r * c->y_frame + (int64_t)to * c->y_step, &acc[r], sizeof b);
         first = end;
     }
 }
 
 FAST void JOIN(convolve_, LANE_COUNT)(const conv *c, const float *x, const float *w, const float *bias, float *y)
 {
-    long r = 0;
+    int64_t r = 0;
     for (; r + BLOCK <= c->frames; r += BLOCK)
         JOIN(convolve_block_, LANE_COUNT)(c, x + r * c->x_frame, w, bias, y + r * c->y_frame, BLOCK);
     for (; r < c->frames; r++)
@@ -48,11 +48,11 @@ INLINE void JOIN(outer_columns_, LANE_COUNT)(const conv *c, const float *x, cons
 {
     for (int k = 0; k < c->width; k++) {
         LANE acc[BLOCK];
-        float *row = w + (long)k * c->x_channels * LANE_COUNT;
+        float *row = w + (int64_t)k * c->x_channels * LANE_COUNT;
         memcpy(acc, row, columns * sizeof *acc);
         for (int t = 0; t < c->taps; t++) {
             if (c->tap[t].k != k) continue;
-            const float *from = x + (long)c->tap[t].from * c->x_step, *to = y + (long)c->tap[t].to * c->y_step;
+            const float *from = x + (int64_t)c->tap[t].from * c->x_step, *to = y + (int64_t)c->tap[t].to * c->y_step;
             for (int r = 0; r < frames; r++) {
                 LANE v;
                 memcpy(&v, to + r * c->y_frame, sizeof v);
@@ -74,7 +74,7 @@ INLINE void JOIN(outer_frames_, LANE_COUNT)(const conv *c, const float *x, const
 /* Add to w (width, x_channels, LANE_COUNT) its gradient: over all frames, x[from] times y[to]. */
 FAST void JOIN(outer_, LANE_COUNT)(const conv *c, const float *x, const float *y, float *w)
 {
-    long r = 0;
+    int64_t r = 0;
     for (; r + BLOCK <= c->frames; r += BLOCK)
         JOIN(outer_frames_, LANE_COUNT)(c, x + r * c->x_frame, y + r * c->y_frame, w, BLOCK);
     for (; r < c->frames; r++) JOIN(outer_frames_, LANE_COUNT)(c, x + r * c->x_frame, y + r * c->y_frame, w, 1);

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from gtcrn_recipes.native.library import call
 
@@ -21,9 +22,9 @@ class Conv(ctypes.Structure):
     """`conv` of layers.c."""
 
     _fields_ = [
-        ("frames", ctypes.c_long),
-        ("x_frame", ctypes.c_long),
-        ("y_frame", ctypes.c_long),
+        ("frames", ctypes.c_int64),
+        ("x_frame", ctypes.c_int64),
+        ("y_frame", ctypes.c_int64),
         ("x_step", ctypes.c_int),
         ("y_step", ctypes.c_int),
         ("x_channels", ctypes.c_int),
@@ -59,19 +60,29 @@ class Shape(NamedTuple):
 @cache
 def _taps(shape: Shape, flipped: bool) -> ctypes.Array[Tap]:
     found = shape.taps(flipped)
+    assert {target for _, target, _ in found} == set(range(shape.bands if flipped else shape.outputs))
     return (Tap * len(found))(*found)
 
 
 def _conv(shape: Shape, flipped: bool, x: Tensor, y: Tensor) -> Conv:
     taps = _taps(shape, flipped)
-    sizes = (x.shape[0] * x.shape[1], x.stride(1), y.stride(1), x.stride(2), y.stride(2), x.shape[3])
+    sizes = (x.shape[0] * x.shape[1], _frame(x), _frame(y), x.stride(2), y.stride(2), x.shape[3])
     return Conv(*sizes, shape.width, len(taps), taps)
+
+
+def _frame(x: Tensor) -> int:
+    """Floats from one frame to the next; from an item's last frame to the next item's first it must be as many."""
+    batch, frames = x.shape[:2]
+    frame = x.stride(1) if frames > 1 else x.stride(0)
+    assert x.stride(3) == 1
+    assert batch == 1 or x.stride(0) == frames * frame
+    return frame
 
 
 class Convolution(Function):
     """x (B, T, bands, I), which may skip channels, weight (width, I, O), bias (O) -> (B, T, outputs, O).
 
-    I and O are 2, 8 or a multiple of 16; I may be anything where x needs no gradient.
+    O is 2, 8 or a multiple of 16 (with 2, I is at most 16); so is I, but where x needs no gradient it may be anything.
     """
 
     @staticmethod
@@ -84,6 +95,7 @@ class Convolution(Function):
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         (x, weight), shape = ctx.saved_tensors, ctx.shape
         dy = dy.contiguous()

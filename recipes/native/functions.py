@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from gtcrn_recipes.native.convolution import Shape, outer
 from gtcrn_recipes.native.library import call
 
-UNITS = 16
+UNITS, GATES, SAVED = 16, 3, 5  # as in recurrence.h
 NOTHING, PRELU, TANH = range(3)
 
 
@@ -25,13 +26,15 @@ class Depthwise(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
-        y, weight = torch.empty_like(x), weight.contiguous()
+        x, weight = x.contiguous(), weight.contiguous()
+        y = torch.empty_like(x)
         call("depthwise", x, weight, bias, y, *x.shape[:3], dilation)
         ctx.save_for_backward(x, weight)
         ctx.dilation = dilation
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         dy = dy.contiguous()
@@ -47,6 +50,7 @@ class Moments(NamedTuple):
 
 def moments(x: Tensor) -> Moments:
     """Of each channel."""
+    x = x.contiguous()
     found = Moments(x.new_empty(x.shape[-1]), x.new_empty(x.shape[-1]))
     call("moments", x, x.numel(), x.shape[-1], *found)
     return found
@@ -56,8 +60,8 @@ class Norm(ctypes.Structure):
     """`norm` of layers.c: sizes, statistics, activation."""
 
     _fields_ = [
-        ("n", ctypes.c_long),
-        ("channels", ctypes.c_long),
+        ("n", ctypes.c_int64),
+        ("channels", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in ("mean", "rstd", "scale", "shift")),
         ("slope", ctypes.c_float),
         ("activation", ctypes.c_int),
@@ -79,6 +83,7 @@ class Normalise(Function):
         rstd = (found.variance + eps).rsqrt()
         scale = weight * rstd
         statistics = (found.mean, rstd, scale, bias - found.mean * scale)
+        x = x.contiguous()
         y = torch.empty_like(x)
         ctx.numbers = (float(slope), activation)
         call("normalise", norm(x, statistics, *ctx.numbers), x, y)
@@ -86,6 +91,7 @@ class Normalise(Function):
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, *statistics = ctx.saved_tensors
         dx = torch.empty_like(x)
@@ -98,9 +104,9 @@ class Sequences(ctypes.Structure):
     """`recurrence` of layers.c: which positions of a (B, T, F, ...) tensor follow each other."""
 
     _fields_ = [
-        ("sequences", ctypes.c_long),
-        ("steps", ctypes.c_long),
-        ("step", ctypes.c_long),
+        ("sequences", ctypes.c_int64),
+        ("steps", ctypes.c_int64),
+        ("step", ctypes.c_int64),
         ("start", ctypes.c_void_p),
         ("directions", ctypes.c_int),
     ]
@@ -129,19 +135,22 @@ class Recurrence(Function):
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, along_bands: bool) -> Tensor:
         order = sequences(inputs.shape, along_bands)
         y = inputs.new_empty(*inputs.shape[:3], UNITS)
-        saved = inputs.new_empty(order.sequences * order.steps, 5, UNITS)
-        weight = weight.detach().view(3, UNITS, UNITS).contiguous()
+        saved = inputs.new_empty(order.sequences * order.steps, SAVED, UNITS)
+        weight = weight.detach().view(GATES, UNITS, UNITS).contiguous()
         call("recurrence_forward", order, inputs.contiguous(), weight.permute(2, 0, 1).contiguous(), bias, y, saved)
         ctx.save_for_backward(weight)
         ctx.saved, ctx.along_bands, ctx.shape = saved, along_bands, inputs.shape
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        (weight,), saved = ctx.saved_tensors, ctx.saved
+        (weight,), saved, ctx.saved = ctx.saved_tensors, ctx.saved, None  # overwritten here: it serves once
+        if saved is None:
+            raise RuntimeError("the compiled recurrence cannot go backward twice.")
         dx = dy.new_empty(ctx.shape)
         call("recurrence_backward", sequences(ctx.shape, ctx.along_bands), dy.contiguous(), weight, saved, dx)
-        hidden, before = saved[None, :, None, :3].flatten(3), saved[None, :, None, 4]
+        hidden, before = saved[None, :, None, :GATES].flatten(3), saved[None, :, None, SAVED - 1]
         d_weight = outer(Shape(1, 1, 1), False, hidden, before)[0]
         return dx, d_weight, hidden.sum((0, 1, 2)), None
 
@@ -151,12 +160,14 @@ class Energy(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
+        x = x.contiguous()
         y = x.new_empty(*x.shape[:2], x.shape[3])
         call("energy", x, y, x.shape[0] * x.shape[1], x.shape[2])
         ctx.save_for_backward(x)
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return x * (dy * (2 / x.shape[2]))[:, :, None]
@@ -168,12 +179,13 @@ class Shuffle(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, passed: Tensor) -> Tensor:
         y = x.new_empty(*x.shape[:3], 2 * x.shape[3])
-        weight = weight.contiguous()
+        x, weight = x.contiguous(), weight.contiguous()
         call("shuffle", x, weight, passed, passed.stride(2), y, x.shape[0] * x.shape[1], x.shape[2])
         ctx.save_for_backward(x, weight)
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, ...]:
         x, weight = ctx.saved_tensors
         dx, d_weight, d_passed = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(x)

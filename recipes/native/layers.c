@@ -3,12 +3,14 @@
  */
 #include "vector.h"
 
+const int layers_version = 2; /* of the functions' arguments; library.py has the same */
+
 enum { BLOCK = 8 };
 
 typedef struct { int from, to, k; } tap;
 
 typedef struct {
-    long frames, x_frame, y_frame; /* floats from one frame to the next */
+    int64_t frames, x_frame, y_frame; /* floats from one frame to the next */
     int x_step, y_step;            /* floats from one band to the next */
     int x_channels, width, taps;
     const tap *tap; /* ordered by `to` */

@@ -5,28 +5,45 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from gtcrn.errors import GtcrnError
 
-@cache
-def _library() -> ctypes.CDLL:
-    found = find_spec("gtcrn_recipes.native._layers")
-    assert found is not None
-    return ctypes.CDLL(found.origin)
+VERSION = 2  # of the functions' arguments; layers.c has the same
+MODULE = "gtcrn_recipes.native._layers"
 
 
 def is_built() -> bool:
     """Whether the shared library was compiled with the package."""
-    return find_spec("gtcrn_recipes.native._layers") is not None
+    return find_spec(MODULE) is not None
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    found = find_spec(MODULE)
+    if found is None or found.origin is None:
+        raise GtcrnError("the compiled training layers are missing: install the package where a C compiler is.")
+    library = ctypes.CDLL(found.origin)
+    try:
+        version = ctypes.c_int.in_dll(library, "layers_version").value
+    except ValueError:  # from before it was noted
+        version = 1
+    if version != VERSION:
+        raise GtcrnError("the compiled training layers are of another version: install the package again.")
+    return library
 
 
 def call(name: str, *arguments: Tensor | int | float | ctypes.Structure) -> None:
+    """Call a function of the library; tensors as pointers to their first number."""
     getattr(_library(), name)(*map(_argument, arguments))
 
 
 def _argument(value: Any) -> Any:
     if isinstance(value, Tensor):
+        if value.dtype != torch.float32 or value.device.type != "cpu":
+            raise TypeError(f"the compiled layers take float32 on the CPU, not {value.dtype} on {value.device}.")
         return ctypes.c_void_p(value.data_ptr())
     if isinstance(value, ctypes.Structure):
         return ctypes.byref(value)
-    return ctypes.c_long(value) if isinstance(value, int) else ctypes.c_float(value)
+    return ctypes.c_int64(value) if isinstance(value, int) else ctypes.c_float(value)

@@ -5,7 +5,7 @@
 enum { NOTHING, PRELU, TANH };
 
 typedef struct {
-    long n, channels; /* floats of the tensor, and how many channels they are of */
+    int64_t n, channels; /* floats of the tensor, and how many channels they are of */
     const float *mean, *rstd, *scale, *shift;
     float slope; /* of the PReLU */
     int activation;
@@ -44,31 +44,35 @@ INLINE lanes lanes_of(const norm *m)
     return (lanes){repeated(m->scale, channels), repeated(m->shift, channels), spread(m->slope)};
 }
 
-INLINE vec load_some(const float *p, long count)
+INLINE vec load_some(const float *p, int64_t count)
 {
     vec v = {0};
     memcpy(&v, p, (count < LANES ? count : LANES) * sizeof *p);
     return v;
 }
 
-INLINE void store_some(float *p, vec v, long count) { memcpy(p, &v, (count < LANES ? count : LANES) * sizeof *p); }
+INLINE void store_some(float *p, vec v, int64_t count) { memcpy(p, &v, (count < LANES ? count : LANES) * sizeof *p); }
 
-/* Mean and biased variance of each channel of x (n floats). */
-FAST void moments(const float *x, long n, long channels, float *mean, float *variance)
+/* Mean and biased variance of each channel of x (n floats), by sums about the first position's values: those about
+ * zero would cancel where the mean is large. */
+FAST void moments(const float *x, int64_t n, int64_t channels, float *mean, float *variance)
 {
     totals t = {{0}, {0}, {0}};
-    for (long i = 0; i < n;) {
+    vec pivot = repeated(x, channels);
+    for (int64_t i = 0; i < n;) {
         vec sum = {0}, square = {0};
-        for (long end = i + PART * LANES; i < n && i < end; i += LANES) {
-            vec v = i + LANES <= n ? load(x + i) : load_some(x + i, n - i);
+        for (int64_t end = i + PART * LANES; i < n && i < end; i += LANES) {
+            int64_t left = n - i;
+            vec v = left >= LANES ? load(x + i) - pivot : load_some(x + i, left) - load_some((float *)&pivot, left);
             sum += v, square += v * v;
         }
         add_up(&t, sum, square, spread(0));
     }
     for (int c = 0; c < channels; c++) {
         double m = channel_sum(t.sum, c, channels) * channels / n;
-        mean[c] = m;
-        variance[c] = channel_sum(t.other, c, channels) * channels / n - m * m;
+        double v = channel_sum(t.other, c, channels) * channels / n - m * m;
+        mean[c] = x[c] + m;
+        variance[c] = v > 0 ? v : 0;
     }
 }
 
@@ -81,8 +85,8 @@ INLINE vec activate(vec z, vec slope, int activation)
 INLINE void normalise_as(const norm *m, const float *x, float *y, int activation)
 {
     lanes w = lanes_of(m);
-    for (long i = 0; i < m->n; i += LANES) {
-        long left = m->n - i;
+    for (int64_t i = 0; i < m->n; i += LANES) {
+        int64_t left = m->n - i;
         vec v = left >= LANES ? load(x + i) : load_some(x + i, left);
         v = activate(v * w.scale + w.shift, w.slope, activation);
         if (left >= LANES) store(y + i, v);
@@ -90,7 +94,7 @@ INLINE void normalise_as(const norm *m, const float *x, float *y, int activation
     }
 }
 
-/* y = activation(x * scale + shift), scale and shift by channel; y may be x. */
+/* y = activation(x * scale + shift), scale and shift by channel. */
 FAST void normalise(const norm *m, const float *x, float *y)
 {
     if (m->activation == PRELU) normalise_as(m, x, y, PRELU);
@@ -109,10 +113,10 @@ INLINE vec through(vec g, vec z, vec slope, int activation)
 INLINE void gradient_sums(const norm *m, const float *x, const float *dy, int activation, totals *t)
 {
     lanes w = lanes_of(m);
-    for (long i = 0; i < m->n;) {
+    for (int64_t i = 0; i < m->n;) {
         vec sum = {0}, product = {0}, slopes = {0};
-        for (long end = i + PART * LANES; i < m->n && i < end; i += LANES) {
-            long left = m->n - i;
+        for (int64_t end = i + PART * LANES; i < m->n && i < end; i += LANES) {
+            int64_t left = m->n - i;
             vec v = left >= LANES ? load(x + i) : load_some(x + i, left);
             vec d = left >= LANES ? load(dy + i) : load_some(dy + i, left);
             vec z = v * w.scale + w.shift, g = through(d, z, w.slope, activation);
@@ -128,8 +132,8 @@ INLINE void gradient_pass(const norm *m, const float *x, const float *dy, float 
                           int activation)
 {
     lanes w = lanes_of(m);
-    for (long i = 0; i < m->n; i += LANES) {
-        long left = m->n - i;
+    for (int64_t i = 0; i < m->n; i += LANES) {
+        int64_t left = m->n - i;
         vec v = left >= LANES ? load(x + i) : load_some(x + i, left);
         vec d = left >= LANES ? load(dy + i) : load_some(dy + i, left);
         vec g = through(d, v * w.scale + w.shift, w.slope, activation) * w.scale + v * factor + offset;

@@ -8,8 +8,8 @@
 enum { UNITS = 16, GATES = 3, SAVED = 5, ROWS = 4 };
 
 typedef struct {
-    long sequences, steps, step;
-    const long *start;
+    int64_t sequences, steps, step;
+    const int64_t *start;
     int directions;
 } recurrence;
 
@@ -28,11 +28,11 @@ INLINE void store_two(float *p, float *q, vec v)
     memcpy(q + UNITS / 2, (char *)&v + sizeof v / 2, sizeof v / 2);
 }
 
-typedef struct { long p, q; } place;
+typedef struct { int64_t p, q; } place;
 
-INLINE place at(const recurrence *r, long sequence, long t)
+INLINE place at(const recurrence *r, int64_t sequence, int64_t t)
 {
-    long p = r->start[sequence] + t * r->step;
+    int64_t p = r->start[sequence] + t * r->step;
     return (place){p, r->directions == 1 ? p : r->start[sequence] + (r->steps - 1 - t) * r->step};
 }
 
@@ -46,11 +46,11 @@ INLINE void recur(vec acc[GATES][ROWS], float value[ROWS][UNITS], const float *w
         }
 }
 
-INLINE void run_rows(const recurrence *r, long first, const float *x, const float *w, const float *bias, float *y,
+INLINE void run_rows(const recurrence *r, int64_t first, const float *x, const float *w, const float *bias, float *y,
                      float *saved, int rows)
 {
     float state[ROWS][UNITS] = {{0}};
-    for (long t = 0; t < r->steps; t++) {
+    for (int64_t t = 0; t < r->steps; t++) {
         vec acc[GATES][ROWS];
         for (int g = 0; g < GATES; g++)
             for (int i = 0; i < rows; i++) acc[g][i] = load(bias + g * UNITS);
@@ -76,7 +76,7 @@ INLINE void run_rows(const recurrence *r, long first, const float *x, const floa
 FAST void recurrence_forward(const recurrence *r, const float *x, const float *w, const float *bias, float *y,
                              float *saved)
 {
-    long s = 0;
+    int64_t s = 0;
     for (; s + ROWS <= r->sequences; s += ROWS) run_rows(r, s, x, w, bias, y, saved, ROWS);
     for (; s < r->sequences; s++) run_rows(r, s, x, w, bias, y, saved, 1);
 }
@@ -91,12 +91,12 @@ INLINE void recur_back(vec carry[ROWS], float value[GATES][ROWS][UNITS], const f
         }
 }
 
-INLINE void run_rows_back(const recurrence *r, long first, const float *dy, const float *w, float *saved, float *dx,
+INLINE void run_rows_back(const recurrence *r, int64_t first, const float *dy, const float *w, float *saved, float *dx,
                           int rows)
 {
     vec carry[ROWS] = {{0}};
     float hidden[GATES][ROWS][UNITS];
-    for (long t = r->steps - 1; t >= 0; t--) {
+    for (int64_t t = r->steps - 1; t >= 0; t--) {
         for (int i = 0; i < rows; i++) {
             place here = at(r, first + i, t);
             float *kept = saved + ((first + i) * r->steps + t) * SAVED * UNITS;
@@ -119,7 +119,7 @@ INLINE void run_rows_back(const recurrence *r, long first, const float *dy, cons
  * gradient of W_h h + b_h. */
 FAST void recurrence_backward(const recurrence *r, const float *dy, const float *w, float *saved, float *dx)
 {
-    long s = 0;
+    int64_t s = 0;
     for (; s + ROWS <= r->sequences; s += ROWS) run_rows_back(r, s, dy, w, saved, dx, ROWS);
     for (; s < r->sequences; s++) run_rows_back(r, s, dy, w, saved, dx, 1);
 }

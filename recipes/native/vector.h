@@ -2,6 +2,7 @@
 #ifndef TRAIN_VECTOR_H
 #define TRAIN_VECTOR_H
 
+#include <stdint.h>
 #include <string.h>
 
 enum { LANES = 16 };
@@ -10,7 +11,8 @@ typedef float vec __attribute__((vector_size(4 * 16)));
 typedef int ivec __attribute__((vector_size(4 * 16)));
 
 #define INLINE static inline __attribute__((always_inline))
-#if defined(__x86_64__) && !defined(__clang__)
+/* Clones for wider vectors want GCC 12 for these names, and a C library that chooses among them as it loads. */
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && __GNUC__ >= 12
 #define FAST __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define FAST
