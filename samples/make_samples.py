@@ -2,12 +2,13 @@
 
     python samples/make_samples.py [--weights FILE]
 
-Needs espeak-ng and matplotlib. Everything is drawn from fixed seeds: the same again, whoever runs it. Noisy and clean
-files come first; the denoised ones and the picture need the shipped weights or those that are given.
+Needs espeak-ng and matplotlib. Everything is drawn from fixed seeds: with espeak-ng 1.51 always the same files.
+The denoised files are made of the noisy ones as written, by the shipped weights or those that are given.
 """
 
 import argparse
 import io
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -23,11 +24,12 @@ Samples = NDArray[np.float32]
 FOLDER = Path(__file__).parent
 RATE = 16_000  # Hz
 SECONDS = 3.6
-SPEECH_DBFS = -26.0  # root mean square of the clean speech
+SPEECH_DBFS = -28.0  # root mean square of the clean speech
 EXAMPLES = {  # name: voice, sentence, noise, SNR in dB
-    "": ("en-us+f3", "The train to the coast leaves at a quarter past nine.", "fan", 5.0),
+    "": ("en-us+f4", "The train to the coast leaves at a quarter past nine.", "fan", 5.0),
     "keys_": ("en-gb+m3", "Please send me the second page once more.", "keys", 0.0),
     "babble_": ("en-us+m1", "We will meet at the corner by the old library.", "babble", 5.0),
+    "music_": ("en-us+f1", "Could you turn that down, I am on the phone.", "music", 5.0),
 }
 CROWD = {
     "en-gb+m7": "Then she told him that the boat had already gone and nobody knew when it would be back.",
@@ -36,6 +38,7 @@ CROWD = {
     "en-us+m5": "The meeting was moved to Thursday, which suits nobody but the people upstairs.",
     "en-gb+f4": "I have never seen so many bicycles in one street as on that bright morning.",
 }
+CHORDS = [(45, 64, 69, 72), (41, 65, 69, 72), (48, 64, 67, 72), (43, 62, 67, 71)]  # MIDI keys: bass, then three above
 
 
 def speak(voice: str, text: str, words_per_minute: int = 150) -> Samples:
@@ -86,7 +89,20 @@ def babble(rng: np.random.Generator) -> Samples:
     return np.asarray(np.sum(turned, axis=0) + murmur / murmur.std(), np.float32)
 
 
-NOISES = {"fan": fan, "keys": keys, "babble": babble}
+def music(rng: np.random.Generator) -> Samples:
+    """A piano plays four chords, broken, over their bass: partials that die away, the high ones sooner."""
+    t = np.arange(2 * RATE) / RATE
+    sound = np.zeros(int(SECONDS * RATE) + len(t))
+    for beat, start in enumerate(np.arange(0, SECONDS, 0.2) * RATE):
+        chord = CHORDS[beat // 4 % len(CHORDS)]
+        for key in (chord[0], chord[1 + beat % 3])[beat % 4 > 0 :]:  # a bass note every fourth beat
+            hz = 440 * 2 ** ((key - 69) / 12)
+            note = sum(np.sin(2 * np.pi * hz * k * t) * np.exp(-(2 + k) * t) / k for k in range(1, 9))
+            sound[int(start) : int(start) + len(t)] += rng.uniform(0.6, 1) * note * np.minimum(t / 0.004, 1)
+    return sound[: int(SECONDS * RATE)].astype(np.float32)
+
+
+NOISES = {"fan": fan, "keys": keys, "babble": babble, "music": music}
 
 
 def mix(speech: Samples, noise: Samples, snr_db: float) -> tuple[Samples, Samples]:
@@ -97,39 +113,50 @@ def mix(speech: Samples, noise: Samples, snr_db: float) -> tuple[Samples, Sample
     return clean + scale * noise, clean
 
 
-def draw(path: Path, noisy: Samples, denoised: Samples) -> None:
-    """Spectrograms of before and after, one above the other."""
+def draw(path: Path, examples: dict[str, tuple[Samples, Samples]]) -> None:
+    """Spectrograms of before and after, one above the other, an example a column."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(2, 1, figsize=(8, 4.6), sharex=True, layout="constrained")
-    for axis, samples, title in zip(axes, (noisy, denoised), ("noisy", "denoised"), strict=True):
-        axis.specgram(samples + 1e-7, NFFT=512, Fs=RATE / 1e3, noverlap=384, cmap="magma", vmin=-110, vmax=-30)
-        axis.set(ylabel="kHz", title=title)
-    axes[1].set_xlabel("ms")
+    size = (4 + 4 * len(examples), 4.6)
+    figure, axes = pyplot.subplots(2, len(examples), figsize=size, sharex=True, squeeze=False, layout="constrained")
+    for column, (name, pair) in zip(axes.T, examples.items(), strict=True):
+        for axis, samples, title in zip(column, pair, ("noisy", "denoised"), strict=True):
+            axis.specgram(samples + 1e-7, NFFT=512, Fs=RATE / 1e3, noverlap=384, cmap="magma", vmin=-110, vmax=-30)
+            axis.set(ylabel="kHz", title=f"{name}, {title}" if name else title)
+        column[1].set_xlabel("ms")
     figure.savefig(path, dpi=90, pil_kwargs={"quality": 85})
 
 
-def write(name: str, samples: Samples) -> None:
-    soundfile.write(FOLDER / f"{name}.wav", np.clip(samples, -1, 1), RATE, subtype="PCM_16")
+def write(name: str, samples: Samples) -> Samples:
+    """Write a file of 16 bits; returns what it holds."""
+    if np.abs(samples).max() >= 1:
+        raise SystemExit(f"{name} is beyond full scale: lower SPEECH_DBFS.")
+    path = FOLDER / f"{name}.wav"
+    soundfile.write(path, samples, RATE, subtype="PCM_16")
+    return np.asarray(soundfile.read(path, dtype="float32")[0])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--weights", help="a weights file instead of the shipped weights")
     weights = parser.parse_args().weights
+    if not shutil.which("espeak-ng"):
+        raise SystemExit("espeak-ng is not installed: it speaks the examples.")
     noisy = {}
     for seed, (name, (voice, text, kind, snr_db)) in enumerate(EXAMPLES.items()):
-        noisy[name], clean = mix(speak(voice, text), NOISES[kind](np.random.default_rng(seed)), snr_db)
-        write(f"{name}noisy", noisy[name])
+        mixed, clean = mix(speak(voice, text), NOISES[kind](np.random.default_rng(seed)), snr_db)
+        noisy[name] = write(f"{name}noisy", mixed)
         if not name:
             write("clean", clean)
     denoised = {name: gtcrn.load(weights)(samples) for name, samples in noisy.items()}
     for name, samples in denoised.items():
         write(f"{name}denoised", samples)
-    draw(FOLDER / "spectrogram.jpg", noisy[""], denoised[""])
+    pairs = {EXAMPLES[name][2]: (noisy[name], denoised[name]) for name in EXAMPLES}
+    draw(FOLDER / "spectrogram.jpg", {"": pairs["fan"]})
+    draw(FOLDER / "spectrograms.jpg", {name: pairs[name] for name in ("babble", "music")})
 
 
 if __name__ == "__main__":
