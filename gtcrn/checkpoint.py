@@ -18,7 +18,7 @@ from gtcrn.config import GTCRNConfig
 from gtcrn.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
-    from gtcrn.model import GTCRN
+    from gtcrn.network.model import GTCRN
 
 FORMAT_VERSION = 1
 
@@ -41,7 +41,7 @@ def read(path: str | os.PathLike[str]) -> Checkpoint:
     if not path.is_file():
         raise CheckpointError(f"no weights at {path}.")
     if path.suffix == ".tar":
-        from gtcrn.published import read_published
+        from gtcrn.network.published import read_published
 
         return Checkpoint(GTCRNConfig(), read_published(path), {"name": path.stem})
     try:
@@ -91,7 +91,7 @@ def to_model(checkpoint: Checkpoint) -> "GTCRN":
     """A torch model with these weights, in evaluation mode. Raises CheckpointError when a weight is missing or odd."""
     import torch
 
-    from gtcrn.model import GTCRN
+    from gtcrn.network.model import GTCRN
 
     model = GTCRN(checkpoint.config)
     wanted = {k: v.shape for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}

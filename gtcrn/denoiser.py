@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gtcrn import snapshot
 from gtcrn.checkpoint import Checkpoint, read
 from gtcrn.errors import AudioError, CheckpointError
-from gtcrn.fold import fold
+from gtcrn.kernel.fold import fold
 from gtcrn.stream import MAX_CHANNELS, Stream
 
 Samples = NDArray[np.float32]

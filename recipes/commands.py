@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gtcrn_recipes import training
+from gtcrn_recipes.training import commands as training
 
 Paths = Annotated[list[Path] | None, typer.Option(help="Folder or glob; may be given several times.")]
 Jobs = Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")]
@@ -40,9 +40,9 @@ def prepare(
 
     Speakers, noise recordings and rooms are held out as a whole, never by the file.
     """
-    from gtcrn_recipes.fixed_pairs import make_pairs
-    from gtcrn_recipes.prepare import gather
-    from gtcrn_recipes.prepare import prepare as run
+    from gtcrn_recipes.data.fixed_pairs import make_pairs
+    from gtcrn_recipes.data.prepare import gather
+    from gtcrn_recipes.data.prepare import prepare as run
 
     found = gather(preset, root, speech or (), noise or (), rir or (), pairs or (), speaker_pattern)
     for summary in run(out, found, cores(jobs), valid_share):
@@ -67,9 +67,9 @@ def evaluate(
 
     A set-up is right when the noisy test set of VCTK-DEMAND reads WB-PESQ 1.97 and STOI 0.921.
     """
-    from gtcrn_recipes import evaluate as scoring
-    from gtcrn_recipes import plots as pictures
-    from gtcrn_recipes import scoreboard
+    from gtcrn_recipes.evaluation import evaluate as scoring
+    from gtcrn_recipes.evaluation import plots as pictures
+    from gtcrn_recipes.evaluation import scoreboard
 
     trials = scoring.find_trials(noisy, clean, enhanced, weights, table)
     results = scoring.evaluate(trials, scoring.chosen(metrics, clean is not None), weights, cores(jobs))

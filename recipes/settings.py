@@ -9,8 +9,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from gtcrn.config import GTCRNConfig
 from gtcrn.errors import ConfigError
-from gtcrn_recipes.losses import LossConfig
-from gtcrn_recipes.mixing import MixingConfig
+from gtcrn_recipes.mixing.mixture import MixingConfig
+from gtcrn_recipes.training.losses import LossConfig
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 import gtcrn
-from gtcrn_server.serving import listen, server
+from gtcrn_server.processes.serving import listen, server
 from gtcrn_server.settings import Settings
 
 HERE = Path(__file__).resolve().parent

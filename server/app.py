@@ -17,14 +17,15 @@ from starlette.staticfiles import StaticFiles
 
 from gtcrn.denoiser import Denoiser
 from gtcrn.errors import GtcrnError
-from gtcrn_server import duplex, files, streams
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.headers import SecurityHeaders
 from gtcrn_server.limits import TheService, require_key
 from gtcrn_server.messages import Fault, Health, Info, sentence
 from gtcrn_server.service import Service
 from gtcrn_server.settings import Settings
-from gtcrn_server.websocket import StreamSocket
+from gtcrn_server.transports import duplex, files
+from gtcrn_server.transports import rest as streams
+from gtcrn_server.transports.websocket import StreamSocket
 
 PAGE = Path(__file__).parent / "static"
 status = APIRouter(tags=["status"])

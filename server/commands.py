@@ -35,7 +35,7 @@ def serve(
     try:
         from pydantic import ValidationError
 
-        from gtcrn_server.serving import serve as run
+        from gtcrn_server.processes.serving import serve as run
         from gtcrn_server.settings import Settings
     except ImportError as error:
         raise ConfigError(f"{error.name} is missing; install the service with: pip install 'gtcrn[serve]'.") from error

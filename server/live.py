@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from time import perf_counter
 
+from gtcrn.audio.pcm import PcmFormat
 from gtcrn.denoiser import Denoiser
-from gtcrn.wav import PcmFormat
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.messages import Change, Description, Done, Options
 from gtcrn_server.telemetry import Telemetry

@@ -16,8 +16,8 @@ from gtcrn_server.errors import Kind, Problem, ServiceError, problem
 from gtcrn_server.live import Live
 from gtcrn_server.messages import Options
 from gtcrn_server.settings import Settings
-from gtcrn_server.store import MemoryStore, StreamStore
 from gtcrn_server.telemetry import Telemetry
+from gtcrn_server.transports.store import MemoryStore, StreamStore
 
 WATCH_SECONDS = 0.05  # between two looks at how late the event loop is
 SWEEP_EVERY = 5  # looks

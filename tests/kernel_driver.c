@@ -75,10 +75,11 @@ static void run(const stream *s, void (*call)(const stream *, const char *, char
 int main(int count, char **arguments)
 {
     const gtcrn_kernel *kernel = count == 7 ? variant(arguments[1]) : NULL;
-    char *params, *input, *state = new_buffer(sizeof(gtcrn_state)), *overlap = new_buffer(STEP);
+    char *params, *input, *state, *overlap;
     size_t params_size, size, frames;
     FILE *out;
     if (!kernel) return 77;
+    state = new_buffer(sizeof(gtcrn_state)), overlap = new_buffer(STEP);
     params = read_file(arguments[3], &params_size);
     input = read_file(arguments[4], &size);
     out = fopen(arguments[5], "wb");

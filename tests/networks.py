@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from gtcrn.config import GTCRNConfig
-from gtcrn.model import GTCRN
+from gtcrn.network.model import GTCRN
 
 
 def randomise(module: nn.Module, seed: int = 0) -> nn.Module:

@@ -16,9 +16,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from gtcrn import Denoiser
-from gtcrn.wav import PcmFormat
+from gtcrn.audio.pcm import PcmFormat
+from gtcrn_server.processes.serving import GracefulServer, listen, server
 from gtcrn_server.service import Service
-from gtcrn_server.serving import GracefulServer, listen, server
 from gtcrn_server.settings import Settings
 
 Samples = NDArray[np.float32]

@@ -9,10 +9,10 @@ import soundfile
 from streams import noise
 
 from gtcrn import AudioError
-from gtcrn.audio import Reader, Writer
-from gtcrn.formats import AudioFormat, target_format
-from gtcrn.pipe import PipeReader
-from gtcrn.wav import ENCODINGS, PcmFormat, header, read_header
+from gtcrn.audio.files import Reader, Writer
+from gtcrn.audio.formats import AudioFormat, target_format
+from gtcrn.audio.pcm import ENCODINGS, PcmFormat, header, read_header
+from gtcrn.audio.pipe import PipeReader
 
 LOSSLESS = [
     ("WAV", ".wav", "PCM_U8"),

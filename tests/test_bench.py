@@ -5,8 +5,8 @@ import json
 import pytest
 from streams import write_weights
 
-from gtcrn import bench
-from gtcrn.cli import run
+from gtcrn.cli import bench
+from gtcrn.cli.app import run
 
 
 @pytest.mark.slow

@@ -13,10 +13,10 @@ import pytest
 import soundfile
 from streams import noise, random_denoiser, write_weights
 
-from gtcrn.cli import run
-from gtcrn.wav import PcmFormat, header
+from gtcrn.audio.pcm import PcmFormat, header
+from gtcrn.cli.app import run
 
-GTCRN = [sys.executable, "-m", "gtcrn.cli"]
+GTCRN = [sys.executable, "-m", "gtcrn"]
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_bad_standard_input_is_one_line_and_exit_code_2(folder, data):
 
 def test_a_closed_standard_output_is_no_matter(folder):
     write(folder / "a.wav", 30.0)
-    command = f"{sys.executable} -m gtcrn.cli denoise a.wav -o - --weights ../weights.safetensors | head -c 1000"
+    command = f"{sys.executable} -m gtcrn denoise a.wav -o - --weights ../weights.safetensors | head -c 1000"
     result = subprocess.run(command, shell=True, capture_output=True)
     assert len(result.stdout) == 1000
     assert result.stderr == b""
@@ -296,7 +296,7 @@ def test_a_terminal_sees_a_bar_with_speed_and_end(folder, jobs):
 
 def test_commands_start_without_what_they_do_not_need():
     script = (
-        "import sys; from gtcrn.cli import application; application()\n"
+        "import sys; from gtcrn.cli.app import application; application()\n"
         "sys.exit(bool({'torch', 'matplotlib', 'scipy', 'fastapi', 'pandas'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

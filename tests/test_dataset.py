@@ -8,9 +8,9 @@ import pytest
 from audio_trees import hiss, plain_tree, save, voice
 
 from gtcrn.errors import ConfigError
-from gtcrn_recipes.corpora import by_pattern, plain
-from gtcrn_recipes.dataset import ClipStore, PairSet
-from gtcrn_recipes.prepare import gather, prepare
+from gtcrn_recipes.data.corpora import by_pattern, plain
+from gtcrn_recipes.data.dataset import ClipStore, PairSet
+from gtcrn_recipes.data.prepare import gather, prepare
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,13 @@ import pytest
 import typer
 from audio_trees import hiss, save, voice
 
-from gtcrn import metrics
-from gtcrn.cli import run
+from gtcrn.cli.app import run
 from gtcrn.errors import ConfigError
-from gtcrn_recipes import commands, plots, scoreboard
-from gtcrn_recipes import evaluate as scoring
-from gtcrn_recipes.evaluate import Result, Trial
-from gtcrn_recipes.intake import read_mono
+from gtcrn_recipes import commands
+from gtcrn_recipes.data.intake import read_mono
+from gtcrn_recipes.evaluation import evaluate as scoring
+from gtcrn_recipes.evaluation import metrics, plots, scoreboard
+from gtcrn_recipes.evaluation.evaluate import Result, Trial
 
 QUICK = ("pesq", "estoi", "si_sdr")
 
@@ -211,8 +211,9 @@ def test_without_clean_files_dnsmos_is_scored(folders: Path) -> None:
 
 
 def test_torch_is_not_needed() -> None:
-    names = "evaluate, scoreboard, plots, prepare, dataset, commands, fixed_pairs"
-    code = f"import sys; from gtcrn_recipes import {names}; sys.exit('torch' in sys.modules)"
+    names = "evaluation.evaluate evaluation.scoreboard evaluation.plots data.prepare data.dataset data.fixed_pairs commands"
+    modules = ", ".join(f"gtcrn_recipes.{name}" for name in names.split())
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

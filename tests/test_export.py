@@ -8,9 +8,9 @@ import torch
 from networks import random_network
 
 from gtcrn import checkpoint
-from gtcrn.cli import run
+from gtcrn.cli.app import run
 from gtcrn.config import GTCRNConfig
-from gtcrn.export import export_onnx
+from gtcrn.network.export import export_onnx
 
 
 def test_the_command_writes_a_graph(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from streams import noise, write_weights
 
-GTCRN = [sys.executable, "-m", "gtcrn.cli", "denoise"]
+GTCRN = [sys.executable, "-m", "gtcrn", "denoise"]
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from gtcrn import checkpoint, kernel
 from gtcrn.config import GTCRNConfig, SpectralConfig
 from gtcrn.errors import CheckpointError, ConfigError
-from gtcrn.fold import fold
-from gtcrn.model import GTCRN
+from gtcrn.kernel.fold import fold
+from gtcrn.network.model import GTCRN
 
 
 @pytest.fixture(scope="module")

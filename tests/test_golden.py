@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
 
-from gtcrn.model import GTCRN
+from gtcrn.network.model import GTCRN
 
 VECTORS = Path(__file__).parent / "golden" / "network.safetensors"
 

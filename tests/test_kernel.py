@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from gtcrn import checkpoint, kernel, weights
 from gtcrn.config import GTCRNConfig
-from gtcrn.fold import fold
-from gtcrn.model import GTCRN
+from gtcrn.kernel.fold import fold
+from gtcrn.network.model import GTCRN
 
 Spectrum = NDArray[np.complex64]
 TOLERANCE = 1e-5  # of the peak

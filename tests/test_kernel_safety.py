@@ -9,7 +9,7 @@ import pytest
 from networks import random_network
 
 from gtcrn import checkpoint, kernel
-from gtcrn.fold import fold
+from gtcrn.kernel.fold import fold
 
 SOURCES = Path(kernel.__file__).parent
 FLAGS = ["-std=c11", "-g", "-ffp-contract=fast", "-fno-math-errno", "-Wall", "-Wextra", "-Werror", "-Wno-psabi"]

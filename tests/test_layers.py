@@ -6,8 +6,15 @@ from contract import verify_contract
 from networks import randomise
 from torch import nn
 
-from gtcrn.layers import DepthwiseSeparableConv, DualPathGRNN, GroupedGRU, GTConvBlock, GTConvState, TemporalAttention
-from gtcrn.recurrent import gru
+from gtcrn.network.layers import (
+    DepthwiseSeparableConv,
+    DualPathGRNN,
+    GroupedGRU,
+    GTConvBlock,
+    GTConvState,
+    TemporalAttention,
+)
+from gtcrn.network.recurrent import gru
 
 FRAMES, WIDTH, CHANNELS = 12, 7, 8
 

@@ -8,7 +8,7 @@ import torch
 from tiny_data import make_data
 
 from gtcrn.errors import ConfigError
-from gtcrn_recipes.loader import Prefetcher, Source, draw_generator, named
+from gtcrn_recipes.data.loader import Prefetcher, Source, draw_generator, named
 from gtcrn_recipes.settings import DataSettings
 
 CPU = torch.device("cpu")

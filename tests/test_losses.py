@@ -10,9 +10,9 @@ from torch import Tensor
 
 from gtcrn.config import SpectralConfig
 from gtcrn.errors import ConfigError, GtcrnError
-from gtcrn_recipes.enhance import spectrum
-from gtcrn_recipes.enhance import waveform as audio_of
-from gtcrn_recipes.losses import TERMS, Loss, LossConfig, compress, si_snr_db
+from gtcrn_recipes.training.enhance import spectrum
+from gtcrn_recipes.training.enhance import waveform as audio_of
+from gtcrn_recipes.training.losses import TERMS, Loss, LossConfig, compress, si_snr_db
 
 SPECTRAL = SpectralConfig()
 SAMPLES = 16_000

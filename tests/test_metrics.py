@@ -11,8 +11,8 @@ import soundfile as sf
 from audio_trees import hiss, voice
 from scipy.linalg import solve_toeplitz
 
-from gtcrn import composite, metrics
 from gtcrn.errors import AudioError, GtcrnError
+from gtcrn_recipes.evaluation import composite, metrics
 
 CLEAN = voice(3.0)
 NOISY = CLEAN + hiss(3.0)

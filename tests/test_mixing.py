@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from gtcrn.errors import ConfigError
-from gtcrn_recipes.acoustics import active_rms, fast_length, reverberate, rms
-from gtcrn_recipes.draws import on_rows
-from gtcrn_recipes.effects import (
+from gtcrn_recipes.mixing.acoustics import active_rms, fast_length, reverberate, rms
+from gtcrn_recipes.mixing.draws import on_rows
+from gtcrn_recipes.mixing.effects import (
     EQUALISER_HZ,
     apply_curve,
     band_curve,
@@ -21,7 +21,7 @@ from gtcrn_recipes.effects import (
     frequencies,
     tilt_curve,
 )
-from gtcrn_recipes.mixing import MixingConfig, Mixture, mix
+from gtcrn_recipes.mixing.mixture import MixingConfig, Mixture, mix
 
 RATE = 16_000
 NOTHING = MixingConfig(**{f.name: 0.0 for f in fields(MixingConfig) if f.name.endswith("_probability")})

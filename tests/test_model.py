@@ -11,10 +11,10 @@ from networks import random_network
 
 from gtcrn import checkpoint
 from gtcrn.config import GTCRNConfig, SpectralConfig
-from gtcrn.costs import costs, separable_pairs, separable_weights, standard_weights
 from gtcrn.erb import erb_matrix
 from gtcrn.errors import ConfigError
-from gtcrn.model import GTCRN, count_parameters, features
+from gtcrn.network.costs import costs, separable_pairs, separable_weights, standard_weights
+from gtcrn.network.model import GTCRN, count_parameters, features
 
 
 @pytest.mark.parametrize("name", ["dns3", "vctk"])

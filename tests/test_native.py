@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from gtcrn.config import GTCRNConfig
 from gtcrn.errors import GtcrnError
-from gtcrn.model import GTCRN
+from gtcrn.network.model import GTCRN
 from gtcrn_recipes.native import functions as fast
 from gtcrn_recipes.native import library
 from gtcrn_recipes.native.convolution import Convolution, Shape

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from audio_trees import RATE, dns_tree, hiss, plain_tree, save, vctk_tree, voice
 
-from gtcrn.cli import run
+from gtcrn.cli.app import run
 from gtcrn.errors import ConfigError, GtcrnError
-from gtcrn_recipes.corpora import Corpus, by_pattern, plain, snr_in_name
-from gtcrn_recipes.dataset import ClipStore, PairSet
-from gtcrn_recipes.fixed_pairs import active_level, make_pairs
-from gtcrn_recipes.intake import read_mono
-from gtcrn_recipes.layouts import preset
+from gtcrn_recipes.data.corpora import Corpus, by_pattern, plain, snr_in_name
+from gtcrn_recipes.data.dataset import ClipStore, PairSet
+from gtcrn_recipes.data.fixed_pairs import active_level, make_pairs
+from gtcrn_recipes.data.intake import read_mono
+from gtcrn_recipes.data.layouts import preset
+from gtcrn_recipes.data.prepare import assign_splits, gather, prepare
+from gtcrn_recipes.data.shards import CLIP_FIELDS, ShardWriter, telling_disk_errors
 from gtcrn_recipes.parallel import ordered_map
-from gtcrn_recipes.prepare import assign_splits, gather, prepare
-from gtcrn_recipes.shards import CLIP_FIELDS, ShardWriter, telling_disk_errors
 
 
 def take_in(out: Path, tree: Path, **options: object) -> dict[str, object]:
@@ -95,7 +95,7 @@ def test_a_killed_run_continues_to_the_same_data_set(tmp_path: Path) -> None:
 
 LIMITED = """
 import resource, sys
-from gtcrn.cli import run
+from gtcrn.cli.app import run
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # bytes of a file
 sys.exit(run(sys.argv[1:]))
 """

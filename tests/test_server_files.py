@@ -15,7 +15,7 @@ from networks import random_network
 from serving import Running, offline, pcm, running, speech, wait_for
 
 from gtcrn import Denoiser, checkpoint
-from gtcrn_server.load import resident_bytes
+from gtcrn_server.load.generator import resident_bytes
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_a_file_equals_what_the_command_line_writes(service: Running, tmp_path: 
     weights, source, target = tmp_path / "w.safetensors", tmp_path / "in.wav", tmp_path / "out.wav"
     checkpoint.write(weights, checkpoint.from_model(random_network()))
     source.write_bytes(audio_file(speech(3, channels=2)))
-    command = [sys.executable, "-m", "gtcrn.cli", "denoise", str(source), "-o", str(target), "--weights", str(weights)]
+    command = [sys.executable, "-m", "gtcrn", "denoise", str(source), "-o", str(target), "--weights", str(weights)]
     subprocess.run(command, check=True, capture_output=True)
     answer = httpx.post(f"{service.http}/v1/denoise", content=source.read_bytes())
     written, _ = soundfile.read(target, dtype="int16")

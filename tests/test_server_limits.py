@@ -29,8 +29,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as connect_now
 
 from gtcrn import Denoiser
-from gtcrn_server.load import resident_bytes
-from gtcrn_server.load_client import frame
+from gtcrn_server.load.client import frame
+from gtcrn_server.load.generator import resident_bytes
 from gtcrn_server.service import Service
 
 

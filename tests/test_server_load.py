@@ -7,8 +7,8 @@ from serving import running
 from streams import random_denoiser
 from typer.testing import CliRunner
 
-from gtcrn_server import load
-from gtcrn_server.load_client import Plan
+from gtcrn_server.load import generator as load
+from gtcrn_server.load.client import Plan
 
 
 def test_all_streams_finish_with_all_samples_and_the_rest_is_refused():

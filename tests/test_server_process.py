@@ -17,7 +17,8 @@ from networks import random_network
 from serving import END, START, Answer, cut, offline, pcm, receive_all, send_all, speech, wait_for
 from websockets.asyncio.client import connect
 
-from gtcrn import Denoiser, checkpoint, cli
+from gtcrn import Denoiser, checkpoint
+from gtcrn.cli import app as cli
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ class Serving:
 def serving(weights: Path, *arguments: str, **settings: object) -> Iterator[Serving]:
     environment = {f"GTCRN_{name.upper()}": str(value) for name, value in settings.items()}
     process = subprocess.Popen(
-        [sys.executable, "-m", "gtcrn.cli", "serve", "--port", "0", "--weights", str(weights), *arguments],
+        [sys.executable, "-m", "gtcrn", "serve", "--port", "0", "--weights", str(weights), *arguments],
         env={**os.environ, "GTCRN_MAX_QUEUE_MS": "60000", **environment},
         stdout=subprocess.PIPE,
         text=True,

@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from serving import Running, cut, offline, pcm, running, say, speech, wait_for
 
 from gtcrn import Denoiser
-from gtcrn_server.store import REMEMBERED, Held, MemoryStore
+from gtcrn_server.transports.store import REMEMBERED, Held, MemoryStore
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from websockets.asyncio.client import connect
 from websockets.sync.client import connect as connect_now
 
 from gtcrn import Denoiser
-from gtcrn.wav import PcmFormat
+from gtcrn.audio.pcm import PcmFormat
 from gtcrn_server.service import Service
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from spectral import ShortTimeTransform
 from streams import noise, pieces
 
 from gtcrn.config import SpectralConfig
-from gtcrn.spectral import ShortTimeTransform
 
 CONFIGS = [SpectralConfig(), SpectralConfig(n_fft=320, hop=160)]
 

@@ -15,11 +15,13 @@ from tiny_data import make_data
 
 from gtcrn import checkpoint
 from gtcrn.errors import CheckpointError, ConfigError, GtcrnError
-from gtcrn_recipes import packing, settings, train
-from gtcrn_recipes.distributed import SyncedBatchNorm2d
-from gtcrn_recipes.loader import Source
-from gtcrn_recipes.run import Run, rate
+from gtcrn_recipes import settings
+from gtcrn_recipes.data.loader import Source
 from gtcrn_recipes.settings import Recipe, TrainSettings
+from gtcrn_recipes.training import packing
+from gtcrn_recipes.training import trainer as train
+from gtcrn_recipes.training.distributed import SyncedBatchNorm2d
+from gtcrn_recipes.training.run_folder import Run, rate
 
 RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
 SMALL = [
@@ -108,7 +110,8 @@ def test_an_unknown_optimizer_is_named(data: Path, tmp_path: Path) -> None:
 SCRIPT = """
 import sys, torch
 from pathlib import Path
-from gtcrn_recipes import settings, train
+from gtcrn_recipes import settings
+from gtcrn_recipes.training import trainer as train
 torch.set_num_threads(1)
 if __name__ == "__main__":
     recipe = settings.load(Path(sys.argv[1]), sys.argv[3:])
@@ -268,7 +271,7 @@ def test_the_rate_warms_up_holds_and_falls() -> None:
 
 def test_synchronised_normalisation_equals_the_ordinary_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """With one process, where all_reduce is the identity."""
-    monkeypatch.setattr("gtcrn_recipes.distributed.all_reduce", lambda x: x)
+    monkeypatch.setattr("gtcrn_recipes.training.distributed.all_reduce", lambda x: x)
     monkeypatch.setattr("torch.distributed.get_world_size", lambda: 1)
     torch.manual_seed(0)
     ordinary, synced = torch.nn.BatchNorm2d(3), SyncedBatchNorm2d(3)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from gtcrn_recipes.corpora import Corpus, Pair, plain
-from gtcrn_recipes.prepare import prepare
+from gtcrn_recipes.data.corpora import Corpus, Pair, plain
+from gtcrn_recipes.data.prepare import prepare
 
 RATE = 16_000
 

@@ -14,7 +14,7 @@ def process(
 ) -> None:
     """Enhance frames of one stream; any contiguous buffers of these types will do, without the interpreter's lock.
 
-    params: (PARAMS_SIZE,) from `gtcrn.fold.fold`. state: (STATE_SIZE,), zeros before the first frame, changed in
+    params: (PARAMS_SIZE,) from `gtcrn.kernel.fold.fold`. state: (STATE_SIZE,), zeros before the first frame, changed in
     place; a copy continues the stream anywhere. spectrum, out: (T, BINS) for any T; out may be spectrum itself, but
     not overlap it otherwise. Raises ValueError for a wrong size, TypeError for a read-only or strided buffer.
     """

@@ -1,6 +1,6 @@
 /* The short-time Fourier transform and its inverse: 512 real samples as 256 complex ones, those as a square of 16 x 16.
 
-   The numpy twin is gtcrn/spectral.py. Real and imaginary parts lie in arrays of their own. */
+   The numpy twin is tests/spectral.py. Real and imaginary parts lie in arrays of their own. */
 #ifndef GTCRN_TRANSFORM_H
 #define GTCRN_TRANSFORM_H
 

@@ -1,4 +1,4 @@
-"""The network for training on a CPU: the parameters of a `gtcrn.model.GTCRN`, the layers compiled, channels last.
+"""The network for training on a CPU: the parameters of a `GTCRN` of torch, the layers compiled, channels last.
 
 The same function as the model in training mode from the zero state, 2.5 times as fast (RESULTS.md); it returns the
 enhanced spectrum and keeps the running statistics of the normalisations as the model itself would. It always trains,
@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gtcrn.config import GTCRNConfig
-from gtcrn.layers import DualPathGRNN, FrequencyConv, GroupedGRU, GTConvBlock, TemporalAttention, block_diagonal
-from gtcrn.model import GTCRN, apply_mask, features
-from gtcrn_recipes.distributed import track
+from gtcrn.network.layers import DualPathGRNN, FrequencyConv, GroupedGRU, GTConvBlock, TemporalAttention, block_diagonal
+from gtcrn.network.model import GTCRN, apply_mask, features
 from gtcrn_recipes.native import functions as fast
 from gtcrn_recipes.native.convolution import Convolution, Shape
 from gtcrn_recipes.native.functions import NOTHING, PRELU, TANH
 from gtcrn_recipes.native.library import is_built
+from gtcrn_recipes.training.distributed import track
 
 
 class NativeGTCRN:

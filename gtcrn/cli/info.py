@@ -1,0 +1,84 @@
+"""`gtcrn info`: what is in an audio file, in weights, in this installation; what each layer costs."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from gtcrn import checkpoint
+from gtcrn.audio.files import Reader
+from gtcrn.config import GTCRNConfig
+from gtcrn.denoiser import Denoiser, load
+from gtcrn.errors import GtcrnError
+
+WEIGHTS = (".safetensors", ".tar")
+
+
+def print_info(source: Path | None) -> None:
+    """Facts about a file by its kind; None: this version and the shipped weights."""
+    if source is None:
+        _print({"gtcrn": version("gtcrn"), **_weights(load())})
+    elif source.suffix in WEIGHTS:
+        _print({"weights": str(source), **_weights(load(source))})
+    else:
+        _print({"file": str(source), **_audio(source)})
+
+
+def print_layers(source: Path | None) -> None:
+    """Parameters and MAC/s of every layer; then each depthwise-separable pair beside a standard convolution."""
+    try:
+        from gtcrn.network.costs import costs, separable_pairs
+    except ImportError as error:
+        raise GtcrnError("the cost of layers needs torch: pip install 'gtcrn[train]'.") from error
+    config = checkpoint.read(source).config if source else GTCRNConfig()
+    rows = costs(config)
+    table = _table("layer", "kind", "parameters", "kMAC/s")
+    for row in rows:
+        table.add_row(row.name, row.kind, f"{row.parameters:,}", f"{row.macs / 1e3:,.1f}")
+    table.add_section()
+    table.add_row("total", "", f"{sum(r.parameters for r in rows):,}", f"{sum(r.macs for r in rows) / 1e3:,.1f}")
+    pairs = _table("depthwise-separable pair", "weights", "standard", "kMAC/s", "standard", "ratio")
+    for row in separable_pairs(config):
+        weights, standard = row.standard_weights or 0, row.standard_macs or 0.0
+        costs_of_pair = (f"{row.parameters:,}", f"{weights:,}", f"{row.macs / 1e3:,.1f}", f"{standard / 1e3:,.1f}")
+        pairs.add_row(row.name, *costs_of_pair, f"{row.parameters / weights:.3f}")
+    console = Console(width=max(100, Console().width))  # names of layers are long
+    console.print(table)
+    console.print(pairs)
+
+
+def _weights(denoiser: Denoiser) -> dict[str, str]:
+    spectral = denoiser.config.spectral
+    facts = {
+        "parameters of the kernel": f"{denoiser.params.size:,} numbers, fingerprint {denoiser.fingerprint}",
+        "network": f"{denoiser.config.channels} channels, {denoiser.config.bands} bands",
+        "sample rate": f"{spectral.sample_rate} Hz inside, 8,000 to 192,000 Hz outside",
+        "frame": f"{spectral.frame_seconds * 1e3:.0f} ms, window and latency {spectral.window_seconds * 1e3:.0f} ms",
+    }
+    return facts | {name: str(value) for name, value in denoiser.card.items()}
+
+
+def _audio(path: Path) -> dict[str, str]:
+    with Reader(path) as reader:
+        form, frames = reader.format, reader.frames or 0
+    return {
+        "format": f"{form.container} {form.subtype}",
+        "sample rate": f"{form.sample_rate} Hz",
+        "channels": str(form.channels),
+        "length": f"{frames / form.sample_rate:.3f} s, {frames} samples",
+    }
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in columns:
+        table.add_column(name, justify="left" if name in ("layer", "kind", columns[0]) else "right")
+    return table
+
+
+def _print(facts: dict[str, str]) -> None:
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        print(f"{name:{width}}  {value}")

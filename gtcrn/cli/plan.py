@@ -1,0 +1,97 @@
+"""From what was typed to pairs of input and output files: folders, patterns, names, and what is refused before work."""
+
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gtcrn.audio.formats import CONTAINERS
+from gtcrn.errors import AudioError
+
+MARK = ".denoised"  # in the name of an output beside its input
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to read and the place of its output."""
+
+    source: Path
+    target: Path
+
+
+def plan(inputs: Sequence[str], output: str | None, suffix: str | None = None, overwrite: bool = False) -> list[Job]:
+    """Jobs for files, folders (searched below, structure kept) and patterns.
+
+    `output` is a file for one input file and a folder otherwise; None: NAME.denoised.EXT beside each input.
+    `suffix` replaces the outputs' extensions. Raises AudioError for inputs that do not exist, outputs that would meet,
+    and an output that is an input (unless `overwrite`).
+    """
+    found = [pair for argument in inputs for pair in _expand(argument, output)]
+    found = list(dict.fromkeys(found))
+    single = len(found) == 1 and Path(inputs[0]) == found[0][0]
+    if output is not None and not single and Path(output).is_file():
+        raise AudioError(f"{output} is a file; {len(found)} inputs need a folder.")
+    jobs = [Job(source, _target(source, relative, output, suffix, single)) for source, relative in found]
+    _refuse_meeting(jobs)
+    if not overwrite:
+        _refuse_inputs(jobs)
+    return jobs
+
+
+def _expand(argument: str, output: str | None) -> list[tuple[Path, Path]]:
+    """Files and their names relative to what was typed."""
+    path = Path(argument)
+    if path.is_dir():
+        return _below(path, output)
+    if path.exists() or not glob.has_magic(argument):
+        return [(path, Path(path.name))]  # a missing file fails when it is opened, and does not stop the others
+    base = Path(*[part for i, part in enumerate(path.parts) if not any(map(glob.has_magic, path.parts[: i + 1]))])
+    matches = [Path(match) for match in sorted(glob.glob(argument, recursive=True))]
+    files = [(match, match.relative_to(base)) for match in matches if match.is_file()]
+    if not files:
+        raise AudioError(f"no file matches {argument!r}.")
+    return files
+
+
+def _below(folder: Path, output: str | None) -> list[tuple[Path, Path]]:
+    """Audio files anywhere in a folder, but for hidden ones and the outputs of an earlier run."""
+    own = Path(output).resolve() if output is not None else None
+    if own == folder.resolve():
+        own = None
+    files = []
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in relative.parts)
+        if hidden or path.suffix.lower() not in CONTAINERS or path.stem.endswith(MARK) or not path.is_file():
+            continue
+        if own is None or own not in path.resolve().parents:
+            files.append((path, relative))
+    if not files:
+        raise AudioError(f"the folder {folder} holds no audio files.")
+    return files
+
+
+def _target(source: Path, relative: Path, output: str | None, suffix: str | None, single: bool) -> Path:
+    suffix = suffix or source.suffix
+    if output is None:
+        return source.with_name(f"{source.stem}{MARK}{suffix}")
+    if single and not Path(output).is_dir() and not output.endswith(os.sep):
+        return Path(output)
+    return Path(output) / relative.with_suffix(suffix)
+
+
+def _refuse_meeting(jobs: list[Job]) -> None:
+    seen: dict[Path, Path] = {}
+    for job in jobs:
+        other = seen.setdefault(job.target.resolve(), job.source)
+        if other != job.source:
+            raise AudioError(f"{other} and {job.source} would both be written to {job.target}.")
+
+
+def _refuse_inputs(jobs: list[Job]) -> None:
+    sources = {job.source.resolve() for job in jobs}
+    for job in jobs:
+        same = job.target.resolve() in sources
+        if same or (job.target.exists() and job.source.exists() and job.target.samefile(job.source)):
+            raise AudioError(f"the output {job.target} is an input; use --overwrite to replace it.")

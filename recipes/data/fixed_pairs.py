@@ -1,0 +1,72 @@
+"""Validation pairs from held-out clips, for corpora that come without: dry speech, one noise, fixed SNRs.
+
+Mixed once and stored, so that each validation of every run scores the same samples.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from gtcrn.errors import ConfigError
+from gtcrn_recipes.data.dataset import ClipStore, Float
+from gtcrn_recipes.data.intake import to_int16
+from gtcrn_recipes.data.shards import PAIR_FIELDS, SAMPLE_RATE, ShardWriter
+
+SNRS_DB = (-5, 0, 5, 10, 15)  # in turn
+LEVELS_DBFS = (-35.0, -18.0)  # of the speech, drawn uniformly
+SECONDS = 6
+FRAME = 512  # samples in which the activity of speech is judged, 32 ms
+ACTIVE_DB = 40.0  # a frame this far below the loudest still counts as speech
+
+
+def make_pairs(root: Path, count: int, name: str = "valid", seed: int = 1) -> int:
+    """Write `count` pairs of the split "valid" to DATA/pairs/NAME, unless pairs are there; returns how many were made.
+
+    Raises ConfigError where no speech or no noise was held out.
+    """
+    folder = root / "pairs" / name
+    if (folder / "index.csv").is_file():
+        return 0
+    speech, noise = (ClipStore.open(root, role, "valid") for role in ("speech", "noise"))
+    random = np.random.default_rng(seed)
+    with ShardWriter(folder, PAIR_FIELDS) as writer:
+        for number in range(count):
+            snr_db = SNRS_DB[number % len(SNRS_DB)]
+            clean = active_excerpt(speech, random)
+            noisy, clean = mixed(clean, excerpt(noise, len(clean), random), snr_db, random.uniform(*LEVELS_DBFS))
+            name = f"{number:04d}_snr{snr_db:+03d}"
+            row = {"name": name, "snr_db": float(snr_db), "samples": len(clean), "path": name}
+            writer.add(to_int16(np.concatenate([noisy, clean])), row)
+    return count
+
+
+def active_excerpt(store: ClipStore, random: np.random.Generator) -> Float:
+    """Up to SECONDS of a clip; another one where it is silent."""
+    for _ in range(100):
+        clip = int(random.integers(len(store)))
+        spare = int(store.clips["samples"][clip]) - SECONDS * SAMPLE_RATE
+        start = int(random.integers(spare + 1)) if spare > 0 else 0
+        audio = store.read(clip, start, SECONDS * SAMPLE_RATE).astype(np.float32) / 32768
+        if len(audio) >= FRAME and active_level(audio) > 1e-3:
+            return audio
+    raise ConfigError(f"{store.shards.folder} holds next to no speech above -60 dBFS.")
+
+
+def excerpt(store: ClipStore, samples: int, random: np.random.Generator) -> Float:
+    """`samples` of a clip from a random place, repeated where it ends."""
+    clip = store.read(int(random.integers(len(store)))).astype(np.float32) / 32768
+    return np.take(clip, random.integers(len(clip)) + np.arange(samples), mode="wrap")
+
+
+def mixed(speech: Float, noise: Float, snr_db: float, level_dbfs: float) -> tuple[Float, Float]:
+    """(noisy, clean) with speech at `level_dbfs` and noise `snr_db` below it, both on active speech."""
+    clean = speech * np.float32(10 ** (level_dbfs / 20) / active_level(speech))
+    power = float(np.sqrt(np.mean(noise**2, dtype=np.float64)))
+    gain = 10 ** ((level_dbfs - snr_db) / 20) / max(power, 1e-9)
+    return clean + noise * np.float32(gain), clean
+
+
+def active_level(speech: Float) -> float:
+    """Root mean square of the frames within ACTIVE_DB of the loudest; the same measure as in the training mixtures."""
+    power = np.mean(speech[: len(speech) // FRAME * FRAME].reshape(-1, FRAME).astype(np.float64) ** 2, axis=1)
+    return float(np.sqrt(power[power >= power.max() * 10 ** (-ACTIVE_DB / 10)].mean()))

@@ -1,0 +1,159 @@
+"""Training items: random stretches of the prepared clips, drawn ahead of the training step.
+
+A draw depends on the seed, the step and its number only. So a resumed run sees the same audio as an uninterrupted
+one, and two processes together see what one would.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gtcrn.errors import ConfigError
+from gtcrn_recipes.data.dataset import ClipStore
+from gtcrn_recipes.settings import DataSettings
+
+SAMPLE_RATE = 16_000
+AHEAD = 2  # batches prepared while the device works
+
+
+class Items(NamedTuple):
+    """What one batch is mixed from: int16, still on the way to the device."""
+
+    speech: Tensor  # (B, N)
+    noise: Tensor  # (B, 2, N)
+    rir: Tensor  # (B, L)
+
+    def to(self, device: torch.device) -> "Items":
+        return Items(*(t.to(device, non_blocking=True) for t in self))
+
+
+class Clips:
+    """One role of a data set, as a whole in memory or read from disk: stretches at random places."""
+
+    def __init__(self, store: ClipStore, memory: str, device: torch.device) -> None:
+        self.store, self.mapped = store, memory == "mapped"
+        self.lengths = store.clips["samples"].astype(np.int64)
+        if not self.mapped:
+            audio, self.starts = store.concatenate()
+            self.audio = torch.from_numpy(audio).to(device if memory == "device" else "cpu")
+
+    def stretches(self, count: int, samples: int, random: np.random.Generator) -> Tensor:
+        """(count, samples) int16; every second of audio is equally likely, clips run on into the next."""
+        ends = np.cumsum(self.lengths)
+        if ends[-1] < samples:
+            raise ConfigError(f"the data set holds {ends[-1] / SAMPLE_RATE:.1f} s of audio, less than one item.")
+        places = random.integers(0, ends[-1] - samples + 1, count)
+        if self.mapped:
+            return torch.from_numpy(np.stack([self._read(place, samples, ends) for place in places]))
+        return self._gather(torch.from_numpy(places), samples)
+
+    def heads(self, count: int, samples: int, random: np.random.Generator) -> Tensor:
+        """(count, samples) int16: the beginnings of random clips, padded with zeros."""
+        chosen = random.integers(0, len(self.lengths), count)
+        if self.mapped:
+            rows = [self.store.read(int(i), 0, min(samples, int(self.lengths[i]))) for i in chosen]
+            return torch.from_numpy(np.stack([np.pad(row, (0, samples - len(row))) for row in rows]))
+        inside = torch.arange(samples)[None] < torch.from_numpy(self.lengths[chosen])[:, None]
+        return self._gather(torch.from_numpy(self.starts[chosen]), samples) * inside.to(self.audio.device)
+
+    def _gather(self, places: Tensor, samples: int) -> Tensor:
+        index = places[:, None] + torch.arange(samples)
+        return self.audio[index.clamp(max=len(self.audio) - 1).to(self.audio.device)]
+
+    def _read(self, place: int, samples: int, ends: NDArray[np.int64]) -> NDArray[np.int16]:
+        parts: list[NDArray[np.int16]] = []
+        clip = int(np.searchsorted(ends, place, side="right"))
+        offset = int(place - (ends[clip] - self.lengths[clip]))
+        while samples > 0:
+            parts.append(self.store.read(clip, offset, min(samples, int(self.lengths[clip]) - offset)))
+            samples, clip, offset = samples - len(parts[-1]), clip + 1, 0
+        return np.concatenate(parts)
+
+
+class Source:
+    """Draws of training items from a prepared data set."""
+
+    def __init__(self, settings: DataSettings, device: torch.device) -> None:
+        if settings.memory not in ("device", "host", "mapped"):
+            raise ConfigError(f"data.memory must be device, host or mapped, not {settings.memory!r}.")
+        self.samples = round(settings.segment_seconds * SAMPLE_RATE)
+        self.rir_samples = round(settings.rir_seconds * SAMPLE_RATE)
+        self.speech, self.noise = (self._clips(settings, role, device) for role in ("speech", "noise"))
+        has_rooms = (Path(settings.root) / "rir").is_dir()
+        self.rir = self._clips(settings, "rir", device) if has_rooms else None
+
+    @staticmethod
+    def _clips(settings: DataSettings, role: str, device: torch.device) -> Clips:
+        include, exclude = (named(names, role) for names in (settings.include, settings.exclude))
+        return Clips(ClipStore.open(settings.root, role, include=include, exclude=exclude), settings.memory, device)
+
+    def draw(self, batch: int, random: np.random.Generator) -> Items:
+        speech = self.speech.stretches(batch, self.samples, random)
+        noise = self.noise.stretches(2 * batch, self.samples, random).view(batch, 2, self.samples)
+        if self.rir is None:
+            return Items(speech, noise, speech.new_zeros(batch, 0))
+        return Items(speech, noise, self.rir.heads(batch, self.rir_samples, random))
+
+
+def named(names: tuple[str, ...], role: str) -> list[str] | None:
+    """The data sets that names such as "speech/emodb" choose in one role; None for no choice."""
+    return [name.partition("/")[2] for name in names if name.partition("/")[0] == role] or None
+
+
+class Prefetcher:
+    """Draws batches in a thread, a few ahead; counts the seconds that the training had to wait."""
+
+    def __init__(self, source: Source, batch: int, seed: int, draws: list[int], first_step: int) -> None:
+        self.waited = 0.0
+        self._source, self._batch, self._seed, self._draws = source, batch, seed, draws
+        self._queue: queue.Queue[list[Items] | BaseException] = queue.Queue(AHEAD)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, args=(first_step,), daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[list[Items]]:
+        while True:
+            start = time.perf_counter()
+            items = self._queue.get()
+            self.waited += time.perf_counter() - start
+            if isinstance(items, BaseException):
+                raise items
+            yield items
+
+    def close(self) -> None:
+        """Stop the thread; safe to call twice."""
+        self._stop.set()
+        while self._thread.is_alive():
+            while not self._queue.empty():
+                self._queue.get_nowait()
+            self._thread.join(0.05)
+
+    def _work(self, step: int) -> None:
+        try:
+            while not self._stop.is_set():
+                generators = (draw_generator(self._seed, step, d) for d in self._draws)
+                self._put([self._source.draw(self._batch, g) for g in generators])
+                step += 1
+        except Exception as error:  # handed to the training loop, which raises it
+            self._put(error)
+
+    def _put(self, items: list[Items] | BaseException) -> None:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(items, timeout=0.1)
+                break
+            except queue.Full:
+                continue
+
+
+def draw_generator(seed: int, step: int, draw: int) -> np.random.Generator:
+    """The random numbers of one draw."""
+    return np.random.default_rng((seed, step, draw))

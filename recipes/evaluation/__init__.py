@@ -1,0 +1,1 @@
+"""Scores of files, side by side: PESQ, STOI, SI-SDR, DNSMOS, tables and pictures."""

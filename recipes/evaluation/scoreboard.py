@@ -1,0 +1,124 @@
+"""From the scores of files to what a reader wants: means with intervals, by SNR, as text and as CSV."""
+
+import csv
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gtcrn_recipes.evaluation.evaluate import METRICS, Result
+
+TITLES = {name: name.upper() for name in METRICS} | {"pesq": "WB-PESQ", "si_sdr": "SI-SDR dB", "p808": "P.808"}
+DISTINCT = 10  # SNRs; more than that are gathered in steps of 5 dB
+
+
+class Mean(NamedTuple):
+    """Mean, half the width of its 95 % interval (normal approximation), and the number of files it rests on."""
+
+    value: float
+    half: float
+    files: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} +-{self.half:.3f}" if self.files else "-"
+
+
+def mean(values: Sequence[float]) -> Mean:
+    if not values:
+        return Mean(math.nan, math.nan, 0)
+    half = 1.96 * float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return Mean(float(np.mean(values)), half, len(values))
+
+
+class Comparison(NamedTuple):
+    """One metric of a group of files: `change` is of the files that have both scores, pair by pair."""
+
+    noisy: Mean
+    enhanced: Mean
+    change: Mean
+
+
+def compare(results: Sequence[Result], metric: str) -> Comparison:
+    both = [r for r in results if metric in r.noisy and metric in r.enhanced]
+    compared = both or results
+    return Comparison(
+        mean([r.noisy[metric] for r in compared if metric in r.noisy]),
+        mean([r.enhanced[metric] for r in both]),
+        mean([r.enhanced[metric] - r.noisy[metric] for r in both]),
+    )
+
+
+def by_snr(results: Sequence[Result]) -> dict[float, list[Result]]:
+    """Groups in order of SNR in dB; none where no SNR is known."""
+    known = [r for r in results if not math.isnan(r.trial.snr_db)]
+    coarse = len({r.trial.snr_db for r in known}) > DISTINCT
+    groups: dict[float, list[Result]] = {}
+    for result in sorted(known, key=lambda r: r.trial.snr_db):
+        snr = result.trial.snr_db
+        groups.setdefault(5.0 * round(snr / 5) if coarse else snr, []).append(result)
+    return groups
+
+
+def report(results: Sequence[Result]) -> str:
+    """The tables as plain text: all files with intervals, then the means by SNR, then the real-time factor."""
+    present = [m for m in METRICS if any(m in r.noisy or m in r.enhanced for r in results)]
+    sections = [overall_table(results, present)]
+    if groups := by_snr(results):
+        sections.append(snr_table(groups, present))
+    if busy := sum(r.busy for r in results):
+        rtf = busy / sum(r.seconds for r in results)
+        sections.append(f"real-time factor {rtf:.4f} (seconds of one process a second of audio, on this machine)")
+    return "\n\n".join(sections)
+
+
+def overall_table(results: Sequence[Result], present: Sequence[str]) -> str:
+    rows = [["", "noisy", "enhanced", "change", "files"]]
+    for metric in present:
+        means = compare(results, metric)
+        rows.append([TITLES[metric], *map(str, means), str(means.noisy.files)])
+    return columns(rows)
+
+
+def snr_table(groups: dict[float, list[Result]], present: Sequence[str]) -> str:
+    rows = [["SNR dB", "files", "", *(TITLES[m] for m in present)]]
+    for snr, members in groups.items():
+        compared = [compare(members, metric) for metric in present]
+        rows.append([f"{snr:g}", str(len(members)), "noisy", *(short(c.noisy) for c in compared)])
+        if any(c.enhanced.files for c in compared):
+            rows.append(["", "", "enhanced", *(short(c.enhanced) for c in compared)])
+    return columns(rows)
+
+
+def short(value: Mean) -> str:
+    return f"{value.value:.3f}" if value.files else "-"
+
+
+def columns(rows: list[list[str]]) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def faults(results: Sequence[Result]) -> list[str]:
+    """One line a fault: the file's name and what was wrong."""
+    return [f"{result.trial.name}: {fault}" for result in results for fault in result.faults]
+
+
+def write_csv(path: Path, results: Sequence[Result]) -> None:
+    """One row a file; an empty cell where there is no score."""
+    names = [f"{side}_{metric}" for side in ("noisy", "enhanced") for metric in METRICS]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["name", "snr_db", *names, "rtf", "faults"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(csv_row(result) for result in results)
+
+
+def csv_row(result: Result) -> dict[str, object]:
+    sides = {"noisy": result.noisy, "enhanced": result.enhanced}
+    scores = {f"{side}_{metric}": f"{value:.6f}" for side, found in sides.items() for metric, value in found.items()}
+    rtf = f"{result.busy / result.seconds:.6f}" if result.seconds else ""
+    snr = "" if math.isnan(result.trial.snr_db) else f"{result.trial.snr_db:g}"
+    return {"name": result.trial.name, "snr_db": snr, **scores, "rtf": rtf, "faults": "; ".join(result.faults)}

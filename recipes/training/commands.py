@@ -1,0 +1,84 @@
+"""The commands `gtcrn train` and `gtcrn weights pack`; torch is imported when one of them runs."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gtcrn.errors import ConfigError, GtcrnError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command("train")(train)
+    weights = typer.Typer(help="Shippable weights.", no_args_is_help=True)
+    weights.command("pack")(pack)
+    weights.command("export")(export)
+    app.add_typer(weights, name="weights")
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, or the name of one that is included (quick, corpus, ...).")],
+    change: Annotated[list[str] | None, typer.Option("--set", help="A single change: train.lr=5e-4.")] = None,
+    name: Annotated[str, typer.Option(help="Name of the run; the recipe's unless given.")] = "",
+    runs: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run from its last checkpoint.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads of torch; 0: its own choice.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Train a network by a recipe; under torchrun, in several processes."""
+    settings = _needs("train", "gtcrn_recipes.settings")
+    trainer = _needs("train", "gtcrn_recipes.training.trainer")
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+    resolved = settings.load(find_recipe(recipe), change or ())
+    folder = runs / (name or resolved.name)
+    run = trainer.train(resolved, folder, resume, quiet, device)
+    typer.echo(f"{run.progress.step} steps, {run.progress.hours:.2f} h of audio, weights in {folder}/best.safetensors")
+
+
+def pack(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    out: Annotated[Path, typer.Option("--output", "-o", help="The weights to write; a model card goes beside them.")],
+    licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "MIT",
+    data: Annotated[str, typer.Option(help="What they were trained on, for the card.")] = "not stated",
+    notes: Annotated[Path | None, typer.Option(help="Markdown to end the card with: sources, tables.")] = None,
+) -> None:
+    """Turn the best checkpoint of a run into weights to ship, with a model card."""
+    text = notes.read_text() if notes else ""
+    packed = _needs("train", "gtcrn_recipes.training.packing").pack(run, out, licence, data, text)
+    typer.echo(f"wrote {out} and {out.with_suffix('.md').name}: step {packed.card['step']}, {packed.card['scores']}")
+
+
+def export(
+    weights: Annotated[Path, typer.Argument(help="A weights file.")],
+    out: Annotated[Path, typer.Option("--output", "-o", help="The ONNX file to write.")],
+) -> None:
+    """Write weights as an ONNX graph of one frame, its state as inputs and outputs, for other runtimes."""
+    from gtcrn import checkpoint
+
+    _needs("export", "gtcrn.network.export").export_onnx(checkpoint.read(weights), out)
+    typer.echo(f"wrote {out}")
+
+
+def find_recipe(recipe: Path) -> Path:
+    """The file itself, or an included recipe of that name."""
+    if recipe.is_file():
+        return recipe
+    included = {path.stem: path for path in Path(__file__).parent.parent.glob("*.toml")}
+    if recipe.stem in included:
+        return included[recipe.stem]
+    raise ConfigError(f"no recipe at {recipe}; included are {', '.join(sorted(included))}.")
+
+
+def _needs(extra: str, module: str) -> Any:
+    """A module whose own imports are in an extra."""
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise GtcrnError(f"this needs the package {error.name}: pip install 'gtcrn[{extra}]'.") from error

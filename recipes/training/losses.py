@@ -1,0 +1,218 @@
+"""What training minimises: a sum of named terms, each with its weight; a term of weight 0 is not computed.
+
+A compressed spectrum is |S|^c with the phase of S. The default weights and c = 0.3 are those of the published recipe
+(Rong et al., ICASSP 2024, which states them divided by 100). Targets may be silent (items of noise only): the spectral
+and waveform terms then ask for silence; SI-SNR and PESQ, which are undefined there, leave such items out.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gtcrn.config import SpectralConfig
+from gtcrn.errors import ConfigError, GtcrnError
+from gtcrn_recipes.mixing.acoustics import active_rms
+from gtcrn_recipes.training.enhance import spectrum
+
+POWER_FLOOR = 1e-12  # below the power of 16-bit rounding in a bin; keeps the gradient of |S|^c finite at 0
+SILENCE = 1e-5  # -100 dBFS: a target below has no speech to keep
+SPEECH_LEVEL = 0.05  # -26 dBFS, what `equal_levels` brings the active speech of targets to
+ACTIVE_SPAN_DB = 40.0
+RESOLUTIONS = (256, 1024, 2048)  # FFT lengths beside the network's own
+SI_SNR_FLOOR = 1e-10  # relative to the target's power: an empty output costs 0 dB, not infinity
+PESQ_LEAK = 1e-3  # of the target added to the output: level alignment must find something
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the terms (the first eight), and what the terms depend on."""
+
+    real_imaginary: float = 30.0
+    magnitude: float = 70.0
+    si_snr: float = 1.0
+    multi_resolution: float = 0.0
+    consistency: float = 0.0
+    over_suppression: float = 0.0
+    waveform: float = 0.0
+    pesq: float = 0.0
+    exponent: float = 0.3  # of the compression
+    si_snr_limit_db: float = 50.0  # items better than this stop to matter
+    from_network: bool = False  # compare the network's own spectrum (sqrt-Hann), not its waveform's (Hann)
+    equal_levels: bool = False  # bring each target, and its output with it, to -26 dBFS first
+
+    def __post_init__(self) -> None:
+        for name, weight in self.weights.items():
+            if not weight >= 0:
+                raise ConfigError(f"loss.{name} is a weight and must not be negative, but is {weight}.")
+        if not any(self.weights.values()):
+            raise ConfigError(f"every weight of the loss is 0; raise one of {', '.join(TERMS)}.")
+        if not 0 < self.exponent <= 1:
+            raise ConfigError(f"loss.exponent must be above 0 and at most 1, not {self.exponent}.")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Term -> weight, zeros too."""
+        return {name: getattr(self, name) for name in TERMS}
+
+
+class Loss(nn.Module):
+    """The weighted terms of a configuration; their sum is what to minimise."""
+
+    def __init__(self, config: LossConfig, spectral: SpectralConfig | None = None) -> None:
+        super().__init__()
+        self.config, self.spectral = config, spectral or SpectralConfig()
+        self.pesq = _pesq_loss(self.spectral.sample_rate) if config.pesq else None
+
+    def forward(self, enhanced_spectrum: Tensor, enhanced: Tensor, clean: Tensor) -> dict[str, Tensor]:
+        """Term -> its weight times its value, a scalar; terms of weight 0 are absent.
+
+        `enhanced_spectrum` (B, 2, T, F) is what the network returned, `enhanced` (B, N) its waveform, `clean` (B, N).
+        """
+        pair = Pair(self, enhanced_spectrum, enhanced, clean)
+        return {name: weight * TERMS[name](pair) for name, weight in self.config.weights.items() if weight}
+
+
+class Compressed(NamedTuple):
+    """A spectrum with its magnitudes raised to the exponent."""
+
+    parts: Tensor  # (2, ...), real and imaginary
+    magnitude: Tensor  # (...)
+
+
+def compress(parts: Tensor, exponent: float) -> Compressed:
+    """|S|^c with the phase of S, c the exponent, of real and imaginary parts (2, ...); differentiable at 0 too."""
+    real, imaginary = parts
+    power = real * real + imaginary * imaginary + POWER_FLOOR
+    gain = power.pow((exponent - 1) / 2)
+    return Compressed(parts * gain, power.sqrt() * gain)
+
+
+def hann_spectrum(audio: Tensor, n_fft: int, reference: int) -> Tensor:
+    """(B, N) -> (2, B, F, T), half overlap; noise is as large as with a Hann window of `reference` samples."""
+    window = torch.hann_window(n_fft, device=audio.device) * (reference / n_fft) ** 0.5
+    bins = torch.stft(audio, n_fft, n_fft // 2, window=window, pad_mode="constant", return_complex=True)
+    return torch.view_as_real(bins).movedim(-1, 0).contiguous()
+
+
+class Pair:
+    """Output and target of a batch, and what several terms need of them, computed once."""
+
+    def __init__(self, loss: Loss, enhanced_spectrum: Tensor, enhanced: Tensor, clean: Tensor) -> None:
+        self.config, self.spectral, self.pesq = loss.config, loss.spectral, loss.pesq
+        level = active_rms(clean, ACTIVE_SPAN_DB, self.spectral.sample_rate)
+        self.speaks = level > SILENCE
+        levelled = self.speaks & self.config.equal_levels
+        self.gain = torch.where(levelled, SPEECH_LEVEL / level.clamp(min=SILENCE), 1)[:, None]
+        self.enhanced, self.clean = self.gain * enhanced, self.gain * clean
+        self.enhanced_spectrum = enhanced_spectrum
+
+    def compressed(self, x: Tensor) -> Compressed:
+        """Of a spectrum of the network's form, (B, 2, T, F)."""
+        return compress(x.movedim(1, 0).contiguous(), self.config.exponent)
+
+    @cached_property
+    def network(self) -> Compressed:
+        """What the network returned."""
+        return self.compressed(self.gain[..., None, None] * self.enhanced_spectrum)
+
+    @cached_property
+    def output(self) -> Compressed:
+        return self.network if self.config.from_network else self.windowed(self.enhanced, self.spectral.n_fft)
+
+    @cached_property
+    def target(self) -> Compressed:
+        if self.config.from_network:
+            return self.compressed(spectrum(self.clean, self.spectral))
+        return self.windowed(self.clean, self.spectral.n_fft)
+
+    def windowed(self, audio: Tensor, n_fft: int) -> Compressed:
+        return compress(hann_spectrum(audio, n_fft, self.spectral.n_fft), self.config.exponent)
+
+    def mean_over_speech(self, values: Tensor) -> Tensor:
+        """Mean of values (B,) over the items whose target is not silent; 0 when all are."""
+        return torch.where(self.speaks, values, 0).sum() / self.speaks.sum().clamp(min=1)
+
+
+def _distance(a: Compressed, b: Compressed) -> Tensor:
+    """Mean squared difference of the real parts plus that of the imaginary parts."""
+    return 2 * (a.parts - b.parts).square().mean()
+
+
+def real_imaginary(pair: Pair) -> Tensor:
+    return _distance(pair.output, pair.target)
+
+
+def magnitude(pair: Pair) -> Tensor:
+    return (pair.output.magnitude - pair.target.magnitude).square().mean()
+
+
+def si_snr(pair: Pair) -> Tensor:
+    """-SI-SNR / 10 dB, up to `si_snr_limit_db`."""
+    return pair.mean_over_speech(si_snr_db(pair.enhanced, pair.clean, pair.config.si_snr_limit_db)) / -10
+
+
+def si_snr_db(enhanced: Tensor, clean: Tensor, limit_db: float) -> Tensor:
+    """Scale-invariant signal-to-noise ratio of each row in dB: (B, N), (B, N) -> (B,). The mean is not removed.
+
+    It approaches `limit_db` instead of infinity for a perfect row, and 0 dB for an output that has become silent.
+    """
+    energy = clean.square().sum(-1).clamp(min=clean.shape[-1] * SILENCE**2)
+    projection = ((enhanced * clean).sum(-1) / energy).unsqueeze(-1) * clean
+    wanted, rest = projection.square().sum(-1), (enhanced - projection).square().sum(-1)
+    floor = SI_SNR_FLOOR * energy
+    return 10 * torch.log10((wanted + floor) / (rest + wanted * 10 ** (-limit_db / 10) + floor))
+
+
+def multi_resolution(pair: Pair) -> Tensor:
+    """Compressed magnitudes and complex bins at several FFT lengths (after Schroeter et al., DeepFilterNet 2, 2022)."""
+    total = torch.zeros((), device=pair.clean.device)
+    for n_fft in RESOLUTIONS:
+        output, target = (pair.windowed(audio, n_fft) for audio in (pair.enhanced, pair.clean))
+        total = total + _distance(output, target) + (output.magnitude - target.magnitude).square().mean()
+    return total / len(RESOLUTIONS)
+
+
+def consistency(pair: Pair) -> Tensor:
+    """How far the network's spectrum is from being the spectrum of any waveform (FastEnhancer, 2025, uses it)."""
+    return _distance(pair.network, pair.compressed(spectrum(pair.enhanced, pair.spectral)))
+
+
+def over_suppression(pair: Pair) -> Tensor:
+    """Only what is missing: max(0, |S|^c - |S^|^c)^2 (Wang et al., VoiceFilter-Lite, 2020; Braun and Tashev, 2020)."""
+    return (pair.target.magnitude - pair.output.magnitude).clamp(min=0).square().mean()
+
+
+def waveform(pair: Pair) -> Tensor:
+    return (pair.enhanced - pair.clean).abs().mean()
+
+
+def pesq(pair: Pair) -> Tensor:
+    """Disturbance of P.862 (0: none), over the items with speech; gradients that it cannot compute count as 0."""
+    assert pair.pesq is not None
+    enhanced, clean = pair.enhanced[pair.speaks], pair.clean[pair.speaks]
+    if not len(clean):
+        return pair.enhanced.sum() * 0
+    enhanced = enhanced + PESQ_LEAK * clean
+    if enhanced.requires_grad:
+        enhanced.register_hook(lambda gradient: torch.nan_to_num(gradient, 0.0, 0.0, 0.0))
+    disturbance: Tensor = pair.pesq(clean, enhanced)
+    return disturbance.mean()
+
+
+def _pesq_loss(sample_rate: int) -> nn.Module:
+    try:
+        from torch_pesq import PesqLoss
+    except ImportError as error:
+        raise GtcrnError("the PESQ term needs the package torch-pesq: pip install 'gtcrn[train]'.") from error
+    module: nn.Module = PesqLoss(1.0, sample_rate)
+    return module
+
+
+TERMS: dict[str, Callable[[Pair], Tensor]] = {
+    term.__name__: term
+    for term in (real_imaginary, magnitude, si_snr, multi_resolution, consistency, over_suppression, waveform, pesq)
+}

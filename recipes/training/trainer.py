@@ -1,0 +1,185 @@
+"""Training: draw, mix, enhance, compare, step; validate now and then; keep the best and the last."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from torch import Tensor
+
+from gtcrn.errors import ConfigError, GtcrnError
+from gtcrn_recipes.data.loader import SAMPLE_RATE, Items, Prefetcher, Source, draw_generator
+from gtcrn_recipes.mixing.mixture import Mixture, mix
+from gtcrn_recipes.native.network import NativeGTCRN, supports
+from gtcrn_recipes.settings import Recipe
+from gtcrn_recipes.training.distributed import synchronise_norms
+from gtcrn_recipes.training.enhance import Enhanced, spectrum, waveform
+from gtcrn_recipes.training.losses import Loss
+from gtcrn_recipes.training.report import Report
+from gtcrn_recipes.training.run_folder import Run, clip_gradient
+from gtcrn_recipes.training.validation import Validation
+
+
+class Trainer:
+    """The network on its device, and the two things that a step needs: items and a loss."""
+
+    def __init__(self, fabric: Fabric, run: Run) -> None:
+        self.fabric, self.run, self.recipe = fabric, run, run.recipe
+        if fabric.world_size > 1:
+            synchronise_norms(run.model)
+        self.network, self.optimizer = fabric.setup(run.model, run.optimizer)
+        self.native = NativeGTCRN(run.model) if self._goes_native() else None
+        self.layers = "compiled, one thread" if self.native else f"torch, {torch.get_num_threads()} threads a process"
+        pesq = self.recipe.loss.pesq
+        self.losses = [self._loss(0.0 if self.recipe.train.pesq_from else pesq), self._loss(pesq)]
+        if run.average is not None:
+            run.average.to(fabric.device)
+
+    def _goes_native(self) -> bool:
+        """Whether the compiled layers can do the work: one process, on a CPU, in single precision."""
+        settings, fabric = self.recipe.train, self.fabric
+        alone = fabric.device.type == "cpu" and fabric.world_size == 1 and settings.precision == "32-true"
+        return settings.native and alone and supports(self.recipe.model)
+
+    def _loss(self, pesq: float) -> Loss:
+        config = replace(self.recipe.loss, pesq=pesq)
+        return Loss(config, self.recipe.model.spectral).to(self.fabric.device)
+
+    def step(self, items: list[Items]) -> dict[str, Tensor]:
+        """One update of the weights; the loss terms, and whether the update was skipped."""
+        mixture = self._mix(items)
+        late = self.run.progress.step >= self.recipe.train.pesq_from * self.recipe.train.steps
+        terms = self.losses[late](*self._enhance(mixture.noisy), mixture.clean)
+        total = torch.stack(list(terms.values())).sum()
+        self.optimizer.zero_grad()
+        self.fabric.backward(total)
+        norm = clip_gradient(self.network, self.recipe.train.clip)
+        self._update(bool(torch.isfinite(norm)))
+        progress = self.run.progress
+        progress.step += 1
+        progress.hours += mixture.noisy.numel() * self.fabric.world_size / SAMPLE_RATE / 3600
+        return {"loss": total, "gradient": norm, **terms}
+
+    def _mix(self, items: list[Items]) -> Mixture:
+        """Each draw is mixed with random numbers of its own."""
+        settings, step = self.recipe.train, self.run.progress.step
+        mixed = []
+        for draw, item in zip(my_draws(self.fabric, self.recipe), items, strict=True):
+            seed = int(draw_generator(settings.seed, step, draw).integers(2**62, endpoint=True)) + 1
+            generator = torch.Generator(self.fabric.device).manual_seed(seed)
+            speech, noise, rir = (t.float() / 2**15 for t in item.to(self.fabric.device))
+            mixed.append(mix(speech, noise, rir, generator, self.recipe.mixing))
+        return mixed[0] if len(mixed) == 1 else Mixture(*(torch.cat(column) for column in zip(*mixed, strict=True)))
+
+    def _enhance(self, noisy: Tensor) -> Enhanced:
+        config = self.recipe.model.spectral
+        x = spectrum(noisy, config).contiguous()
+        y = self.native(x) if self.native else self.network(x, self.run.model.initial_state(len(noisy)))[0]
+        return Enhanced(y.float(), waveform(y.float(), config, noisy.shape[-1]))
+
+    def _update(self, finite: bool) -> None:
+        """Step unless the gradient overflowed; give up after too many such batches in a row."""
+        progress = self.run.progress
+        if finite:
+            self.optimizer.step()
+            self.run.schedule.step()
+            progress.skipped_in_row = 0
+            if self.run.average is not None:
+                self.run.average.update_parameters(self.run.model)
+        else:
+            progress.skipped += 1
+            progress.skipped_in_row += 1
+        if progress.skipped_in_row >= self.recipe.train.max_skipped:
+            raise GtcrnError(
+                f"{progress.skipped_in_row} batches in a row gave no finite gradient at step {progress.step}; "
+                "try a lower train.lr, a smaller train.clip or train.precision = '32-true'."
+            )
+
+
+def train(recipe: Recipe, folder: Path, resume: bool = False, quiet: bool = False, device: str = "auto") -> Run:
+    """Run a recipe to its last step. Raises GtcrnError and its kinds for whatever a user can mend."""
+    fabric = make_fabric(device, recipe.train.precision)
+    run = open_run(recipe, folder, resume, fabric)
+    trainer = Trainer(fabric, run)
+    source = Source(recipe.data, fabric.device)
+    validation = Validation(recipe.data.root, recipe.data.validation) if recipe.data.validation else None
+    loader = Prefetcher(
+        source, recipe.train.batch, recipe.train.seed, my_draws(fabric, recipe), first_step=run.progress.step
+    )
+    try:
+        with Report(run, quiet, records=fabric.is_global_zero) as report:
+            report.note(f"layers: {trainer.layers}")
+            for items in _until_done(run, loader):
+                report.step(trainer.step(items), loader.waited)
+                if _due(run, recipe.train.validate_every):
+                    _checkpoint(trainer, validation, report)
+    finally:
+        loader.close()
+    return run
+
+
+def make_fabric(device: str, precision: str) -> Fabric:
+    """One process, or as many as torchrun started."""
+    processes, here = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    many = {"strategy": "ddp", "devices": here, "num_nodes": processes // here} if processes > 1 else {"devices": 1}
+    try:
+        fabric = Fabric(accelerator=device, precision=precision, **many)  # type: ignore[arg-type]
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        raise ConfigError(f"device {device!r} with precision {precision!r} is not to be had: {error}") from error
+    fabric.launch()
+    return fabric
+
+
+def open_run(recipe: Recipe, folder: Path, resume: bool, fabric: Fabric) -> Run:
+    """A new run in an empty folder, or the one that was there."""
+    if recipe.train.draws % fabric.world_size:
+        raise ConfigError(f"train.draws ({recipe.train.draws}) must be a multiple of {fabric.world_size} processes.")
+    if not resume and (folder / "last.ckpt").exists():
+        raise ConfigError(f"{folder} holds a run already: --resume continues it, --name starts another.")
+    folder.mkdir(parents=True, exist_ok=True)
+    run = Run.create(recipe, folder)
+    if resume:
+        run.resume()
+    if fabric.is_global_zero:
+        run.trim_history()
+        run.describe()
+    return run
+
+
+def my_draws(fabric: Fabric, recipe: Recipe) -> list[int]:
+    """The draws of a step that this process makes."""
+    return list(range(fabric.global_rank, recipe.train.draws, fabric.world_size))
+
+
+def _until_done(run: Run, loader: Prefetcher) -> Iterator[list[Items]]:
+    for items in loader:
+        if run.progress.step >= run.recipe.train.steps:
+            return
+        yield items
+
+
+def _due(run: Run, every: int) -> bool:
+    return run.progress.step % every == 0 or run.progress.step == run.recipe.train.steps
+
+
+def _checkpoint(trainer: Trainer, validation: Validation | None, report: Report) -> None:
+    """Validate and save; one process does it while the others wait."""
+    if trainer.fabric.is_global_zero:
+        if validation:
+            _validate(trainer, validation, report)
+        trainer.run.save()
+    trainer.fabric.barrier()
+
+
+def _validate(trainer: Trainer, validation: Validation, report: Report) -> None:
+    """Score, and keep the best."""
+    run, settings = trainer.run, trainer.recipe.train
+    run.progress.validations += 1
+    last = run.progress.step == settings.steps
+    full = settings.score_every > 0 and (last or run.progress.validations % settings.score_every == 0)
+    scores, enhanced = validation.score(run.weights, trainer.fabric.device, full)
+    report.validation(scores, enhanced[: report.EXAMPLES])
+    run.keep_best(scores)

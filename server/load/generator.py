@@ -1,0 +1,123 @@
+"""Load generator: many paced streams against a service on this machine, and what came back.
+
+    python -m gtcrn_server.load --streams 100 --seconds 60 --pid $(pgrep -of 'gtcrn serve')
+
+Bounded: at most 1000 streams, 10 minutes, loopback addresses only. Give it another core than the service's (taskset).
+"""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from gtcrn_server.load.client import Client, Plan, Tally, frame
+
+MAX_STREAMS = 1000
+MAX_SECONDS = 600
+DISTINCT = 97  # different messages that are sent in turn
+LATE_MS = 20.0  # an answer later than this is counted as late
+
+
+def speech_like(plan: Plan) -> list[bytes]:
+    """Frames of PCM16 noise whose level rises and falls at the rate of syllables."""
+    n = DISTINCT * plan.chunk
+    envelope = np.abs(np.sin(2 * np.pi * 4 * np.arange(n) / plan.sample_rate))
+    samples = (np.random.default_rng(0).standard_normal(n) * envelope * 3000).astype("<i2")
+    return [frame(part.tobytes()) for part in np.split(samples, DISTINCT)]
+
+
+async def run(plan: Plan, pid: int = 0) -> Tally:
+    """Open all streams, pace them over `plan.seconds`, end them; their phases are spread over one period.
+
+    `pid` is the service's process, whose processor time and memory are measured; 0: neither.
+    """
+    check(plan)
+    loop, tally, messages = asyncio.get_running_loop(), Tally(), speech_like(plan)
+    clients = []
+    before = resident_bytes(pid)
+    for _ in range(plan.streams):
+        _, client = await loop.create_connection(lambda: Client(plan, tally, messages), plan.host, plan.port)
+        clients.append(client)
+    opened = [client for client in clients if await asyncio.wait_for(client.ready, 30)]
+    start = loop.time() + 0.5
+    measure = asyncio.ensure_future(_measure(plan, tally, pid, before))
+    for i, client in enumerate(opened):
+        client.begin_at(start + plan.period * i / max(1, len(opened)))
+    await asyncio.wait([client.closed for client in clients], timeout=plan.seconds + 30)
+    await measure
+    return tally
+
+
+async def _measure(plan: Plan, tally: Tally, pid: int, before: int) -> None:
+    """Processor time while all streams run, which is all but the first second."""
+    await asyncio.sleep(min(1.0, plan.seconds / 2))
+    used, clock = cpu_seconds(pid), time.monotonic()
+    await asyncio.sleep(max(0.1, plan.seconds - 1.5))
+    tally.share = (cpu_seconds(pid) - used) / (time.monotonic() - clock)
+    tally.resident = (before, resident_bytes(pid))
+
+
+def check(plan: Plan) -> None:
+    """Refuse what this tool is not for: other machines, endless or boundless runs."""
+    if plan.host not in ("127.0.0.1", "::1", "localhost"):
+        raise ValueError(f"host must be a loopback address, not {plan.host}.")
+    if not 1 <= plan.streams <= MAX_STREAMS or not 0 < plan.seconds <= MAX_SECONDS:
+        raise ValueError(f"streams must be 1 to {MAX_STREAMS} and seconds at most {MAX_SECONDS}.")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time a process has used so far (Linux); 0 for no process."""
+    if not pid:
+        return 0.0
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory a process holds (Linux); 0 for no process."""
+    if not pid:
+        return 0
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def percentiles(seconds: list[float]) -> NDArray[np.float64]:
+    """p50, p99 and maximum in ms."""
+    values: NDArray[np.float64] = np.percentile(seconds or [float("nan")], [50, 99, 100])
+    return values * 1000
+
+
+def report(plan: Plan, tally: Tally) -> str:
+    """One line a figure."""
+    p50, p99, worst = percentiles(tally.delays)
+    _, own, own_worst = percentiles(tally.lateness)
+    grown = tally.resident[1] - tally.resident[0]
+    late = sum(delay * 1000 > LATE_MS for delay in tally.delays)
+    return (
+        f"streams   {plan.streams} asked, {tally.finished} finished, {tally.refused} refused, "
+        f"{len(tally.failed)} failed\n"
+        f"answers   {len(tally.delays)}, later than {LATE_MS:g} ms: {late}, samples missing: {tally.missing}\n"
+        f"delay     p50 {p50:.2f} ms, p99 {p99:.2f} ms, max {worst:.2f} ms "
+        f"(of these the generator: p99 {own:.2f} ms, max {own_worst:.2f} ms)\n"
+        f"service   {tally.share:.1%} of a core, {1e6 * tally.share * plan.period / plan.streams:.0f} us a message, "
+        f"{tally.resident[1] / 2**20:.1f} MiB, {grown / plan.streams / 1024:.0f} KiB a stream"
+    )
+
+
+def main(
+    streams: Annotated[int, typer.Option(help="Concurrent streams.")] = 100,
+    seconds: Annotated[float, typer.Option(help="Length of the run.")] = 20.0,
+    port: Annotated[int, typer.Option(help="Port of the service on this machine.")] = 8000,
+    sample_rate: Annotated[int, typer.Option(help="Hz.")] = 16_000,
+    chunk_ms: Annotated[float, typer.Option(help="Audio in one message.")] = 20.0,
+    pid: Annotated[int, typer.Option(help="Process of the service: its processor time and memory are shown.")] = 0,
+) -> None:
+    """Load the service on this machine with paced PCM16 streams."""
+    plan = Plan(port=port, streams=streams, seconds=seconds, sample_rate=sample_rate)
+    plan = Plan(**{**vars(plan), "chunk": round(sample_rate * chunk_ms / 1000)})
+    typer.echo(report(plan, asyncio.run(run(plan, pid))))
+

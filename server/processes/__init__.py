@@ -1,0 +1,1 @@
+"""Starting and ending: one process or several that share a port."""

@@ -1,0 +1,142 @@
+"""From settings to running processes: the socket, uvicorn with a shutdown that lets streams finish, workers."""
+
+import gc
+import multiprocessing
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from multiprocessing.context import SpawnProcess
+from types import FrameType
+
+import uvicorn
+
+import gtcrn
+from gtcrn.errors import ConfigError
+from gtcrn_server.app import create_app
+from gtcrn_server.processes.siblings import Siblings
+from gtcrn_server.service import Service
+from gtcrn_server.settings import Settings
+from gtcrn_server.transports.direct import DirectProtocol
+
+SWITCH_SECONDS = 0.0005  # how long a file's thread may keep the interpreter from live audio
+DEAD_PEER_MS = 30_000  # until what was sent must be acknowledged
+TICKS_PER_SECOND = 10  # of uvicorn's main loop
+BACKLOG = 1024
+
+
+class GracefulServer(uvicorn.Server):
+    """uvicorn, which on SIGTERM first lets the service drain, and drops connections that never ask for anything."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+        self._silent: set[object] = set()  # connections that had not asked for anything at the last look
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % round(TICKS_PER_SECOND * self._service.settings.start_seconds) == 0:
+            self._drop_silent()
+        return await super().on_tick(counter)
+
+    def _drop_silent(self) -> None:
+        """Close those that were silent at the last look and still are."""
+        silent: set[object] = {c for c in self.server_state.connections if getattr(c, "cycle", c) is None}
+        for connection in silent & self._silent:
+            connection.transport.close()  # type: ignore[attr-defined]
+        self._silent = silent - self._silent
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._service.drain(lambda: self.force_exit)
+        await super().shutdown(sockets)
+
+
+def server(
+    settings: Settings, denoiser: gtcrn.Denoiser, worker: int = 0, siblings: Sequence[int] = ()
+) -> GracefulServer:
+    """A uvicorn server for one worker; it listens on the sockets that its `run` is given.
+
+    `siblings` are the loopback ports of all workers, if there are several.
+    """
+    app = create_app(settings, denoiser, worker)
+    config = uvicorn.Config(
+        Siblings(app, settings, worker, siblings) if siblings else app,
+        ws=DirectProtocol,
+        ws_max_size=settings.max_message_bytes,
+        ws_per_message_deflate=False,  # costs time, saves nothing on audio, and invites bombs
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=round(settings.idle_seconds),
+        timeout_graceful_shutdown=round(settings.slow_reader_seconds),
+    )
+    return GracefulServer(config, app.state.service)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The bound socket. Raises ConfigError when the address cannot be had."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # connections inherit it
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
+        bound.bind(address)
+        bound.listen(BACKLOG)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}.") from error
+    return bound
+
+
+def work(settings: Settings, sockets: Sequence[socket.socket], worker: int = 0, siblings: Sequence[int] = ()) -> None:
+    """Be one worker until SIGTERM."""
+    instance = server(settings, gtcrn.load(settings.weights), worker, siblings)
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.freeze()  # what lives from now to the end need not be looked through
+    instance.run(sockets=list(sockets))
+
+
+class Workers:
+    """So many processes on one socket; one that dies is replaced, SIGTERM is passed on to all."""
+
+    def __init__(self, settings: Settings, bound: socket.socket) -> None:
+        self._settings, self._socket = settings, bound
+        self._own = [listen("127.0.0.1", 0) for _ in range(settings.workers)]
+        self._context = multiprocessing.get_context("spawn")
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        """Until a signal comes and all have finished."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        processes = [self._start(worker) for worker in range(self._settings.workers)]
+        while not self._stop.wait(1.0):
+            for worker, process in enumerate(processes):
+                if process.exitcode is not None:
+                    processes[worker] = self._start(worker)
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join()
+
+    def _start(self, worker: int) -> SpawnProcess:
+        ports = [own.getsockname()[1] for own in self._own]
+        sockets = [self._socket, self._own[worker]]
+        process = self._context.Process(target=work, args=(self._settings, sockets, worker, ports))
+        process.start()
+        return process
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._stop.set()
+
+
+def serve(settings: Settings) -> None:
+    """Listen and serve until a signal comes. Raises GtcrnError when it cannot begin."""
+    gtcrn.load(settings.weights)  # a fault in it is told here, once
+    bound = listen(settings.host, settings.port)
+    host, port = bound.getsockname()[:2]
+    print(f"gtcrn serves on http://{host}:{port} with {settings.workers} worker(s); stop it with Ctrl+C.", flush=True)
+    if settings.workers == 1:
+        work(settings, [bound])
+    else:
+        Workers(settings, bound).run()

@@ -1,0 +1,1 @@
+"""The ways audio comes in and goes out: WebSocket, REST streams, one request both ways, files."""

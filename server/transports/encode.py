@@ -1,0 +1,128 @@
+"""Audio files made without seeking back, so that they can be sent while they are made."""
+
+import io
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from gtcrn.audio.files import storable
+from gtcrn.audio.formats import AudioFormat
+from gtcrn.audio.pcm import ENDLESS, PcmFormat, header
+
+Samples = NDArray[np.float32]  # (C, n)
+
+WAV_ENCODINGS = {
+    "PCM_U8": "u8",
+    "PCM_16": "s16le",
+    "PCM_24": "s24le",
+    "PCM_32": "s32le",
+    "FLOAT": "f32le",
+    "DOUBLE": "f64le",
+}
+FLAC_TOTAL = 21  # where the 36 bits of the total begin: the low half of this byte and four more (RFC 9639, 8.2)
+
+
+class Encoder(Protocol):
+    """Samples (channels, n) to the bytes of a file. `size` is the length of the whole in bytes, where it is known."""
+
+    @property
+    def size(self) -> int | None: ...
+
+    def encode(self, samples: Samples) -> bytes: ...
+
+    def finish(self) -> bytes: ...
+
+
+class WavEncoder:
+    """WAV with the length in its header from the start; without one (`frames` None) it says unknown."""
+
+    def __init__(self, form: AudioFormat, frames: int | None) -> None:
+        self._pcm = PcmFormat(form.sample_rate, form.channels, WAV_ENCODINGS[form.subtype])
+        data = None if frames is None else frames * self._pcm.frame_bytes
+        if data is not None and data >= ENDLESS:
+            data = None
+        self._pad = b"\0" * ((data or 0) % 2)
+        self._head = header(self._pcm, data)
+        self.size = None if data is None else len(self._head) + data + len(self._pad)
+
+    def encode(self, samples: Samples) -> bytes:
+        head, self._head = self._head, b""
+        return head + self._pcm.encode(samples)[0]
+
+    def finish(self) -> bytes:
+        return self._head + self._pad
+
+
+class Outlet(io.RawIOBase):
+    """A file that only grows: what is written at its end can be taken; what would change earlier bytes is ignored."""
+
+    def __init__(self) -> None:
+        self._taken: list[bytes] = []
+        self._place = self._end = 0
+
+    def write(self, data: object) -> int:
+        piece = bytes(data)  # type: ignore[call-overload]
+        if self._place == self._end:
+            self._taken.append(piece)
+            self._end += len(piece)
+        self._place += len(piece)
+        return len(piece)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._place = offset + (0, self._place, self._end)[whence]
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def read(self, size: int = -1) -> bytes:
+        return b""
+
+    def take(self) -> bytes:
+        data = b"".join(self._taken)
+        self._taken.clear()
+        return data
+
+
+class CompressedEncoder:
+    """FLAC and Ogg by libsndfile. FLAC gets its total into the header, which libsndfile would add at the end."""
+
+    size: int | None = None
+
+    def __init__(self, form: AudioFormat, frames: int | None) -> None:
+        self._form, self._frames = form, frames
+        self._outlet = Outlet()
+        kept = {"format": form.container, "subtype": form.subtype}
+        self._file = soundfile.SoundFile(self._outlet, "w", form.sample_rate, form.channels, **kept)
+        self._begun = False
+
+    def encode(self, samples: Samples) -> bytes:
+        self._file.write(storable(samples.T, self._form.subtype)[0])
+        return self._take()
+
+    def finish(self) -> bytes:
+        self._file.close()
+        return self._take()
+
+    def _take(self) -> bytes:
+        data = self._outlet.take()
+        if self._begun or self._form.container != "FLAC" or len(data) < FLAC_TOTAL + 5:
+            return data
+        self._begun = True
+        total = (data[FLAC_TOTAL] & 0xF0) << 32 | (self._frames or 0)
+        return data[:FLAC_TOTAL] + total.to_bytes(5) + data[FLAC_TOTAL + 5 :]
+
+
+def encoder(form: AudioFormat, frames: int | None) -> Encoder:
+    """The encoder for a format, for audio of so many samples a channel (None: unknown)."""
+    return WavEncoder(form, frames) if form.container == "WAV" else CompressedEncoder(form, frames)
+
+
+def encoded(blocks: Iterator[Samples], out: Encoder) -> Iterator[bytes]:
+    """The whole file in pieces."""
+    for block in blocks:
+        yield out.encode(block)
+    yield out.finish()

@@ -1,0 +1,183 @@
+"""POST /v1/denoise: an audio file up, the denoised file down. Decoding and denoising run in a worker thread."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Annotated, BinaryIO, Literal, TypeVar
+
+import numpy as np
+from fastapi import APIRouter, Query, Request, Response
+from numpy.typing import NDArray
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.types import Receive, Scope, Send
+
+from gtcrn.audio.files import Reader
+from gtcrn.audio.formats import target_format
+from gtcrn.errors import GtcrnError
+from gtcrn_server.errors import Kind, ServiceError
+from gtcrn_server.limits import TheService, bounded
+from gtcrn_server.messages import Limit
+from gtcrn_server.openapi import AUDIO, FILE_BODY, answers
+from gtcrn_server.service import Service
+from gtcrn_server.transports.encode import Encoder, encoded, encoder
+
+Samples = NDArray[np.float32]  # (C, n)
+Result = TypeVar("Result")
+
+router = APIRouter(tags=["files"])
+
+BLOCK = 16_384  # samples a channel that are worked on at once
+UNKNOWN_FRAMES = 1 << 48  # from here on libsndfile means that the file does not say
+MEDIA_TYPES = {"WAV": "audio/wav", "FLAC": "audio/flac", "OGG": "audio/ogg"}
+
+
+@router.post(
+    "/v1/denoise",
+    response_class=Response,
+    responses=answers(AUDIO, 400, 408, 413, 422, 503, 507),
+    openapi_extra={"requestBody": FILE_BODY},
+)
+async def denoise_file(
+    service: TheService,
+    request: Request,
+    format: Annotated[
+        Literal["wav", "flac", "ogg"] | None, Query(description="of the answer; absent: as the file, else WAV")
+    ] = None,
+    subtype: Annotated[str | None, Query(max_length=32, description="PCM_16, PCM_24, FLOAT, VORBIS, ...")] = None,
+    attenuation_limit: Annotated[Limit, Query()] = None,
+) -> Response:
+    """Denoise an audio file: the body itself, or the multipart field `file`. The answer starts before it is complete.
+
+    Samples keep their rate, channels and place. A fault behind the first second ends the answer before its end.
+    """
+    job = Job(service)
+    try:
+        await job.receive(request)
+        await job.prepare(format, subtype, attenuation_limit)
+        return FileAnswer(job, await job.step())
+    except BaseException:
+        job.close()
+        raise
+
+
+class Job:
+    """One file in the works: its place among the others, its temporary file, its pieces to come."""
+
+    def __init__(self, service: Service) -> None:
+        service.refuse_if_leaving()
+        if service.files >= service.settings.max_files:
+            raise ServiceError(Kind.BUSY, f"{service.files} files are in the works; try again later.")
+        service.files += 1
+        self._service = service
+        self._resources = contextlib.ExitStack()
+
+    def close(self) -> None:
+        """Give the place back; the temporary file goes."""
+        self._resources.close()
+        self._service.files -= 1
+
+    async def receive(self, request: Request) -> None:
+        """The body, or its field `file`, into a temporary file. Raises ServiceError where it is over a limit."""
+        settings = self._service.settings
+        body = bounded(request, settings.max_body_bytes, settings.idle_seconds)
+        if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+            self._source: BinaryIO = self._resources.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (the stack closes it)
+            async for piece in body:
+                await asyncio.to_thread(self._source.write, piece)
+            self._source.seek(0)
+            return
+        try:
+            form = await MultiPartParser(request.headers, body, max_files=1, max_fields=8).parse()  # type: ignore[arg-type]
+        except (MultiPartException, KeyError) as error:
+            raise ServiceError(Kind.MALFORMED, "The multipart body is damaged, or holds too much.") from error
+        upload = form.get("file")
+        if not isinstance(upload, UploadFile):
+            raise ServiceError(Kind.MALFORMED, "The multipart body has no file in its field `file`.")
+        self._source = self._resources.enter_context(upload.file)
+
+    async def prepare(self, container: str | None, subtype: str | None, limit: float | None) -> None:
+        """Open the file and choose the answer's format. Raises AudioError, or ServiceError when it is too long."""
+        reader = self._resources.enter_context(await self.thread(lambda: Reader(self._source)))
+        if not container and reader.format.container not in MEDIA_TYPES:
+            container = "WAV"
+        form = target_format(reader.format, "", container, subtype)
+        self._most = int(self._service.settings.max_audio_seconds * form.sample_rate)  # samples
+        frames = reader.frames if reader.format.container != "MP3" else None  # there an estimate
+        if frames is not None and frames < UNKNOWN_FRAMES:
+            self._refuse_long(frames)
+        else:
+            frames = None
+        self.media_type = MEDIA_TYPES[form.container]
+        self.out: Encoder = encoder(form, frames)
+        self._pieces = encoded(self._denoised(reader, limit), self.out)
+
+    def _denoised(self, reader: Reader, limit: float | None) -> Iterator[Samples]:
+        rate, channels, seen = reader.format.sample_rate, reader.format.channels, 0
+        stream = self._service.denoiser.stream(rate, channels, limit)
+        for block in reader.blocks(BLOCK):
+            seen += block.shape[1]
+            self._refuse_long(seen)
+            yield stream.push(block)
+        yield stream.flush()
+        self.seconds = seen / rate
+
+    def _refuse_long(self, frames: int) -> None:
+        if frames > self._most:
+            seconds = self._service.settings.max_audio_seconds
+            raise ServiceError(Kind.TOO_LARGE, f"The audio is longer than {seconds:g} s, the most that is taken.")
+
+    async def step(self) -> bytes | None:
+        """The next piece of the answer; None behind the last."""
+        return await self.thread(lambda: next(self._pieces, None))
+
+    async def thread(self, work: Callable[[], Result]) -> Result:
+        """Await `work` in the service's threads for files; when cancelled too, since it uses what `close` closes."""
+        future = asyncio.get_running_loop().run_in_executor(self._service.threads, work)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+
+    def count(self) -> None:
+        """Tell the telemetry of a file that was denoised to its end."""
+        self._service.telemetry.file_seconds += self.seconds
+
+    def tell(self, error: Exception) -> None:
+        self._service.tell(error)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a client may leave a piece of its answer unread."""
+        return self._service.settings.slow_reader_seconds
+
+
+class FileAnswer(Response):
+    """Sends pieces while they are made; without an end when something fails, so that nobody takes it for whole."""
+
+    def __init__(self, job: Job, first: bytes | None) -> None:
+        super().__init__(media_type=job.media_type)
+        del self.headers["content-length"]
+        if job.out.size is not None:
+            self.headers["content-length"] = str(job.out.size)
+        self._job, self._first = job, first
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gone = asyncio.ensure_future(receive())  # the body is read: what comes now is the end of the connection
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            piece = self._first
+            while piece is not None and not gone.done():
+                async with asyncio.timeout(self._job.patience):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                piece = await self._job.step()
+            if piece is None:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                self._job.count()
+        except (GtcrnError, TimeoutError) as error:
+            self._job.tell(error)
+        finally:
+            gone.cancel()
+            self._job.close()

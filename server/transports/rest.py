@@ -1,0 +1,122 @@
+"""Frame processing for clients without WebSocket: a stream opened, fed and ended by REST requests."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from gtcrn_server.errors import Kind, ServiceError
+from gtcrn_server.limits import BoundedRoute, TheService
+from gtcrn_server.live import Live
+from gtcrn_server.messages import Change, Description, Options, Progress
+from gtcrn_server.openapi import PCM, PCM_BODY, answers, faults
+from gtcrn_server.service import Service
+from gtcrn_server.transports.store import Held
+
+router = APIRouter(prefix="/v1/streams", tags=["streams"], route_class=BoundedRoute)
+Identity = Annotated[str, Path(max_length=64)]
+Sequence = Annotated[int, Query(ge=0, description="0 for the first frames of a stream, then one more each time")]
+
+
+@router.post("", status_code=201, responses=faults(400, 408, 413, 422, 503))
+async def open_stream(service: TheService, response: Response, options: Options | None = None) -> Description:
+    """Open a stream. It counts as one until it is deleted or expires."""
+    service.admit("rest")
+    try:
+        live = service.open(options or Options())
+    except BaseException:
+        service.release("rest")
+        raise
+    now = asyncio.get_running_loop().time()
+    service.streams.put(Held(live.identity, live, opened=now, touched=now))
+    response.headers["Location"] = f"/v1/streams/{live.identity}"
+    return live.description()
+
+
+@router.get("/{identity}", responses=faults(404, 410, 422))
+async def read_stream(service: TheService, identity: Identity) -> Progress:
+    """Where the stream stands: the sequence number it waits for, its settings and counts."""
+    held = service.streams.get(identity)
+    return progress(held, opened(held))
+
+
+@router.patch("/{identity}", responses=faults(400, 404, 408, 410, 413, 422))
+async def change_stream(service: TheService, identity: Identity, change: Change) -> Progress:
+    """Change the attenuation limit or bypass between two samples, without a click."""
+    held = touched(service, identity)
+    opened(held).change(change)
+    return progress(held, opened(held))
+
+
+@router.post(
+    "/{identity}/frames",
+    response_class=Response,
+    responses=answers(PCM, 400, 404, 408, 409, 410, 413, 422),
+    openapi_extra={"requestBody": PCM_BODY},
+)
+async def process_frames(service: TheService, identity: Identity, sequence: Sequence, request: Request) -> Response:
+    """Send samples, receive those that are ready. A request that is repeated is answered again, not applied again."""
+    held = touched(service, identity)
+    live, data = opened(held), await request.body()
+    if held.busy or not held.sequence - 1 <= sequence <= held.sequence:
+        raise ServiceError(Kind.SEQUENCE, f"The stream waits for sequence {held.sequence}, not {sequence}.")
+    if sequence == held.sequence:
+        held.answer = await _apply(held, live, data)
+        held.sequence += 1
+        service.streams.put(held)
+    return pcm(held.answer)
+
+
+async def _apply(held: Held, live: Live, data: bytes) -> bytes:
+    """Process slice by slice; other streams have their turn in between."""
+    held.busy, outputs = True, []
+    try:
+        for output in live.feed(data):
+            outputs.append(output)
+            await asyncio.sleep(0)
+    finally:
+        held.busy = False
+    return b"".join(outputs)
+
+
+@router.delete("/{identity}", response_class=Response, responses=answers(PCM, 404, 409, 410, 422))
+async def end_stream(service: TheService, identity: Identity) -> Response:
+    """End the stream and receive its tail: as many samples in all as were sent. May be repeated."""
+    held = touched(service, identity)
+    if held.busy:
+        raise ServiceError(Kind.SEQUENCE, "Frames of the stream are being processed; end it afterwards.")
+    if held.live:
+        held.answer, held.state = held.live.finish(), "ended"
+        held.nonfinite = held.live.summary().nonfinite
+        service.release("rest")
+        service.streams.put(held)
+    return pcm(held.answer, {"Gtcrn-Nonfinite": str(held.nonfinite)})
+
+
+def touched(service: Service, identity: str) -> Held:
+    """The stream, which is not idle now."""
+    held = service.streams.get(identity)
+    held.touched = asyncio.get_running_loop().time()
+    return held
+
+
+def opened(held: Held) -> Live:
+    """The stream's audio state; raises ServiceError when it has ended."""
+    if held.live is None:
+        raise ServiceError(Kind.GONE, "The stream has ended; open another.")
+    return held.live
+
+
+def progress(held: Held, live: Live) -> Progress:
+    return Progress(
+        id=held.identity,
+        sequence=held.sequence,
+        attenuation_limit=live.stream.attenuation_limit,
+        bypass=live.stream.bypass,
+        seconds=round(live.seconds, 6),
+        nonfinite=live.summary().nonfinite,
+    )
+
+
+def pcm(data: bytes, headers: dict[str, str] | None = None) -> Response:
+    return Response(data, media_type="application/octet-stream", headers=headers)

@@ -1,0 +1,201 @@
+"""WebSocket /v1/stream. Spoken to ASGI directly: at 50 messages a second and stream, every layer counts."""
+
+import asyncio
+import contextlib
+import functools
+import logging
+from collections import deque
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from gtcrn.errors import GtcrnError
+from gtcrn_server.errors import Kind, ServiceError
+from gtcrn_server.limits import PROTOCOL, check_key, check_origin, presented_keys
+from gtcrn_server.live import Live
+from gtcrn_server.messages import Change, Error, Mark, Marked, Message, Ready, Reset, Start, parse
+from gtcrn_server.service import FAREWELL_SECONDS, Service, Session
+from gtcrn_server.transports.direct import EXTENSION, Direct
+
+MAX_FAULTS = 10  # bad messages that a connection survives
+MAX_MARKS = 1000  # that wait for their audio
+MAX_REASON = 120  # bytes of a close frame's sentence (RFC 6455 allows 123)
+
+
+class Hangup(Exception):
+    """The client is gone."""
+
+
+class StreamSocket:
+    """The ASGI endpoint: one Conversation for each connection."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        socket = WebSocket(scope, receive, send)
+        try:
+            check_origin(self._service.settings, socket.headers)
+        except ServiceError as error:
+            self._service.tell(error)
+            await socket.close()  # before it is accepted: the handshake is answered with 403
+            return
+        offered = scope.get("subprotocols", [])
+        await receive()  # websocket.connect
+        await send({"type": "websocket.accept", "subprotocol": PROTOCOL if PROTOCOL in offered else None})
+        with contextlib.suppress(Hangup):
+            direct = scope.get("extensions", {}).get(EXTENSION) or Direct()
+            await Conversation(self._service, receive, send, direct).run(presented_keys(socket.headers, offered))
+
+
+class Conversation:
+    """One client from its start message to its close code."""
+
+    def __init__(self, service: Service, receive: Receive, send: Send, direct: Direct) -> None:
+        self._service, self._receive, self._send, self._direct = service, receive, send, direct
+        self._session: Session | None = None
+        self._live: Live | None = None
+        self._marks: deque[tuple[int, str | int]] = deque()  # (position in samples, id)
+        self._faults = 0
+        self._streak = 0  # slices of audio since other streams had their turn
+
+    async def run(self, keys: list[str]) -> None:
+        """Admit, converse, close; what ends it early is told to the client."""
+        try:
+            check_key(self._service.settings, keys)
+            with Session(self._service, "websocket") as session:
+                self._session = session
+                try:
+                    await session.guard(self._converse(session))
+                except GtcrnError as error:
+                    await self._fail(error)
+        except Hangup:
+            raise
+        except Exception as error:
+            if not isinstance(error, GtcrnError):
+                logging.getLogger(__name__).exception("a stream failed")
+            await self._fail(error)
+
+    async def _converse(self, session: Session) -> None:
+        self._live = live = self._service.open(await self._start())
+        session.started = True
+        self._direct.take = functools.partial(self._take, session, live)
+        await self._say(Ready(**live.description().model_dump()))
+        while True:
+            event = await self._next()
+            session.touch()
+            if (data := event.get("bytes")) is not None:
+                await self._hear(live, data)
+            elif await self._control(live, event["text"]):
+                return
+
+    def _take(self, session: Session, live: Live, data: bytes) -> bytes | None:
+        """The short way: one slice of audio and its answer. None where something else is to be done as well."""
+        if self._marks or len(data) > live.slice or len(data) % live.width:
+            return None
+        session.touch()
+        return live.push(data)
+
+    async def _next(self) -> Any:
+        event = await self._receive()
+        if event["type"] == "websocket.disconnect":
+            raise Hangup
+        return event
+
+    async def _start(self) -> Start:
+        text = (await self._next()).get("text")
+        if text is None:
+            raise ServiceError(Kind.UNEXPECTED, "Audio came before the start message.")
+        message = parse(text)
+        if not isinstance(message, Start):
+            raise ServiceError(Kind.UNEXPECTED, f"The first message must be start, not {message.type}.")
+        return message
+
+    async def _hear(self, live: Live, data: bytes) -> None:
+        """Audio in, audio out; other streams have their turn after every few slices."""
+        if len(data) > (limit := self._service.settings.max_message_bytes):
+            raise ServiceError(Kind.TOO_LARGE, f"A message may have at most {limit} bytes.")
+        for output in live.feed(data):
+            if output:
+                await self._sound(live, output)
+            self._streak += 1
+            if self._streak >= 4:
+                self._streak = 0
+                await asyncio.sleep(0)
+
+    async def _sound(self, live: Live, output: bytes) -> None:
+        if output:
+            await self._emit({"type": "websocket.send", "bytes": output})
+        while self._marks and self._marks[0][0] <= live.sent:
+            await self._say(Marked(id=self._marks.popleft()[1]))
+
+    async def _control(self, live: Live, text: str) -> bool:
+        """Obey one message; True after `end`. A bad one is answered and survived, up to MAX_FAULTS."""
+        try:
+            return await self._obey(live, parse(text))
+        except GtcrnError as error:
+            self._faults += 1
+            if self._faults > MAX_FAULTS:
+                raise
+            told = self._service.tell(error)
+            await self._say(Error(code=told.kind.code, message=told.message))
+            return False
+
+    async def _obey(self, live: Live, message: Message) -> bool:
+        if isinstance(message, Change):
+            live.change(message)
+        elif isinstance(message, Mark):
+            await self._mark(live, message)
+        elif isinstance(message, Reset):
+            await self._sound(live, live.reset())
+        elif isinstance(message, Start):
+            raise ServiceError(Kind.UNEXPECTED, "The stream has been started already.")
+        else:
+            await self._finish(live)
+            await self._close(1000, "")
+            return True
+        return False
+
+    async def _mark(self, live: Live, mark: Mark) -> None:
+        if len(self._marks) >= MAX_MARKS:
+            raise ServiceError(Kind.UNEXPECTED, f"{MAX_MARKS} marks wait for their audio already.")
+        self._marks.append((live.received, mark.id))
+        await self._sound(live, b"")
+
+    async def _finish(self, live: Live) -> None:
+        """The tail, the marks that waited for it, and what there is to say about the stream."""
+        await self._sound(live, live.finish())
+        await self._say(live.summary())
+
+    async def _fail(self, error: Exception) -> None:
+        """Tell what was wrong and close; a stream that the service ends by itself still gets its tail."""
+        told = self._service.tell(error)
+        if told.kind is Kind.SLOW:
+            if self._direct.abort:
+                self._direct.abort()
+            return  # it would not read this either
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                if self._live and told.kind in (Kind.TIMEOUT, Kind.LEAVING):
+                    await self._finish(self._live)
+                await self._say(Error(code=told.kind.code, message=told.message))
+                await self._close(told.kind.close, told.message)
+
+    async def _say(self, message: Message) -> None:
+        await self._emit({"type": "websocket.send", "text": message.model_dump_json()})
+
+    async def _close(self, code: int, reason: str) -> None:
+        await self._emit({"type": "websocket.close", "code": code, "reason": reason.encode()[:MAX_REASON].decode()})
+
+    async def _emit(self, event: dict[str, Any]) -> None:
+        """Send, and let the session know while the client is not reading. Raises Hangup when it is gone."""
+        session = self._session
+        if session:
+            session.sending = True
+        try:
+            await self._send(event)
+        except (OSError, RuntimeError) as error:  # closed by the client, or by the protocol below
+            raise Hangup from error
+        if session:
+            session.sending = False
