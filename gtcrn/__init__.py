@@ -1,9 +1,9 @@
 """Real-time speech denoiser.
 
-    import gtcrn
+import gtcrn
 
-    denoiser = gtcrn.load()
-    clean = denoiser(noisy, sample_rate=48_000)
+denoiser = gtcrn.load()
+clean = denoiser(noisy, sample_rate=48_000)
 """
 
 from gtcrn.config import GTCRNConfig, SpectralConfig

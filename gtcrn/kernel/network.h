@@ -1,4 +1,4 @@
-/* GTCRN, one frame at a time, folded for inference: the twin of gtcrn/model.py.
+/* GTCRN, one frame at a time, folded for inference: the twin of gtcrn/network/model.py.
 
    Included once for each instruction set, with LANES, the floats of a vector, and KERNEL, the name of what this
    defines. */

@@ -73,9 +73,7 @@ def prepare(out: Path, corpus: Corpus, jobs: int = 1, valid_share: float = 0.0) 
     return done
 
 
-def write_role(
-    folder: Path, role: str, clips: Sequence[Clip], rules: Rules, jobs: int, valid_share: float
-) -> Summary:
+def write_role(folder: Path, role: str, clips: Sequence[Clip], rules: Rules, jobs: int, valid_share: float) -> Summary:
     with ShardWriter(folder, CLIP_FIELDS) as writer:
         splits = assign_splits(clips, valid_share, writer.index.rows)
         todo = [clip for clip in clips if str(clip.path) not in writer.known]

@@ -1,6 +1,6 @@
 """Is speech kept? Clean, quiet and loud input.
 
-    python -m gtcrn_recipes.evaluation.checks --pairs data/corpus [--weights W]
+python -m gtcrn_recipes.evaluation.checks --pairs data/corpus [--weights W]
 """
 
 from concurrent.futures import ProcessPoolExecutor

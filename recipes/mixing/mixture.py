@@ -1,8 +1,8 @@
 """Noisy speech and its target, mixed while training: pure functions of audio, a generator and a configuration.
 
-    speech -> speed -> colour, band -> room -> heard speech --- x level -------- + -> overload -> noisy
-                                           `-> early part  ---- x level ---------|-------------> clean
-    noise  -> speed -> colour, band -> room ------------------- x level - SNR ---'
+speech -> speed -> colour, band -> room -> heard speech --- x level -------- + -> overload -> noisy
+                                       `-> early part  ---- x level ---------|-------------> clean
+noise  -> speed -> colour, band -> room ------------------- x level - SNR ---'
 """
 
 from dataclasses import dataclass, fields
@@ -112,9 +112,7 @@ def mix(speech: Tensor, noise: Tensor, rir: Tensor, generator: torch.Generator, 
     noise = on_rows(noise_curve.any(-1), apply_curve, noise, noise_curve)
     heard, clean, noise = _place_in_room(draw, speech, noise, rir, config)
     heard, clean, noise, snr_db = _set_levels(draw, heard, clean, noise, config)
-    noisy = on_rows(
-        draw.chance(config.clipping_probability), clip, heard + noise, draw.uniform(*config.clipping_db)
-    )
+    noisy = on_rows(draw.chance(config.clipping_probability), clip, heard + noise, draw.uniform(*config.clipping_db))
     return Mixture(noisy, clean, heard, snr_db)
 
 

@@ -1,6 +1,6 @@
 """Learning curves of one or more runs as a picture.
 
-    python -m gtcrn_recipes.training.curves runs/A runs/B -o curves.png
+python -m gtcrn_recipes.training.curves runs/A runs/B -o curves.png
 """
 
 from pathlib import Path

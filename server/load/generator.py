@@ -120,4 +120,3 @@ def main(
     plan = Plan(port=port, streams=streams, seconds=seconds, sample_rate=sample_rate)
     plan = Plan(**{**vars(plan), "chunk": round(sample_rate * chunk_ms / 1000)})
     typer.echo(report(plan, asyncio.run(run(plan, pid))))
-
