@@ -40,6 +40,7 @@ def prepare(
 
     Speakers, noise recordings and rooms are held out as a whole, never by the file.
     """
+    from gtcrn_recipes.data import overview
     from gtcrn_recipes.data.fixed_pairs import make_pairs
     from gtcrn_recipes.data.prepare import gather
     from gtcrn_recipes.data.prepare import prepare as run
@@ -49,7 +50,9 @@ def prepare(
         typer.echo(summary)
     if valid_share and valid_pairs:
         typer.echo(f"pairs/valid: {make_pairs(out, valid_pairs)} mixed from held-out clips")
-    typer.echo(f"Skipped files and reasons: {out}/*/skipped.csv.")
+    typer.echo(overview.table(out))
+    for note in overview.notes(out):
+        typer.echo(note, err=True)
 
 
 def evaluate(

@@ -14,11 +14,12 @@ from audio_trees import RATE, dns_tree, hiss, plain_tree, save, vctk_tree, voice
 
 from gtcrn.cli.app import run
 from gtcrn.errors import ConfigError, GtcrnError
-from gtcrn_recipes.data.corpora import Corpus, by_pattern, plain, snr_in_name
+from gtcrn_recipes.data.corpora import Clip, Corpus, by_pattern, plain, snr_in_name
 from gtcrn_recipes.data.dataset import ClipStore, PairSet
 from gtcrn_recipes.data.fixed_pairs import active_level, make_pairs
 from gtcrn_recipes.data.intake import read_mono
 from gtcrn_recipes.data.layouts import preset
+from gtcrn_recipes.data.overview import table
 from gtcrn_recipes.data.prepare import assign_splits, gather, prepare
 from gtcrn_recipes.data.shards import CLIP_FIELDS, ShardWriter, telling_disk_errors
 from gtcrn_recipes.parallel import ordered_map
@@ -188,6 +189,36 @@ def test_a_group_never_moves_when_files_are_added(tmp_path: Path) -> None:
     assert assign_splits(few[::-1], 0.2, []) == before
 
 
+def test_the_files_of_a_folder_are_one_speaker(tmp_path: Path) -> None:
+    """`my/speech/SPEAKER/*.wav`, and a level deeper below the name of a data set."""
+    for s in range(10):
+        for k in range(3):
+            save(tmp_path / f"my/speech/anna{s}/{k}.wav", voice(0.8, seed=s))
+            save(tmp_path / f"my/speech/setB/ben{s}/wav/{k}.wav", voice(0.8, seed=s))
+    found = plain([tmp_path / "my/speech"]).speech
+    assert {clip.set for clip in found} == {"speech", "setB"}
+    assert Counter(clip.group for clip in found) == {
+        **{f"speech/anna{s}": 3 for s in range(10)},
+        **{f"setB/ben{s}/wav": 3 for s in range(10)},
+    }
+    assert sorted(Counter(assign_splits(found, 0.2, []).values()).items()) == [("train", 16), ("valid", 4)]
+
+
+def test_a_glob_and_a_link_are_grouped_as_the_folder_is(tmp_path: Path) -> None:
+    save(tmp_path / "elsewhere/x.wav", voice())
+    (tmp_path / "my/speech/anna").mkdir(parents=True)
+    (tmp_path / "my/speech/anna/1.wav").symlink_to(tmp_path / "elsewhere/x.wav")
+    for where in ("my/speech", "my/speech/*/*.wav", "my/**/*.wav"):
+        (clip,) = plain([tmp_path / where]).speech
+        assert clip.group in {"speech/anna"}
+
+
+def test_long_readers_do_not_take_all_the_room_of_the_short_ones() -> None:
+    sizes = {"long": 90, **{f"r{n}": 5 for n in range(200)}}
+    clips = [Clip(Path(f"{g}/{k}"), "a", g) for g, files in sizes.items() for k in range(files)]
+    assert Counter(assign_splits(clips, 0.1, []).values())["valid"] >= 19
+
+
 def test_one_speaker_alone_cannot_be_held_out(tmp_path: Path) -> None:
     tree = plain_tree(tmp_path / "in", speakers=1)
     with pytest.raises(ConfigError, match="--speaker-pattern"):
@@ -312,3 +343,43 @@ def test_the_command_reports_what_it_did(tmp_path: Path, capsys: pytest.CaptureF
     printed = capsys.readouterr().out
     assert "speech: 30 files added (0.01 h), 0 dealt with before" in printed
     assert "pairs/valid: 3 mixed from held-out clips" in printed
+    assert [line.split() for line in printed.splitlines()[-7:]] == [
+        ["role", "set", "split", "hours", "files", "groups"],
+        ["speech", "setA", "train", "0.01", "24", "8"],
+        ["speech", "setA", "valid", "0.00", "6", "2"],
+        ["noise", "noise", "train", "0.00", "16", "8"],
+        ["noise", "noise", "valid", "0.00", "4", "2"],
+        ["rir", "rir", "train", "0.00", "1", "1"],
+        ["pairs", "-", "valid", "0.00", "3", "-"],
+    ]
+
+
+def prepared(tmp_path: Path, speakers: int, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the command says on stderr about the tree of `plain_tree`."""
+    tree = plain_tree(tmp_path / "in", speakers)
+    options = ["--speaker-pattern", r"/(s\d\d)-", "--valid-share", "0.2", "--valid-pairs", "3", "--jobs", "1"]
+    folders = ["--speech", str(tree / "speech"), "--noise", str(tree / "noise")]
+    assert run(["prepare", str(tmp_path / "out"), *folders, *options]) == 0
+    return capsys.readouterr().err
+
+
+def test_a_single_voice_or_noise_to_validate_on_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = prepared(tmp_path, 5, capsys)
+    assert "warning: validation has one speaker only, setA/s0" in told
+    assert "warning: validation has one noise recording only, noise/drone" in told
+    assert prepared(tmp_path / "more", 10, capsys) == ""
+
+
+def test_skipped_files_are_mentioned_where_there_are_some(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "in/noise/silent.wav", np.zeros(RATE))
+    assert prepared(tmp_path, 10, capsys) == f"Skipped files and reasons: {tmp_path}/out/noise/skipped.csv.\n"
+
+
+def test_a_thousand_sets_are_one_line(tmp_path: Path) -> None:
+    with ShardWriter(tmp_path / "speech", CLIP_FIELDS) as writer:
+        for n in range(40):
+            row = {"samples": 1000, "set": f"s{n}", "speaker": f"s{n}/a", "split": "train", "path": n}
+            writer.add(np.ones(1000, np.int16), row)
+    assert [line.split() for line in table(tmp_path).splitlines()[1:]] == [
+        ["speech", "(all)", "train", "0.00", "40", "40"]
+    ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gtcrn.errors import ConfigError
+from gtcrn_recipes.data.readers import by_reader
 
 AUDIO = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64", ".caf"})
 
@@ -15,7 +16,7 @@ class Clip:
     """One file to take in. Whatever shares a `group` (speaker, noise source, room) goes to the same split."""
 
     path: Path
-    set: str  # the data set it belongs to: the first folder below the root
+    set: str  # the data set it belongs to
     group: str
     split: str = ""  # decided by the layout; empty where `prepare` is to decide
     minus: Path | None = None  # a file to subtract: noisy less clean is the noise
@@ -45,25 +46,24 @@ class Corpus:
         return Corpus(*joined)
 
 
-Grouping = Callable[[str, Path], str]  # (set, path) -> group
+Grouping = Callable[[Path, Path], str]  # (file, root) -> group
 
 
 def audio_files(where: Path) -> list[Path]:
     """Audio files below a folder, or those a glob such as `data/**/*.wav` matches, in a fixed order."""
-    if not where.is_dir() and any(c in str(where) for c in "*?["):
-        found: Iterable[Path] = expand(where)
-    else:
-        found = needed(where).rglob("*")
-    files = sorted(path.resolve() for path in found if path.suffix.lower() in AUDIO and path.is_file())
+    root, pattern = split_glob(where)
+    files = sorted(path for path in root.glob(pattern) if path.suffix.lower() in AUDIO and path.is_file())
     if not files:
         raise ConfigError(f"there are no audio files in {where} (looked for {', '.join(sorted(AUDIO))}).")
     return files
 
 
-def expand(pattern: Path) -> Iterable[Path]:
-    parts = pattern.parts
-    fixed = next(i for i, part in enumerate(parts) if any(c in part for c in "*?["))
-    return Path(*parts[:fixed]).glob(str(Path(*parts[fixed:])))
+def split_glob(where: Path) -> tuple[Path, str]:
+    """The folder, resolved, that each file's path starts with, and the pattern below it: `**/*` for a plain folder."""
+    fixed = next((i for i, part in enumerate(where.parts) if any(c in part for c in "*?[")), None)
+    if fixed is None or where.is_dir():
+        return needed(where).resolve(), "**/*"
+    return needed(Path(*where.parts[:fixed])).resolve(), str(Path(*where.parts[fixed:]))
 
 
 def needed(*folders: Path, layout: str = "") -> Path:
@@ -75,48 +75,41 @@ def needed(*folders: Path, layout: str = "") -> Path:
     raise ConfigError(f"there is no folder {looked}" + (f", where the layout {layout} has it." if layout else "."))
 
 
-def clips(where: Path, grouping: Grouping, set_name: str = "", split: str = "") -> tuple[Clip, ...]:
-    """Every file below `where`; its set is the first folder below it unless given."""
-    root = where.resolve()
-    found = []
-    for path in audio_files(where):
-        name = set_name or first_folder(path, root)
-        found.append(Clip(path, name, f"{name}/{grouping(name, path)}", split))
-    return tuple(found)
+def clips(where: Path, grouping: Grouping, split: str = "") -> tuple[Clip, ...]:
+    """Every file below `where`, in the group that `grouping` finds for it."""
+    root, _ = split_glob(where)
+    return tuple(Clip(path, *placed(path, root, grouping(path, root)), split) for path in audio_files(where))
 
 
-def first_folder(path: Path, root: Path) -> str:
-    inside = path.parts[len(root.parts) :] if path.is_relative_to(root) else path.parts[-2:]
-    return inside[0] if len(inside) > 1 else root.name
+def placed(path: Path, root: Path, group: str) -> tuple[str, str]:
+    """(set, set/group): the first folder below the root names the data set, unless it is the group itself."""
+    first, *below = path.relative_to(root).parts
+    name = first if below and first != group else root.name
+    return name, f"{name}/{group.removeprefix(name + '/')}"
 
 
-def by_name(_: str, path: Path) -> str:
+def by_name(path: Path, _: Path) -> str:
     """Each file is a group of its own."""
     return path.stem
 
 
-def by_folder(name: str, path: Path) -> str:
-    """Files of one folder belong together; a file right in the folder of its data set stands alone."""
-    return path.stem if path.parent.name == name else path.parent.name
-
-
-def by_source(_: str, path: Path) -> str:
+def by_source(path: Path, _: Path) -> str:
     """Pieces of one recording share the name up to a last `-NN`."""
     return re.sub(r"-\d+$", "", path.stem)
 
 
 def by_pattern(pattern: str) -> Grouping:
-    """What a regular expression finds in the path (its first bracket, or all of it); the file's name elsewhere."""
+    """What a regular expression finds in the path (its first bracket, or all of it); elsewhere as `by_reader`."""
     try:
         compiled = re.compile(pattern)
     except re.error as error:
         raise ConfigError(f"{pattern!r} is not a regular expression: {error}.") from error
-    return lambda _, path: found_by(compiled, path)
+    return lambda path, root: found_by(compiled, path) or by_reader(path, root)
 
 
 def found_by(pattern: re.Pattern[str], path: Path) -> str:
     match = pattern.search(path.as_posix())
-    return match.group(1 if match.lastindex else 0) if match else path.stem
+    return match.group(1 if match.lastindex else 0) if match else ""
 
 
 def snr_in_name(name: str) -> float:
@@ -129,7 +122,7 @@ def plain(
     speech: Iterable[Path] = (),
     noise: Iterable[Path] = (),
     rir: Iterable[Path] = (),
-    speaker: Grouping = by_folder,
+    speaker: Grouping = by_reader,
 ) -> Corpus:
     """Folders or globs by role; noises and rooms are grouped by the names of their files."""
     return Corpus(
@@ -141,8 +134,8 @@ def plain(
 
 def pairs(noisy: Path, clean: Path) -> tuple[Pair, ...]:
     """Files of two folders that share their path below it; raises ConfigError where a clean one is missing."""
-    below, found = noisy.resolve(), {}
-    partners = {path.relative_to(clean.resolve()).with_suffix(""): path for path in audio_files(clean)}
+    below, beside, found = noisy.resolve(), clean.resolve(), {}
+    partners = {path.relative_to(beside).with_suffix(""): path for path in audio_files(clean)}
     for path in audio_files(noisy):
         name = path.relative_to(below).with_suffix("")
         if name not in partners:

@@ -7,32 +7,33 @@ from dataclasses import replace
 from pathlib import Path
 
 from gtcrn.errors import ConfigError
-from gtcrn_recipes.data.corpora import Clip, Corpus, Pair, by_folder, by_source, clips, needed, pairs
+from gtcrn_recipes.data.corpora import Clip, Corpus, Pair, by_source, clips, needed, pairs
+from gtcrn_recipes.data.readers import by_folder, by_reader
 
 VCTK_VALIDATION = ("p286", "p287")  # of the 28 training speakers; the custom of the field
 
-# Where the file names of the small corpora and of the DNS-Challenge hold the speaker.
+# Where the file names of the small corpora hold the speaker.
 SMALL_SPEAKERS = {"speechocean762": r"^\d{5}", "emodb": r"^\d{2}", "arabic-sc": r"^ar_\d+"}
-DNS_SPEAKERS = re.compile(r"reader_\d+|(?<=/)p\d{3}(?=_)|(?<=/)\d{4}(?=_[A-Z]{3}_)")  # LibriVox, VCTK, CREMA-D
 
 
 def corpus(root: Path) -> Corpus:
     """train/{speech,noise,rir} with one folder a source, and valid/{noisy,clean}."""
     train, valid = needed(root / "train", layout="corpus"), needed(root / "valid", layout="corpus")
     return Corpus(
-        speech=clips(train / "speech", small_speaker, split="train"),
-        noise=clips(train / "noise", by_source, split="train"),
-        rir=clips(train / "rir", room, split="train"),
+        speech=clips(train / "speech", small_speaker, "train"),
+        noise=clips(train / "noise", by_source, "train"),
+        rir=clips(train / "rir", room, "train"),
         pairs=(("valid", pairs(valid / "noisy", valid / "clean")),),
     )
 
 
-def small_speaker(name: str, path: Path) -> str:
+def small_speaker(path: Path, root: Path) -> str:
+    name = path.relative_to(root).parts[0]
     match = re.match(SMALL_SPEAKERS[name], path.stem) if name in SMALL_SPEAKERS else None
     return match.group() if match else path.stem
 
 
-def room(_: str, path: Path) -> str:
+def room(path: Path, _: Path) -> str:
     """`place_microphone_channel` -> place: responses of one building belong together."""
     parts = path.stem.split("_")
     return "_".join(parts[: 2 if parts[0] == "openair" else 1])
@@ -54,19 +55,13 @@ def dns(root: Path, top: str, clean: str, noise: str, layout: str) -> Corpus:
 
     beside = [where / "impulse_responses" for where in (root / "datasets", root.parent, root.parent / "datasets")]
     return Corpus(
-        speech=clips(folder(clean), dns_speaker),
+        speech=clips(folder(clean), by_reader),
         noise=clips(folder(noise), dns_noise),
         rir=responses(clips(folder("impulse_responses", *beside), by_folder)),
     )
 
 
-def dns_speaker(name: str, path: Path) -> str:
-    """Reader or speaker where the name tells; else the folder, below that of the language."""
-    match = DNS_SPEAKERS.search(path.as_posix())
-    return match.group() if match else by_folder(name, path)
-
-
-def dns_noise(_: str, path: Path) -> str:
+def dns_noise(path: Path, _: Path) -> str:
     """Pieces `..._freesound_..._NUMBER_PIECE` of one recording belong together; other noises are whole clips."""
     return re.sub(r"_\d+$", "", path.stem) if "freesound" in path.stem.lower() else path.stem
 

@@ -8,12 +8,14 @@ from functools import partial
 from pathlib import Path
 
 from gtcrn.errors import ConfigError
-from gtcrn_recipes.data.corpora import Clip, Corpus, Pair, by_folder, by_pattern, pairs, plain
+from gtcrn_recipes.data.corpora import Clip, Corpus, Pair, by_pattern, pairs, plain
 from gtcrn_recipes.data.intake import Rules, Taken, take, take_pair
 from gtcrn_recipes.data.layouts import preset
+from gtcrn_recipes.data.readers import by_reader
 from gtcrn_recipes.data.shards import CLIP_FIELDS, PAIR_FIELDS, SAMPLE_RATE, Row, ShardWriter
 from gtcrn_recipes.parallel import shown
 
+VARIETY = 10  # groups that should at least be held out, where there are enough small ones
 ROLE_RULES = {
     "speech": Rules(),
     "noise": Rules(clipped_share=0.01),
@@ -53,7 +55,7 @@ def gather(
     if bool(name) != (root is not None):
         raise ConfigError("a preset and its root folder go together: --preset NAME --root DIR.")
     corpus = preset(name, root) if root else Corpus()
-    corpus += plain(speech, noise, rir, by_pattern(speaker_pattern) if speaker_pattern else by_folder)
+    corpus += plain(speech, noise, rir, by_pattern(speaker_pattern) if speaker_pattern else by_reader)
     named = tuple((folder.resolve().name, pairs(folder / "noisy", folder / "clean")) for folder in pair_folders)
     corpus += Corpus(pairs=named)
     if corpus == Corpus():
@@ -118,20 +120,22 @@ def assign_splits(clips: Sequence[Clip], valid_share: float, before: Sequence[Ro
     """Group -> "train" or "valid".
 
     What the layout or an earlier run decided stays. Of the other groups, in the order of a hash of their names, those
-    are held out that fit into `valid_share` of the files; so a group never moves, the choice depends on no order and no
-    seed, and a group that is most of the data is trained on. Raises ConfigError where none fits.
+    are held out that fit into `valid_share` of the files, small ones first, so that one long reader does not take all
+    the room. So a group never moves, the choice depends on no order and no seed, and a group that is most of the data
+    is trained on. Raises ConfigError where none fits.
     """
     decided = {clip.group: clip.split for clip in clips if clip.split}
     sizes = Counter(clip.group for clip in clips if not clip.split)
     budget = round(valid_share * sizes.total())
     decided |= {row["speaker"]: row["split"] for row in before}
-    for group in sorted(sizes, key=stable_hash):
+    largest_first_pass = budget / VARIETY
+    for group in sorted(sizes, key=lambda group: (sizes[group] > largest_first_pass, stable_hash(group))):
         decided.setdefault(group, "valid" if sizes[group] <= budget else "train")
         budget -= sizes[group] if decided[group] == "valid" else 0
     if valid_share and "valid" not in decided.values():
         raise ConfigError(
             f"no group of files fits into {valid_share:g} of {len(clips)} files, so none can be held out; hold out a "
-            "larger share, or tell speakers apart (--speaker-pattern)."
+            "larger share, put each speaker in a folder, or tell them apart (--speaker-pattern)."
         )
     return decided
 
