@@ -2,17 +2,6 @@
 
 enum { HALF = 8 };
 
-typedef float vec8 __attribute__((vector_size(4 * 8)));
-
-INLINE vec8 load8(const float *p)
-{
-    vec8 v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-INLINE void store8(float *p, vec8 v) { memcpy(p, &v, sizeof v); }
-
 /* x (frames, bands, 8) -> mean square over the bands (frames, 8). */
 FAST void energy(const float *x, float *out, int64_t frames, int64_t bands)
 {

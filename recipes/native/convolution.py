@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from gtcrn_recipes.native.library import call
 
-LANES = 16
+LANES = 8
 
 
 class Tap(ctypes.Structure):

@@ -13,21 +13,6 @@ typedef struct {
     int directions;
 } recurrence;
 
-/* 16 values at two places: units 0..7 at p, 8..15 at q (p + 8 where there is one direction). */
-INLINE vec load_two(const float *p, const float *q)
-{
-    vec v;
-    memcpy(&v, p, sizeof v / 2);
-    memcpy((char *)&v + sizeof v / 2, q + UNITS / 2, sizeof v / 2);
-    return v;
-}
-
-INLINE void store_two(float *p, float *q, vec v)
-{
-    memcpy(p, &v, sizeof v / 2);
-    memcpy(q + UNITS / 2, (char *)&v + sizeof v / 2, sizeof v / 2);
-}
-
 typedef struct { int64_t p, q; } place;
 
 INLINE place at(const recurrence *r, int64_t sequence, int64_t t)
@@ -37,39 +22,44 @@ INLINE place at(const recurrence *r, int64_t sequence, int64_t t)
 }
 
 /* acc[g][row] += sum over k of value[row][k] times w[k][g]; a row of weights is read once for all sequences. */
-INLINE void recur(vec acc[GATES][ROWS], float value[ROWS][UNITS], const float *w, int rows)
+INLINE void recur(vec8 acc[GATES][ROWS], float value[ROWS][UNITS], const float *w, int rows)
 {
     for (int k = 0; k < UNITS; k++)
         for (int g = 0; g < GATES; g++) {
-            vec weight = load(w + (k * GATES + g) * UNITS);
+            vec8 weight = load8(w + (k * GATES + g) * UNITS);
             for (int i = 0; i < rows; i++) acc[g][i] += weight * value[i][k];
         }
+}
+
+/* Units `unit` to `unit + 7` of step t: their new state goes to `after`. */
+INLINE void run_half(const recurrence *r, int64_t first, int64_t t, const float *x, const float *w, const float *bias,
+                     float state[ROWS][UNITS], float after[ROWS][UNITS], float *y, float *saved, int rows, int unit)
+{
+    vec8 acc[GATES][ROWS];
+    for (int g = 0; g < GATES; g++)
+        for (int i = 0; i < rows; i++) acc[g][i] = load8(bias + g * UNITS + unit);
+    recur(acc, state, w + unit, rows);
+    for (int i = 0; i < rows; i++) {
+        int64_t here = unit ? at(r, first + i, t).q : at(r, first + i, t).p;
+        const float *p = x + here * GATES * UNITS + unit;
+        float *kept = saved + ((first + i) * r->steps + t) * SAVED * UNITS + unit;
+        vec8 before = load8(state[i] + unit);
+        vec8 reset = sigmoid8(load8(p) + acc[0][i]), update = sigmoid8(load8(p + UNITS) + acc[1][i]);
+        vec8 fresh = tanh8(load8(p + 2 * UNITS) + reset * acc[2][i]);
+        vec8 now = fresh + update * (before - fresh);
+        store8(kept, reset), store8(kept + UNITS, update), store8(kept + 2 * UNITS, fresh);
+        store8(kept + 3 * UNITS, acc[2][i]), store8(kept + 4 * UNITS, before);
+        store8(after[i] + unit, now), store8(y + here * UNITS + unit, now);
+    }
 }
 
 INLINE void run_rows(const recurrence *r, int64_t first, const float *x, const float *w, const float *bias, float *y,
                      float *saved, int rows)
 {
-    float state[ROWS][UNITS] = {{0}};
-    for (int64_t t = 0; t < r->steps; t++) {
-        vec acc[GATES][ROWS];
-        for (int g = 0; g < GATES; g++)
-            for (int i = 0; i < rows; i++) acc[g][i] = load(bias + g * UNITS);
-        recur(acc, state, w, rows);
-        for (int i = 0; i < rows; i++) {
-            place here = at(r, first + i, t);
-            const float *p = x + here.p * GATES * UNITS, *q = x + here.q * GATES * UNITS;
-            float *kept = saved + ((first + i) * r->steps + t) * SAVED * UNITS;
-            vec before = load(state[i]);
-            vec reset = sigmoid(load_two(p, q) + acc[0][i]);
-            vec update = sigmoid(load_two(p + UNITS, q + UNITS) + acc[1][i]);
-            vec fresh = hyperbolic_tangent(load_two(p + 2 * UNITS, q + 2 * UNITS) + reset * acc[2][i]);
-            vec after = fresh + update * (before - fresh);
-            store(kept, reset), store(kept + UNITS, update), store(kept + 2 * UNITS, fresh);
-            store(kept + 3 * UNITS, acc[2][i]), store(kept + 4 * UNITS, before);
-            store(state[i], after);
-            store_two(y + here.p * UNITS, y + here.q * UNITS, after);
-        }
-    }
+    float state[2][ROWS][UNITS] = {{{0}}};
+    for (int64_t t = 0; t < r->steps; t++)
+        for (int unit = 0; unit < UNITS; unit += 8)
+            run_half(r, first, t, x, w, bias, state[t & 1], state[~t & 1], y, saved, rows, unit);
 }
 
 /* x (positions, 3, 16), w (16 from, 3, 16 to), bias (3, 16) -> y (positions, 16), saved (sequences, steps, 5, 16). */
@@ -82,35 +72,45 @@ FAST void recurrence_forward(const recurrence *r, const float *x, const float *w
 }
 
 /* carry[row] += sum over gates and units of value[g][row][k] times w[g][k]. */
-INLINE void recur_back(vec carry[ROWS], float value[GATES][ROWS][UNITS], const float *w, int rows)
+INLINE void recur_back(float carry[ROWS][UNITS], float value[GATES][ROWS][UNITS], const float *w, int rows)
 {
-    for (int g = 0; g < GATES; g++)
-        for (int k = 0; k < UNITS; k++) {
-            vec weight = load(w + (g * UNITS + k) * UNITS);
-            for (int i = 0; i < rows; i++) carry[i] += weight * value[g][i][k];
-        }
+    for (int unit = 0; unit < UNITS; unit += 8) {
+        vec8 acc[ROWS];
+        for (int i = 0; i < rows; i++) acc[i] = load8(carry[i] + unit);
+        for (int g = 0; g < GATES; g++)
+            for (int k = 0; k < UNITS; k++) {
+                vec8 weight = load8(w + (g * UNITS + k) * UNITS + unit);
+                for (int i = 0; i < rows; i++) acc[i] += weight * value[g][i][k];
+            }
+        for (int i = 0; i < rows; i++) store8(carry[i] + unit, acc[i]);
+    }
+}
+
+/* The gradient of one row's units `unit` to `unit + 7` at step t; `carry` is that of the state before. */
+INLINE void back_half(const recurrence *r, int64_t row, int64_t t, const float *dy, float *saved, float *dx,
+                      float *carry, float *hidden, int64_t gate, int unit)
+{
+    int64_t here = unit ? at(r, row, t).q : at(r, row, t).p;
+    float *kept = saved + (row * r->steps + t) * SAVED * UNITS + unit, *p = dx + here * GATES * UNITS + unit;
+    vec8 reset = load8(kept), update = load8(kept + UNITS), fresh = load8(kept + 2 * UNITS);
+    vec8 of_hidden = load8(kept + 3 * UNITS), before = load8(kept + 4 * UNITS);
+    vec8 d = load8(dy + here * UNITS + unit) + load8(carry + unit);
+    vec8 dn = d * (1 - update) * (1 - fresh * fresh), dz = d * (before - fresh) * update * (1 - update);
+    vec8 dr = dn * of_hidden * reset * (1 - reset);
+    store8(p, dr), store8(p + UNITS, dz), store8(p + 2 * UNITS, dn);
+    store8(kept, dr), store8(kept + UNITS, dz), store8(kept + 2 * UNITS, dn * reset);
+    store8(hidden + unit, dr), store8(hidden + gate + unit, dz), store8(hidden + 2 * gate + unit, dn * reset);
+    store8(carry + unit, d * update);
 }
 
 INLINE void run_rows_back(const recurrence *r, int64_t first, const float *dy, const float *w, float *saved, float *dx,
                           int rows)
 {
-    vec carry[ROWS] = {{0}};
-    float hidden[GATES][ROWS][UNITS];
+    float carry[ROWS][UNITS] = {{0}}, hidden[GATES][ROWS][UNITS];
     for (int64_t t = r->steps - 1; t >= 0; t--) {
-        for (int i = 0; i < rows; i++) {
-            place here = at(r, first + i, t);
-            float *kept = saved + ((first + i) * r->steps + t) * SAVED * UNITS;
-            float *p = dx + here.p * GATES * UNITS, *q = dx + here.q * GATES * UNITS;
-            vec reset = load(kept), update = load(kept + UNITS), fresh = load(kept + 2 * UNITS);
-            vec of_hidden = load(kept + 3 * UNITS), before = load(kept + 4 * UNITS);
-            vec d = load_two(dy + here.p * UNITS, dy + here.q * UNITS) + carry[i];
-            vec dn = d * (1 - update) * (1 - fresh * fresh), dz = d * (before - fresh) * update * (1 - update);
-            vec dr = dn * of_hidden * reset * (1 - reset);
-            store_two(p, q, dr), store_two(p + UNITS, q + UNITS, dz), store_two(p + 2 * UNITS, q + 2 * UNITS, dn);
-            store(hidden[0][i], dr), store(hidden[1][i], dz), store(hidden[2][i], dn * reset);
-            store(kept, dr), store(kept + UNITS, dz), store(kept + 2 * UNITS, dn * reset);
-            carry[i] = d * update;
-        }
+        for (int i = 0; i < rows; i++)
+            for (int unit = 0; unit < UNITS; unit += 8)
+                back_half(r, first + i, t, dy, saved, dx, carry[i], hidden[0][i], ROWS * UNITS, unit);
         recur_back(carry, hidden, w, rows);
     }
 }

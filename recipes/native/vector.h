@@ -18,10 +18,23 @@ typedef int ivec __attribute__((vector_size(4 * 16)));
 #define FAST
 #endif
 
+/* Wider vectors than the registers go through memory with GCC: what multiplies matrices takes these. */
+typedef float vec8 __attribute__((vector_size(4 * 8)));
+typedef int ivec8 __attribute__((vector_size(4 * 8)));
+
+INLINE vec8 load8(const float *p)
+{
+    vec8 v;
+    memcpy(&v, p, sizeof v); /* tensors need not be aligned */
+    return v;
+}
+
+INLINE void store8(float *p, vec8 v) { memcpy(p, &v, sizeof v); }
+
 INLINE vec load(const float *p)
 {
     vec v;
-    memcpy(&v, p, sizeof v); /* tensors need not be aligned */
+    memcpy(&v, p, sizeof v);
     return v;
 }
 
@@ -42,6 +55,17 @@ INLINE vec hyperbolic_tangent(vec x)
     return x * p / q;
 }
 
-INLINE vec sigmoid(vec x) { return hyperbolic_tangent(x * 0.5f) * 0.5f + 0.5f; }
+INLINE vec8 tanh8(vec8 x)
+{
+    const vec8 limit = (vec8){0} + 8;
+    ivec8 high = x > limit, low = x < -limit;
+    x = (vec8)(((ivec8)x & ~(low | high)) | ((ivec8)-limit & low) | ((ivec8)limit & high));
+    vec8 s = x * x;
+    vec8 p = (((1.52924613e-08f * s + 2.19391242e-05f) * s + 3.57431331e-03f) * s + 1.34467953e-01f) * s + 1;
+    vec8 q = (((8.54769443e-07f * s + 3.41571859e-04f) * s + 2.61748038e-02f) * s + 4.67801246e-01f) * s + 1;
+    return x * p / q;
+}
+
+INLINE vec8 sigmoid8(vec8 x) { return tanh8(x * 0.5f) * 0.5f + 0.5f; }
 
 #endif
