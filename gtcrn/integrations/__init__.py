@@ -1,0 +1,1 @@
+"""The denoiser inside other people's frameworks: thin, each module importing its framework only."""

@@ -1,0 +1,51 @@
+"""A filter for Pipecat's input transports: `TransportParams(audio_in_filter=GtcrnFilter())`."""
+
+from pipecat.audio.filters.base_audio_filter import BaseAudioFilter
+from pipecat.frames.frames import FilterControlFrame, FilterEnableFrame, FilterUpdateSettingsFrame
+
+from gtcrn.denoiser import Denoiser, load
+from gtcrn.integrations.frames import FrameFilter
+
+
+class GtcrnFilter(BaseAudioFilter):
+    """Denoises a transport's audio (mono 16-bit PCM at any rate of 8 to 192 kHz) before voice activity detection.
+
+    Each call returns as many samples as came in, `delay` samples late. `FilterEnableFrame(False)` passes the audio on
+    unchanged at the same delay, and back, without a gap; `FilterUpdateSettingsFrame({"attenuation_limit": 12.0})` sets
+    how many dB noise may be pulled down (None: no limit).
+    """
+
+    def __init__(self, denoiser: Denoiser | None = None, attenuation_limit: float | None = None) -> None:
+        """With the shipped weights unless a `denoiser` is given, which any number of filters can share."""
+        self._denoiser = denoiser or load()
+        self._limit, self._enabled = attenuation_limit, True
+        self._filter: FrameFilter | None = None
+
+    @property
+    def delay(self) -> int:
+        """Samples that the audio leaves later than it came, at the transport's rate; 0 before `start`."""
+        return self._filter.delay if self._filter else 0
+
+    async def start(self, sample_rate: int) -> None:
+        """Open a stream at the transport's rate in Hz. Raises AudioError for one that is not 8,000 to 192,000 Hz."""
+        self._filter = FrameFilter(self._denoiser, sample_rate, 1, self._limit, bypass=not self._enabled)
+
+    async def stop(self) -> None:
+        """Forget the stream; what it still holds (`delay` samples) is dropped."""
+        self._filter = None
+
+    async def process_frame(self, frame: FilterControlFrame) -> None:
+        """Switch or set what the frame says; it holds for the audio after it. Raises ConfigError for a wrong limit."""
+        if isinstance(frame, FilterEnableFrame):
+            self._enabled = frame.enable
+            if self._filter:
+                self._filter.stream.bypass = not frame.enable
+        elif isinstance(frame, FilterUpdateSettingsFrame) and "attenuation_limit" in frame.settings:
+            limit = frame.settings["attenuation_limit"]
+            if self._filter:
+                self._filter.stream.attenuation_limit = limit
+            self._limit = limit
+
+    async def filter(self, audio: bytes) -> bytes:
+        """Denoised audio, as many bytes as came in; unchanged before `start` and after `stop`."""
+        return self._filter(audio) if self._filter else audio

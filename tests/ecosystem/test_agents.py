@@ -1,0 +1,246 @@
+"""Voice agents: a real Pipecat pipeline and a real LiveKit track, against what `Denoiser` makes of the same samples."""
+
+import asyncio
+import gc
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import gtcrn
+from gtcrn import AudioError, ConfigError, Denoiser
+from gtcrn.integrations.frames import FrameFilter
+
+Pcm = NDArray[np.int16]  # (n, channels)
+
+RATES = (8_000, 16_000, 24_000, 48_000)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Denoiser:
+    return gtcrn.load()
+
+
+def noise(seconds: float, rate: int, channels: int = 1) -> Pcm:
+    random = np.random.default_rng(rate + channels)
+    loud = 3000 * np.abs(np.sin(np.arange(int(seconds * rate)) * (2 * np.pi * 3 / rate)))
+    return (random.standard_normal((len(loud), channels)) * loud[:, None]).astype(np.int16)
+
+
+def expected(denoiser: Denoiser, pcm: Pcm, rate: int, delay: int) -> NDArray[np.float64]:
+    """What the file denoiser makes of it, `delay` samples late, in steps of 16-bit PCM."""
+    clean = denoiser((pcm.T / np.float32(32768)).astype(np.float32), rate).T * 32768.0
+    return np.concatenate((np.zeros((delay, pcm.shape[1])), clean))[: len(pcm)]
+
+
+def agrees(got: bytes, pcm: Pcm, denoiser: Denoiser, rate: int, delay: int) -> None:
+    clean = np.frombuffer(got, np.int16).reshape(-1, pcm.shape[1])
+    assert len(clean) <= len(pcm)
+    assert np.abs(clean - expected(denoiser, pcm, rate, delay)[: len(clean)]).max() <= 1
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("milliseconds", [10, 20, 30, 50])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_frame_gives_a_frame(shipped: Denoiser, rate: int, milliseconds: int, channels: int) -> None:
+    pcm = noise(0.6, rate, channels)
+    filtering = FrameFilter(shipped, rate, channels)
+    size = rate * milliseconds // 1000
+    pieces = [pcm[start : start + size].tobytes() for start in range(0, len(pcm), size)]
+    answers = [filtering(piece) for piece in pieces]
+    assert [len(answer) for answer in answers] == [len(piece) for piece in pieces]
+    agrees(b"".join(answers), pcm, shipped, rate, filtering.delay)
+
+
+def test_half_a_sample_is_refused(shipped: Denoiser) -> None:
+    with pytest.raises(AudioError, match="whole samples of 4 bytes"):
+        FrameFilter(shipped, 16_000, 2)(bytes(6))
+
+
+def test_nothing_grows_in_ten_minutes(shipped: Denoiser) -> None:
+    filtering, frame = FrameFilter(shipped, 16_000), noise(0.02, 16_000).tobytes()
+    held = []
+    tracemalloc.start()
+    for _ in range(10):
+        for _ in range(60 * 50):
+            filtering(frame)
+        gc.collect()
+        held.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert held[-1] <= held[1] + 2_000  # bytes: lists of the measurement itself
+
+
+@pytest.mark.filterwarnings("ignore:'audioop' is deprecated:DeprecationWarning")
+class TestPipecat:
+    @pytest.fixture(autouse=True)
+    def _installed(self) -> None:
+        pytest.importorskip("pipecat")
+
+    def run(self, filtering: Any, rate: int, pcm: Pcm, control: dict[int, Any] | None = None) -> list[bytes]:
+        """The audio behind an input transport with this filter; a `control` frame goes in before the chunk it names."""
+        from pipecat.frames.frames import EndFrame, InputAudioRawFrame
+        from pipecat.pipeline.pipeline import Pipeline
+        from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+        from pipecat.processors.frame_processor import FrameProcessor
+        from pipecat.transports.base_input import BaseInputTransport
+        from pipecat.transports.base_transport import TransportParams
+        from pipecat.workers.runner import WorkerRunner
+
+        size, heard = rate // 50, []
+        chunks = [pcm[start : start + size].tobytes() for start in range(0, len(pcm), size)]
+
+        class Ear(FrameProcessor):
+            async def process_frame(self, frame: Any, direction: Any) -> None:
+                await super().process_frame(frame, direction)
+                if isinstance(frame, InputAudioRawFrame):
+                    heard.append(frame.audio)
+                await self.push_frame(frame, direction)
+
+        class Microphone(BaseInputTransport):
+            async def start(self, frame: Any) -> None:
+                await super().start(frame)
+                await self.set_transport_ready(frame)
+
+        async def main() -> None:
+            params = TransportParams(audio_in_enabled=True, audio_in_filter=filtering, audio_in_sample_rate=rate)
+            microphone = Microphone(params)
+            worker = PipelineWorker(
+                Pipeline([microphone, Ear()]),
+                params=PipelineParams(audio_in_sample_rate=rate),
+                cancel_on_idle_timeout=False,
+            )
+
+            async def speak() -> None:
+                while microphone._audio_task is None:
+                    await asyncio.sleep(0.01)
+                for number, chunk in enumerate(chunks):
+                    if control and number in control:
+                        while len(heard) < number:
+                            await asyncio.sleep(0.001)
+                        await microphone.process_frame(control[number], direction())
+                    await microphone.push_audio_frame(InputAudioRawFrame(audio=chunk, sample_rate=rate, num_channels=1))
+                while len(heard) < len(chunks):
+                    await asyncio.sleep(0.01)
+                await worker.queue_frame(EndFrame())
+
+            runner = WorkerRunner(handle_sigint=False)
+            await runner.add_workers(worker)
+            await asyncio.wait_for(asyncio.gather(runner.run(), speak()), 60)
+
+        def direction() -> Any:
+            from pipecat.processors.frame_processor import FrameDirection
+
+            return FrameDirection.DOWNSTREAM
+
+        asyncio.run(main())
+        assert [len(piece) for piece in heard] == [len(chunk) for chunk in chunks]
+        return heard
+
+    @pytest.mark.parametrize("rate", RATES)
+    def test_a_pipeline_hears_what_a_file_holds(self, shipped: Denoiser, rate: int) -> None:
+        from gtcrn.integrations.pipecat import GtcrnFilter
+
+        pcm = noise(1.0, rate)
+        heard = self.run(GtcrnFilter(shipped), rate, pcm)
+        delay = FrameFilter(shipped, rate).delay
+        agrees(b"".join(heard), pcm, shipped, rate, delay)
+
+    def test_switched_off_the_input_passes_at_the_same_delay(self, shipped: Denoiser) -> None:
+        from pipecat.frames.frames import FilterEnableFrame
+
+        from gtcrn.integrations.pipecat import GtcrnFilter
+
+        pcm = noise(1.0, 16_000)
+        heard = self.run(GtcrnFilter(shipped), 16_000, pcm, {10: FilterEnableFrame(enable=False)})
+        delay = FrameFilter(shipped, 16_000).delay
+        after = np.frombuffer(b"".join(heard), np.int16)[20 * 320 :]
+        np.testing.assert_array_equal(after, pcm[20 * 320 - delay : len(pcm) - delay, 0])
+
+    def test_the_limit_can_be_set_and_a_wrong_one_is_refused(self, shipped: Denoiser) -> None:
+        from pipecat.frames.frames import FilterUpdateSettingsFrame
+
+        from gtcrn.integrations.pipecat import GtcrnFilter
+
+        async def main() -> None:
+            filtering = GtcrnFilter(shipped)
+            await filtering.start(16_000)
+            await filtering.process_frame(FilterUpdateSettingsFrame(settings={"attenuation_limit": 6.0}))
+            loud = noise(1.0, 16_000).tobytes()
+            limited = np.frombuffer(await filtering.filter(loud), np.int16)[8_000:].astype(float)
+            assert np.sqrt(np.mean(limited**2)) > 0.4 * np.sqrt(np.mean(noise(1.0, 16_000).astype(float) ** 2))
+            with pytest.raises(ConfigError):
+                await filtering.process_frame(FilterUpdateSettingsFrame(settings={"attenuation_limit": -1.0}))
+            await filtering.stop()
+            assert await filtering.filter(loud) == loud
+
+        asyncio.run(main())
+
+
+class TestLiveKit:
+    @pytest.fixture(autouse=True)
+    def _installed(self) -> None:
+        pytest.importorskip("livekit.rtc")
+
+    @pytest.mark.parametrize("channels", [1, 2])
+    @pytest.mark.parametrize("rate", RATES)
+    def test_a_track_is_heard_as_a_file_would_be(self, shipped: Denoiser, rate: int, channels: int) -> None:
+        from livekit import rtc
+
+        from gtcrn.integrations.livekit import GtcrnProcessor
+
+        given: list[bytes] = []
+
+        class Noted(GtcrnProcessor):
+            def _process(self, frame: rtc.AudioFrame) -> rtc.AudioFrame:
+                given.append(frame.data.tobytes())
+                return super()._process(frame)
+
+        processor, pcm, size = Noted(shipped), noise(0.5, rate, channels), rate // 100
+
+        async def main() -> list[rtc.AudioFrame]:
+            source = rtc.AudioSource(rate, channels)
+            track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
+            stream = rtc.AudioStream(track, sample_rate=rate, num_channels=channels, noise_cancellation=processor)
+            for start in range(0, len(pcm), size):
+                piece = pcm[start : start + size]
+                await source.capture_frame(rtc.AudioFrame(piece.tobytes(), rate, channels, len(piece)))
+            heard = [(await stream.__anext__()).frame for _ in range(40)]
+            await stream.aclose()
+            await source.aclose()
+            return heard
+
+        heard = asyncio.run(asyncio.wait_for(main(), 60))
+        delay = FrameFilter(shipped, rate, channels).delay
+        before = np.frombuffer(b"".join(given), np.int16).reshape(-1, channels)
+        assert np.abs(before).max() > 1000  # the track carried the noise
+        assert all(frame.sample_rate == rate and frame.num_channels == channels for frame in heard)
+        agrees(b"".join(frame.data.tobytes() for frame in heard), before, shipped, rate, delay)
+
+    def test_another_format_begins_anew_and_options_stay(self, shipped: Denoiser) -> None:
+        from livekit import rtc
+
+        from gtcrn.integrations.livekit import GtcrnProcessor
+
+        processor = GtcrnProcessor(shipped)
+        processor.bypass = True
+        for rate, channels in ((48_000, 1), (24_000, 2)):
+            pcm, delay = noise(0.2, rate, channels), FrameFilter(shipped, rate, channels).delay
+            clean = processor._process(rtc.AudioFrame(pcm.tobytes(), rate, channels, len(pcm)))
+            assert processor.delay == delay
+            late = np.frombuffer(clean.data, np.int16).reshape(-1, channels)[delay:]
+            np.testing.assert_array_equal(late, pcm[: len(late)])
+
+    def test_off_and_on_again_hears_nothing_old(self, shipped: Denoiser) -> None:
+        from livekit import rtc
+
+        from gtcrn.integrations.livekit import GtcrnProcessor
+
+        processor, pcm = GtcrnProcessor(shipped), noise(0.5, 16_000)
+        frame = rtc.AudioFrame(pcm.tobytes(), 16_000, 1, len(pcm))
+        first = processor._process(frame).data.tobytes()
+        processor.enabled = False
+        assert not processor.enabled
+        processor.enabled = True
+        assert processor._process(frame).data.tobytes() == first
