@@ -5,14 +5,21 @@ from typing import Any
 
 from gtcrn.errors import ConfigError
 
+SAMPLE_RATE = 16_000  # Hz, of the network's speech: weights, data, metrics
+
+
+def _setting(default: Any, description: str, at_least: int = 0) -> Any:
+    """A field whose metadata are what a recipe's reference page and check say of it (the words are pydantic's)."""
+    return field(default=default, metadata={"description": description, "ge": at_least})
+
 
 @dataclass(frozen=True)
 class SpectralConfig:
     """Short-time Fourier transform: sqrt-Hann window of `n_fft` samples, moved by `hop` samples."""
 
-    sample_rate: int = 16_000  # Hz
-    n_fft: int = 512  # samples in a window
-    hop: int = 256  # samples between frames
+    sample_rate: int = _setting(SAMPLE_RATE, "Hz.", at_least=1)
+    n_fft: int = _setting(512, "Samples in a window.", at_least=2)
+    hop: int = _setting(256, "Samples between frames: half a window.", at_least=1)
 
     def __post_init__(self) -> None:
         if self.n_fft < 2 or self.n_fft != 2 * self.hop:
@@ -47,19 +54,23 @@ class GTCRNConfig:
     network, 1/2 and 1/4 (square roots, exact in every implementation) make it less sensitive to the level.
     """
 
-    spectral: SpectralConfig = field(default_factory=SpectralConfig)
-    erb_low: int = 65  # bins kept as they are
-    erb_high: int = 64  # bands that the other bins are gathered into
-    channels: int = 16
-    kernel_width: int = 5  # bins, of the two strided convolutions
-    neighbours: int = 3  # bins that subband feature extraction puts side by side
-    dilations: tuple[int, ...] = (1, 2, 5)  # frames, one GTConvBlock each
-    dual_path_blocks: int = 2
-    input_exponent: float = 1.0
+    spectral: SpectralConfig = field(default_factory=SpectralConfig, metadata={"description": "Short-time spectrum."})
+    erb_low: int = _setting(65, "Bins kept as they are.", at_least=1)
+    erb_high: int = _setting(64, "Bands that the other bins are gathered into.", at_least=1)
+    channels: int = _setting(16, "Of every layer; a multiple of 4.", at_least=4)
+    kernel_width: int = _setting(5, "Bins, of the two strided convolutions.", at_least=1)
+    neighbours: int = _setting(3, "Bins that subband feature extraction puts side by side.", at_least=1)
+    dilations: tuple[int, ...] = field(default=(1, 2, 5), metadata={"description": "Frames, one GTConvBlock each."})
+    dual_path_blocks: int = _setting(2, "Dual-path recurrent blocks.")
+    input_exponent: float = field(
+        default=1.0, metadata={"description": "Of the input's magnitudes: 1 (as published), 0.5 or 0.25."}
+    )
 
     def __post_init__(self) -> None:
         if self.erb_low >= self.spectral.bins:
             raise ConfigError(f"erb_low must be below {self.spectral.bins} bins, not {self.erb_low}.")
+        if not all(dilation >= 1 for dilation in self.dilations):
+            raise ConfigError(f"dilations must be at least 1 frame, not {list(self.dilations)}.")
         if self.channels % 4:
             raise ConfigError(f"channels must be a multiple of 4, not {self.channels}.")
         if self.bands % 4 != 1:

@@ -1,7 +1,6 @@
 """Losses: closed forms, the published formula, and finite gradients whatever comes in."""
 
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +9,10 @@ from torch import Tensor
 
 from gtcrn.config import SpectralConfig
 from gtcrn.errors import ConfigError, GtcrnError
+from gtcrn_recipes.settings import LossConfig, build
 from gtcrn_recipes.training.enhance import spectrum
 from gtcrn_recipes.training.enhance import waveform as audio_of
-from gtcrn_recipes.training.losses import TERMS, Loss, LossConfig, compress, si_snr_db
+from gtcrn_recipes.training.losses import TERMS, Loss, compress, si_snr_db
 
 SPECTRAL = SpectralConfig()
 SAMPLES = 16_000
@@ -156,7 +156,7 @@ def test_values_and_gradients_stay_finite(target: str, output: str, settings: di
     clean[: {"speech": 0, "one silent": 1, "silent": 3}[target]] = 0.0
     audio = {"noise": noise(seed=1), "tiny": noise(level=1e-12), "zero": 0 * clean, "equal": clean.clone()}[output]
     x = spectrum(audio, SPECTRAL).contiguous().requires_grad_()
-    found = Loss(replace(ALL, **settings))(x, audio_of(x, SPECTRAL, SAMPLES), clean)
+    found = Loss(ALL.model_copy(update=settings))(x, audio_of(x, SPECTRAL, SAMPLES), clean)
     assert list(found) == list(TERMS)
     assert all(torch.isfinite(term) for term in found.values())
     for term in found.values():
@@ -195,15 +195,15 @@ def test_compression_has_a_gradient_at_zero() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"magnitude": -1.0}, "loss.magnitude is a weight and must not be negative, but is -1.0"),
-        ({"pesq": float("nan")}, "loss.pesq is a weight"),
-        ({"exponent": 0.0}, "loss.exponent must be above 0 and at most 1, not 0.0"),
-        (NONE, "every weight of the loss is 0; raise one of real_imaginary, magnitude, si_snr"),
+        ({"magnitude": -1.0}, "loss.magnitude must be greater than or equal to 0, not -1.0"),
+        ({"pesq": float("nan")}, "loss.pesq must be a finite number"),
+        ({"exponent": 0.0}, "loss.exponent must be greater than 0, not 0.0"),
+        (NONE, "loss: every weight is 0; raise one of real_imaginary, magnitude, si_snr"),
     ],
 )
 def test_a_contradictory_configuration_is_refused(settings: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        LossConfig(**settings)
+        build(LossConfig, settings, "loss")
 
 
 def test_a_missing_pesq_package_is_named_only_where_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:

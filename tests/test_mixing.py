@@ -1,7 +1,5 @@
 """Mixing: what is asked for is what is measured, and the target is what a listener wants."""
 
-from dataclasses import fields, replace
-
 import numpy as np
 import pytest
 import soundfile
@@ -21,18 +19,18 @@ from gtcrn_recipes.mixing.effects import (
     frequencies,
     tilt_curve,
 )
-from gtcrn_recipes.mixing.mixture import MixingConfig, Mixture, mix
+from gtcrn_recipes.mixing.mixture import Mixture, mix
+from gtcrn_recipes.settings import MixingConfig, build
 
 RATE = 16_000
-NOTHING = MixingConfig(**{f.name: 0.0 for f in fields(MixingConfig) if f.name.endswith("_probability")})
-EVERYTHING = replace(
-    NOTHING, **{f.name: 0.5 for f in fields(MixingConfig) if f.name.endswith("_probability") and "only" not in f.name}
-)
+PROBABILITIES = [name for name in MixingConfig.model_fields if name.endswith("_probability")]
+NOTHING = MixingConfig(**dict.fromkeys(PROBABILITIES, 0.0))
+EVERYTHING = NOTHING.model_copy(update={name: 0.5 for name in PROBABILITIES if "only" not in name})
 
 
 def only(**changes: object) -> MixingConfig:
     """No effect but the ones named."""
-    return replace(NOTHING, **changes)
+    return NOTHING.model_copy(update=changes)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -80,7 +78,9 @@ def active_db(row: np.ndarray, span_db: float = 40.0) -> float:
 # levels
 
 
-@pytest.mark.parametrize("config", [NOTHING, replace(EVERYTHING, clipping_probability=0.0)], ids=["plain", "effects"])
+@pytest.mark.parametrize(
+    "config", [NOTHING, EVERYTHING.model_copy(update={"clipping_probability": 0.0})], ids=["plain", "effects"]
+)
 def test_the_snr_asked_for_is_the_snr_measured(config: MixingConfig) -> None:
     for seed in range(4):
         mixture = mixed(config, seed)
@@ -144,7 +144,7 @@ def test_the_inputs_are_not_changed() -> None:
 
 
 def test_an_item_does_not_depend_on_its_neighbours() -> None:
-    config = replace(EVERYTHING, babble_probability=0.0)
+    config = EVERYTHING.model_copy(update={"babble_probability": 0.0})
     speech, noise = talk(), hiss()
     speech[0], noise[0] = 100 * speech[0], 0.0
     changed, before = mixed(config, speech=speech, noise=noise), mixed(config)
@@ -197,7 +197,7 @@ def test_the_noise_floor_of_a_pause_is_not_taken_for_speech() -> None:
 
 @pytest.mark.parametrize(("rows", "samples"), [(1, RATE), (2, 100), (3, 1)])
 def test_any_batch_and_length_is_mixed(rows: int, samples: int) -> None:
-    config = replace(EVERYTHING, babble_probability=1.0)
+    config = EVERYTHING.model_copy(update={"babble_probability": 1.0})
     mixture = mix(talk(rows, samples) + 0.1, hiss(rows, samples), rooms(rows, 500), seeded(), config)
     assert mixture.noisy.shape == mixture.clean.shape == (rows, samples)
     assert mixture.noisy.isfinite().all()
@@ -397,7 +397,10 @@ def test_noise_can_stand_in_a_room_without_speech_doing_so() -> None:
 
 def test_clipping_limits_the_input_and_spares_the_target() -> None:
     config = only(snr_db=(10.0, 10.0), level_dbfs=(-40.0, -40.0))
-    plain, clipped = mixed(config), mixed(replace(config, clipping_probability=1.0, clipping_db=(6.0, 6.0)))
+    plain, clipped = (
+        mixed(config),
+        mixed(config.model_copy(update={"clipping_probability": 1.0, "clipping_db": (6.0, 6.0)})),
+    )
     limit = plain.noisy.abs().amax(-1, keepdim=True) * 10 ** (-6 / 20)
     torch.testing.assert_close(clipped.noisy, plain.noisy.clamp(-limit, limit))
     assert torch.equal(clipped.clean, plain.clean)
@@ -422,14 +425,14 @@ def test_fast_lengths_are_long_enough_and_little_longer(samples: int) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"reverb_probability": 1.5}, "mixing.reverb_probability must be between 0 and 1, not 1.5"),
-        ({"clipping_probability": float("nan")}, "mixing.clipping_probability must be between 0 and 1"),
+        ({"reverb_probability": 1.5}, "mixing.reverb_probability must be less than or equal to 1, not 1.5"),
+        ({"clipping_probability": float("nan")}, "mixing.clipping_probability must be a finite number"),
         ({"snr_db": (20.0, -5.0)}, r"mixing.snr_db must be \[lowest, highest\], not \[20.0, -5.0\]"),
-        ({"low_pass_hz": (0.0, 4000.0)}, "mixing.low_pass_hz must be above 0"),
-        ({"early_ms": -1.0}, "mixing.early_ms must not be negative"),
+        ({"low_pass_hz": (0.0, 4000.0)}, "mixing.low_pass_hz must be greater than 0, not 0.0"),
+        ({"early_ms": -1.0}, "mixing.early_ms must be greater than or equal to 0, not -1.0"),
         ({"noise_only_probability": 0.6, "speech_only_probability": 0.6}, "must not exceed 1 together"),
     ],
 )
 def test_a_contradictory_configuration_is_refused(changes: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        MixingConfig(**changes)
+        build(MixingConfig, changes, "mixing")

@@ -1,12 +1,18 @@
-"""Recipes: what is written is what runs; what is misspelt or mistyped is refused with the right words."""
+"""Recipes: what is written is what runs; what is misspelt, mistyped or out of range is refused with the right words."""
 
+import json
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from gtcrn.cli.app import run
 from gtcrn.config import GTCRNConfig
 from gtcrn.errors import ConfigError
-from gtcrn_recipes.settings import Recipe, build, load, to_table
+from gtcrn_recipes.settings import Recipe, build, load, reference, to_table
+from gtcrn_recipes.training.losses import TERMS
+
+RECIPES = Path(__file__).parent.parent / "recipes"
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -33,28 +39,103 @@ def test_the_resolved_recipe_reads_back(tmp_path: Path) -> None:
     assert build(Recipe, to_table(recipe)) == recipe
 
 
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("[train]\nlearning_rate = 1", r"unknown setting 'train\.learning_rate'; valid are steps, batch"),
-        ("[trian]\n", "unknown setting 'trian'; valid are name, description, data"),
-        ("[train]\nlr = 'fast'", r"train\.lr must be a number, not 'fast'"),
-        ("[train]\nsteps = 1.5", r"train\.steps must be a whole number"),
-        ("[train]\nbetas = [0.9]", r"train\.betas takes 2 values, not 1"),
-        ("[model]\ninput_exponent = 0.3", "input_exponent must be"),
-        ("[mixing]\nsnr_db = [10, 0]", "snr_db"),
-        ("[loss]\nmagnitude = -1.0", "must not be negative"),
-        ("train = 3", "train must be a table"),
-        ("[train", "not valid TOML"),
-    ],
-)
-def test_mistakes_are_named(tmp_path: Path, text: str, sentence: str) -> None:
-    with pytest.raises(ConfigError, match=sentence):
+MISTAKES = {
+    "[train]\nlearning_rate = 1": r"unknown setting 'train\.learning_rate'; valid are steps, batch",
+    "[train]\nlog_evry = 1": r"unknown setting 'train\.log_evry'; did you mean 'train\.log_every'\? Valid are steps",
+    "[train]\nsnr_db = [0, 5]": r"unknown setting 'train\.snr_db'; did you mean 'mixing\.snr_db'\?",
+    "[trian]\n": r"unknown setting 'trian'; did you mean 'train'\? Valid are name, description, data",
+    "[model]\nchanels = 8": r"unknown setting 'model\.chanels'; did you mean 'model\.channels'\? Valid are spectral",
+    "[model.spectral]\nrate = 8000": r"unknown setting 'model\.spectral\.rate'; valid are sample_rate, n_fft, hop\.",
+    "mixing.sample_rate = 8000": r"unknown setting 'mixing\.sample_rate'",
+    "model.spectral.sample_rate = 8000": r"^model\.spectral\.sample_rate must be 16000, the rate of prepared data",
+    "train.lr = 'fast'": r"^train\.lr must be a number, not 'fast'\.$",
+    "train.steps = 1.5": r"train\.steps must be a whole number, not 1\.5",
+    "train.steps = true": r"train\.steps must be a whole number, not True",
+    "train.native = 1": r"train\.native must be true or false, not 1",
+    "train.init = 3": r"train\.init must be text, not 3",
+    "data.include = 'speech/a'": r"data\.include must be a list, not 'speech/a'",
+    "train.betas = [0.9]": r"train\.betas has too few values: \[0\.9\]",
+    "train.betas = [0.9, 0.9, 0.9]": r"train\.betas has too many values",
+    "train.betas = [2, 0.9]": r"train\.betas must be less than 1, not 2",
+    "train.lr = 0": r"train\.lr must be greater than 0, not 0",
+    "train.lr = nan": r"train\.lr must be a finite number",
+    "train.lr_min = 1": r"^train: lr_min \(1\.0\) must not exceed lr \(0\.001\)\.$",
+    "train.batch = 0": r"train\.batch must be greater than or equal to 1, not 0",
+    "train.seed = -1": r"train\.seed must be greater than or equal to 0, not -1",
+    "train.validate_every = 0": r"train\.validate_every must be greater than or equal to 1, not 0",
+    "train.select = 'foo'": r"train\.select must be 'si_sdr', 'pesq' or 'estoi', not 'foo'",
+    "train.score_every = 0": r"^train: select = 'pesq' is never scored; raise score_every, or select si_sdr\.$",
+    "train.optimizer = 'sgd'": r"train\.optimizer must be 'adamw' or 'soap', not 'sgd'",
+    "data.memory = 'moon'": r"data\.memory must be 'device', 'host' or 'mapped', not 'moon'",
+    "data.segment_seconds = 0": r"data\.segment_seconds must be greater than or equal to 0\.1, not 0",
+    "data.root = ''": r"data\.root must be text that should have at least 1 character, not ''",
+    "name = 'a/b'": r"name must be text that should match pattern",
+    "model.input_exponent = 0.3": "input_exponent must be",
+    "model.channels = 0": r"model\.channels must be greater than or equal to 4, not 0",
+    "model.dilations = [0]": r"dilations must be at least 1 frame, not \[0\]",
+    "mixing.snr_db = [10, 0]": r"^mixing\.snr_db must be \[lowest, highest\], not \[10, 0\]\.$",
+    "loss.magnitude = -1.0": r"loss\.magnitude must be greater than or equal to 0, not -1\.0",
+    "train = 3": "train must be a table, not 3",
+    "[train": "not valid TOML",
+}
+
+
+@pytest.mark.parametrize("text", MISTAKES)
+def test_mistakes_are_named(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=MISTAKES[text]):
         load(written(tmp_path, text))
 
 
-def test_a_missing_recipe_and_a_bare_change_are_named(tmp_path: Path) -> None:
+def test_a_late_pesq_term_cannot_be_the_only_one(tmp_path: Path) -> None:
+    alone = "[loss]\nreal_imaginary = 0\nmagnitude = 0\nsi_snr = 0\npesq = 1\n"
+    assert load(written(tmp_path, alone)).loss.pesq == 1
+    with pytest.raises(ConfigError, match=r"^train\.pesq_from leaves no loss until then; raise one of real_imaginary"):
+        load(written(tmp_path, alone), ["train.pesq_from=0.5"])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("train.lr", "--set wants name=value"),
+        ("=3", "--set wants name=value"),
+        ("train..lr=3", "--set wants name=value"),
+        ("train.lr.x=3", "lr has no settings of its own"),
+        ("train.batch=0", r"train\.batch must be greater than or equal to 1, not 0"),
+        ("trian.lr=1", r"unknown setting 'trian'; did you mean 'train'\?"),
+        ("data.include=[speech/a]", r"data\.include must be a list, not '\[speech/a\]'"),
+    ],
+)
+def test_mistakes_of_single_changes_are_named(tmp_path: Path, change: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        load(written(tmp_path, "[train]\nlr = 1e-3\n"), [change])
+
+
+def test_the_command_says_it_in_one_line_and_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "quick", "--set", "train.batch=0"]) == 2
+    assert capsys.readouterr().err == "gtcrn: train.batch must be greater than or equal to 1, not 0.\n"
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no recipe at"):
         load(tmp_path / "none.toml")
-    with pytest.raises(ConfigError, match="--set wants name=value"):
-        load(written(tmp_path, ""), ["train.lr"])
+    with pytest.raises(ConfigError, match=r"cannot read .*directory"):
+        load(tmp_path)
+
+
+def test_every_term_of_the_loss_has_a_weight() -> None:
+    assert list(TERMS) == list(Recipe().loss.weights)
+
+
+def test_the_committed_reference_and_schema_are_current(tmp_path: Path) -> None:
+    reference.write(tmp_path)
+    for name in (reference.PAGE, reference.SCHEMA):
+        assert (tmp_path / name).read_text() == (RECIPES / name).read_text(), (
+            "python -m gtcrn_recipes.settings.reference"
+        )
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_recipes_point_editors_to_the_schema_and_say_what_it_knows(path: Path) -> None:
+    known = json.loads((RECIPES / reference.SCHEMA).read_text())
+    assert path.read_text().startswith(f"#:schema ./{reference.SCHEMA}\n")
+    assert set(tomllib.loads(path.read_text())) <= set(known["properties"])

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import ConfigError
-from gtcrn_recipes.data.shards import SAMPLE_RATE, Int16, Row, read_rows, shard_path
+from gtcrn_recipes.data.shards import Int16, Row, read_rows, shard_path
 
 CLIP = np.dtype([("shard", np.int32), ("start", np.int64), ("samples", np.int64), ("speaker", np.int32)])
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import ConfigError
 from gtcrn_recipes.data.dataset import ClipStore, Float
 from gtcrn_recipes.data.intake import to_int16
-from gtcrn_recipes.data.shards import PAIR_FIELDS, SAMPLE_RATE, ShardWriter
+from gtcrn_recipes.data.shards import PAIR_FIELDS, ShardWriter
 
 SNRS_DB = (-5, 0, 5, 10, 15)  # in turn
 LEVELS_DBFS = (-35.0, -18.0)  # of the speech, drawn uniformly

@@ -8,8 +8,9 @@ import numpy.typing as npt
 import soxr
 
 from gtcrn.audio.files import Reader
+from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import AudioError
-from gtcrn_recipes.data.shards import SAMPLE_RATE, Int16
+from gtcrn_recipes.data.shards import Int16
 
 BLOCK_SECONDS = 60  # read at a time, so that a recording of a day fits in memory
 

@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import ConfigError
 from gtcrn_recipes.data.dataset import ClipStore
 from gtcrn_recipes.settings import DataSettings
 
-SAMPLE_RATE = 16_000
 AHEAD = 2  # batches prepared while the device works
 
 
@@ -82,8 +82,6 @@ class Source:
     """Draws of training items from a prepared data set."""
 
     def __init__(self, settings: DataSettings, device: torch.device) -> None:
-        if settings.memory not in ("device", "host", "mapped"):
-            raise ConfigError(f"data.memory must be device, host or mapped, not {settings.memory!r}.")
         self.samples = round(settings.segment_seconds * SAMPLE_RATE)
         self.rir_samples = round(settings.rir_seconds * SAMPLE_RATE)
         self.speech, self.noise = (self._clips(settings, role, device) for role in ("speech", "noise"))

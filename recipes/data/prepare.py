@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import ConfigError
 from gtcrn_recipes.data.corpora import Clip, Corpus, Pair, by_pattern, pairs, plain
 from gtcrn_recipes.data.intake import Rules, Taken, take, take_pair
 from gtcrn_recipes.data.layouts import preset
 from gtcrn_recipes.data.readers import by_reader
-from gtcrn_recipes.data.shards import CLIP_FIELDS, PAIR_FIELDS, SAMPLE_RATE, Row, ShardWriter
+from gtcrn_recipes.data.shards import CLIP_FIELDS, PAIR_FIELDS, Row, ShardWriter
 from gtcrn_recipes.parallel import shown
 
 VARIETY = 10  # groups that should at least be held out, where there are enough small ones

@@ -20,13 +20,13 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
+from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import ConfigError, GtcrnError
 
 fcntl = None
 with contextlib.suppress(ImportError):  # Windows has no such locks
     import fcntl
 
-SAMPLE_RATE = 16_000  # Hz
 SHARD_SAMPLES = 3600 * SAMPLE_RATE  # one hour, 115 MB
 CLIP_FIELDS = ("shard", "start", "samples", "set", "speaker", "split", "path")
 PAIR_FIELDS = ("shard", "start", "samples", "name", "snr_db", "path")

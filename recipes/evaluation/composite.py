@@ -7,9 +7,10 @@ authors' published program, which this follows where it and the text differ. Sig
 import numpy as np
 import numpy.typing as npt
 
+from gtcrn.config import SAMPLE_RATE
+
 Array = npt.NDArray[np.float64]
 
-SAMPLE_RATE = 16_000  # Hz
 FRAME = 480  # samples, 30 ms
 SKIP = FRAME // 4
 LPC_ORDER = 16  # of signals above 10 kHz

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 import gtcrn
+from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import AudioError, ConfigError
 from gtcrn_recipes.data.corpora import audio_files, snr_in_name
 from gtcrn_recipes.data.intake import read_mono
-from gtcrn_recipes.data.shards import SAMPLE_RATE
 from gtcrn_recipes.evaluation import metrics
 from gtcrn_recipes.parallel import shown
 

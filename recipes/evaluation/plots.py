@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gtcrn_recipes.evaluation.evaluate import METRICS, SAMPLE_RATE, Audio, Result
+from gtcrn.config import SAMPLE_RATE
+from gtcrn_recipes.evaluation.evaluate import METRICS, Audio, Result
 from gtcrn_recipes.evaluation.metrics import extra
 from gtcrn_recipes.evaluation.scoreboard import TITLES, Comparison, by_snr, compare
 

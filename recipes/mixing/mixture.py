@@ -5,13 +5,11 @@ speech -> speed -> colour, band -> room -> heard speech --- x level -------- + -
 noise  -> speed -> colour, band -> room ------------------- x level - SNR ---'
 """
 
-from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from gtcrn.errors import ConfigError
 from gtcrn_recipes.mixing.acoustics import active_rms, amplitude, reverberate, rms
 from gtcrn_recipes.mixing.draws import Draws, on_rows
 from gtcrn_recipes.mixing.effects import (
@@ -25,68 +23,11 @@ from gtcrn_recipes.mixing.effects import (
     frequencies,
     tilt_curve,
 )
+from gtcrn_recipes.settings import MixingConfig
 
 TELEPHONE_HZ = (300.0, 3400.0)
 FULL_SCALE = 0.99  # peak that a mixture may reach
 SILENCE = 1e-6  # -120 dBFS, below one step of 16-bit audio: nothing there
-
-
-@dataclass(frozen=True)
-class MixingConfig:
-    """How often each effect happens to an item (`..._probability`) and how strongly (ranges, drawn uniformly)."""
-
-    sample_rate: int = 16_000  # Hz
-    snr_db: tuple[float, float] = (-5.0, 20.0)  # active speech as heard (with its room) over noise
-    level_dbfs: tuple[float, float] = (-46.0, -12.0)  # active speech as heard
-    active_span_db: float = 40.0  # frames within this of the loudest one count as active speech
-    speech_floor_dbfs: float = -50.0  # speech whose active level is below is taken for silence
-    noise_only_probability: float = 0.05  # items without speech: the target is silence
-    speech_only_probability: float = 0.05  # items without noise
-    reverb_probability: float = 0.5  # where the item has a room response
-    noise_reverb_probability: float = 0.2  # noise in the room of the next item
-    early_ms: float = 50.0  # reflections that stay in the target, counted from the direct sound
-    early_fade_ms: float = 20.0
-    coloured_probability: float = 0.05  # coloured noise instead of the first noise
-    coloured_exponent: tuple[float, float] = (-0.5, 2.0)  # power 1 / f^exponent
-    babble_probability: float = 0.1  # voices of other items instead of the first noise
-    babble_voices: tuple[float, float] = (3.0, 8.0)
-    babble_spread_db: float = 10.0  # a voice may be this much below the loudest
-    second_noise_probability: float = 0.3
-    second_noise_db: tuple[float, float] = (-15.0, 0.0)  # relative to the first
-    speech_speed_probability: float = 0.0
-    noise_speed_probability: float = 0.0  # each of the two noises by itself
-    speed: tuple[float, float] = (0.9, 1.1)  # 1.1 is a tenth faster and higher
-    speech_colour_probability: float = 0.3
-    noise_colour_probability: float = 0.5
-    tilt_db: tuple[float, float] = (-3.0, 3.0)  # per octave
-    equaliser_db: tuple[float, float] = (-6.0, 6.0)  # at each octave
-    low_pass_probability: float = 0.1  # whole item: input and target
-    low_pass_hz: tuple[float, float] = (3000.0, 7500.0)
-    telephone_probability: float = 0.03  # whole item: 300 to 3400 Hz
-    clipping_probability: float = 0.05  # input only
-    clipping_db: tuple[float, float] = (1.0, 12.0)  # below the peak
-
-    def __post_init__(self) -> None:
-        for f in fields(self):
-            _validate(f.name, getattr(self, f.name))
-        if self.noise_only_probability + self.speech_only_probability > 1:
-            raise ConfigError("noise_only_probability and speech_only_probability must not exceed 1 together.")
-
-    def samples(self, milliseconds: float) -> int:
-        return round(milliseconds * self.sample_rate / 1000)
-
-
-def _validate(name: str, value: float | tuple[float, float]) -> None:
-    if isinstance(value, tuple):
-        if value[0] > value[1]:
-            raise ConfigError(f"mixing.{name} must be [lowest, highest], not {list(value)}.")
-        value = value[0]
-        if name.endswith(("_hz", "_voices", "speed")) and value <= 0:
-            raise ConfigError(f"mixing.{name} must be above 0, not {value}.")
-    elif name.endswith("_probability") and not 0 <= value <= 1:
-        raise ConfigError(f"mixing.{name} must be between 0 and 1, not {value}.")
-    elif name.endswith(("_ms", "_rate", "_span_db", "_spread_db")) and value < 0:
-        raise ConfigError(f"mixing.{name} must not be negative, but is {value}.")
 
 
 class Mixture(NamedTuple):

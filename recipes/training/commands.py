@@ -37,7 +37,7 @@ def train(
     resolved = settings.load(find_recipe(recipe), change or ())
     folder = runs / (name or resolved.name)
     run = trainer.train(resolved, folder, resume, quiet, device)
-    typer.echo(f"{run.progress.step} steps, {run.progress.hours:.2f} h of audio, weights in {folder}/best.safetensors")
+    typer.echo(f"{run.progress.step} steps, {run.progress.hours:.2f} h of audio, weights in {run.outcome}")
 
 
 def pack(

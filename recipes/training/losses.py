@@ -6,7 +6,6 @@ and waveform terms then ask for silence; SI-SNR and PESQ, which are undefined th
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -14,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from gtcrn.config import SpectralConfig
-from gtcrn.errors import ConfigError, GtcrnError
+from gtcrn.errors import GtcrnError
 from gtcrn_recipes.mixing.acoustics import active_rms
+from gtcrn_recipes.settings import LossConfig
 from gtcrn_recipes.training.enhance import spectrum
 
 POWER_FLOOR = 1e-12  # below the power of 16-bit rounding in a bin; keeps the gradient of |S|^c finite at 0
@@ -25,38 +25,6 @@ ACTIVE_SPAN_DB = 40.0
 RESOLUTIONS = (256, 1024, 2048)  # FFT lengths beside the network's own
 SI_SNR_FLOOR = 1e-10  # relative to the target's power: an empty output costs 0 dB, not infinity
 PESQ_LEAK = 1e-3  # of the target added to the output: level alignment must find something
-
-
-@dataclass(frozen=True)
-class LossConfig:
-    """Weights of the terms (the first eight), and what the terms depend on."""
-
-    real_imaginary: float = 30.0
-    magnitude: float = 70.0
-    si_snr: float = 1.0
-    multi_resolution: float = 0.0
-    consistency: float = 0.0
-    over_suppression: float = 0.0
-    waveform: float = 0.0
-    pesq: float = 0.0
-    exponent: float = 0.3  # of the compression
-    si_snr_limit_db: float = 50.0  # items better than this stop to matter
-    from_network: bool = False  # compare the network's own spectrum (sqrt-Hann), not its waveform's (Hann)
-    equal_levels: bool = False  # bring each target, and its output with it, to -26 dBFS first
-
-    def __post_init__(self) -> None:
-        for name, weight in self.weights.items():
-            if not weight >= 0:
-                raise ConfigError(f"loss.{name} is a weight and must not be negative, but is {weight}.")
-        if not any(self.weights.values()):
-            raise ConfigError(f"every weight of the loss is 0; raise one of {', '.join(TERMS)}.")
-        if not 0 < self.exponent <= 1:
-            raise ConfigError(f"loss.exponent must be above 0 and at most 1, not {self.exponent}.")
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """Term -> weight, zeros too."""
-        return {name: getattr(self, name) for name in TERMS}
 
 
 class Loss(nn.Module):

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from gtcrn_recipes.data.loader import SAMPLE_RATE
+from gtcrn.config import SAMPLE_RATE
 from gtcrn_recipes.training.run_folder import Run
 
 

@@ -63,6 +63,12 @@ class Run:
         """The weights to validate and to keep: averaged if the recipe says so."""
         return self.model if self.average is None else self.average.module  # type: ignore[return-value]
 
+    @property
+    def outcome(self) -> Path:
+        """The file to use: the best weights, or the last checkpoint where nothing was validated."""
+        best = self.folder / "best.safetensors"
+        return best if best.is_file() else self.folder / "last.ckpt"
+
     def save(self) -> None:
         """Write last.ckpt whole or not at all; resuming from it continues exactly."""
         parts = {name: part.state_dict() for name, part in self._parts().items()}
@@ -136,8 +142,6 @@ def make_optimizer(model: nn.Module, settings: TrainSettings) -> optim.Optimizer
     values = {"lr": settings.lr, "betas": settings.betas, "weight_decay": settings.weight_decay}
     if settings.optimizer == "adamw":
         return optim.AdamW(model.parameters(), **values)  # type: ignore[arg-type]
-    if settings.optimizer != "soap":
-        raise ConfigError(f"train.optimizer must be adamw or soap, not {settings.optimizer!r}.")
     try:
         from pytorch_optimizer import SOAP
     except ImportError as error:

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 import typer
 
+from gtcrn.config import SAMPLE_RATE
 from gtcrn_recipes import settings
-from gtcrn_recipes.data.loader import SAMPLE_RATE, Source, draw_generator
+from gtcrn_recipes.data.loader import Source, draw_generator
 from gtcrn_recipes.settings import Recipe
 from gtcrn_recipes.training.commands import find_recipe
 from gtcrn_recipes.training.trainer import Trainer, make_fabric, open_run

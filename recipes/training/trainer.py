@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,8 +9,9 @@ from lightning.fabric import Fabric
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
+from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import ConfigError, GtcrnError
-from gtcrn_recipes.data.loader import SAMPLE_RATE, Items, Prefetcher, Source, draw_generator
+from gtcrn_recipes.data.loader import Items, Prefetcher, Source, draw_generator
 from gtcrn_recipes.mixing.mixture import Mixture, mix
 from gtcrn_recipes.native.network import NativeGTCRN, supports
 from gtcrn_recipes.settings import Recipe
@@ -45,7 +45,7 @@ class Trainer:
         return settings.native and alone and supports(self.recipe.model)
 
     def _loss(self, pesq: float) -> Loss:
-        config = replace(self.recipe.loss, pesq=pesq)
+        config = self.recipe.loss.model_copy(update={"pesq": pesq})
         return Loss(config, self.recipe.model.spectral).to(self.fabric.device)
 
     def step(self, items: list[Items]) -> dict[str, Tensor]:
