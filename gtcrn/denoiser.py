@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gtcrn import snapshot
+from gtcrn.audio.limits import MAX_CHANNELS
 from gtcrn.checkpoint import Checkpoint, read
 from gtcrn.errors import AudioError, CheckpointError
 from gtcrn.kernel.fold import fold
-from gtcrn.stream import MAX_CHANNELS, Stream
+from gtcrn.stream import Stream
 
 Samples = NDArray[np.float32]
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gtcrn import kernel, snapshot
+from gtcrn.audio.limits import judge
 from gtcrn.errors import AudioError
 from gtcrn.mix import Fade, dry_share, mix
 from gtcrn.resample import Resampler, ResamplerState, resampler
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 Samples = NDArray[np.float32]
 
-LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000  # Hz
-MAX_CHANNELS = 64
 LOUDEST = 1e6  # 120 dB above full scale: no recording; far beyond, squares of the spectrum would overflow
 BLOCK = 16_384  # samples a channel that are worked on at once
 
@@ -48,10 +47,7 @@ class Stream:
     def __init__(
         self, denoiser: "Denoiser", sample_rate: int, channels: int, attenuation_limit: float | None, bypass: bool
     ) -> None:
-        if sample_rate != int(sample_rate) or not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
-            raise AudioError(f"sample rate must be {LOWEST_RATE} to {HIGHEST_RATE} Hz, not {sample_rate}.")
-        if not 1 <= channels <= MAX_CHANNELS:
-            raise AudioError(f"audio must have 1 to {MAX_CHANNELS} channels, not {channels}.")
+        judge(sample_rate, channels)
         spectral = denoiser.config.spectral
         self.sample_rate, self.channels = int(sample_rate), channels
         self._denoiser = denoiser

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
-from gtcrn.stream import HIGHEST_RATE, LOWEST_RATE, MAX_CHANNELS
+from gtcrn.audio.limits import HIGHEST_RATE, LOWEST_RATE, MAX_CHANNELS
 from gtcrn_server.errors import Kind, ServiceError
 
 Encoding = Literal["s16le", "f32le"]

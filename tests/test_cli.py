@@ -289,7 +289,7 @@ def test_a_terminal_sees_a_bar_with_speed_and_end(folder, jobs):
     command = [*GTCRN, "denoise", "in", "-o", "out", "--jobs", jobs, "--weights", "../weights.safetensors"]
     result = subprocess.run(command, stderr=theirs, stdout=subprocess.PIPE)
     os.close(theirs)
-    seen = os.read(ours, 1 << 16).decode()
+    seen = os.read(ours, 1 << 16).decode(errors="replace")
     assert (result.returncode, result.stdout) == (0, b"")
     assert re.search(r"2 files.*100%.*\d+x real time.*0:00:00", seen, re.DOTALL)
 
@@ -300,3 +300,21 @@ def test_commands_start_without_what_they_do_not_need():
         "sys.exit(bool({'torch', 'matplotlib', 'scipy', 'fastapi', 'pandas'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+
+
+@pytest.mark.parametrize(("channels", "rate"), [(256, 16_000), (1, 250_000)])
+def test_what_ends_an_encoder_is_refused_before_it_and_stops_no_other(folder, channels, rate):
+    write(folder / "in" / "bad.wav", 0.01, rate, channels)
+    write(folder / "in" / "good.wav")
+    result = piped("in", "-o", "out", "--format", "ogg", "--jobs", "2")
+    assert result.returncode == 2
+    assert result.stderr.count(b"\n") == 2
+    assert names("out") == ["good.ogg"]
+
+
+@pytest.mark.parametrize(("name", "subtype"), [("opus", "OPUS"), ("ogg", "VORBIS"), ("vorbis", "VORBIS")])
+def test_a_codec_may_be_named_in_place_of_its_container(folder, name, subtype):
+    write(folder / "a.wav")
+    assert denoise("a.wav", "-o", f"out.{name}", "--format", name) == denoise("a.wav", "--format", name) == 0
+    assert soundfile.info(f"out.{name}").subtype == subtype
+    assert names(".") == ["a.denoised.opus" if name == "opus" else "a.denoised.ogg", "a.wav", f"out.{name}"]

@@ -15,6 +15,7 @@ from networks import random_network
 from serving import Running, offline, pcm, running, speech, wait_for
 
 from gtcrn import Denoiser, checkpoint
+from gtcrn.audio.pcm import PcmFormat, header
 from gtcrn_server.load.generator import resident_bytes
 
 
@@ -54,7 +55,16 @@ def test_body_or_field(service: Running, denoiser: Denoiser, multipart: bool):
 
 @pytest.mark.parametrize(
     ("container", "subtype"),
-    [("wav", "PCM_U8"), ("wav", "PCM_24"), ("wav", "FLOAT"), ("flac", "PCM_16"), ("flac", "PCM_24"), ("ogg", "VORBIS")],
+    [
+        ("wav", "ULAW"),
+        ("wav", "ALAW"),
+        ("wav", "PCM_U8"),
+        ("wav", "PCM_24"),
+        ("wav", "FLOAT"),
+        ("flac", "PCM_16"),
+        ("flac", "PCM_24"),
+        ("ogg", "VORBIS"),
+    ],
 )
 def test_formats_of_the_answer(service: Running, denoiser: Denoiser, container: str, subtype: str):
     samples = speech(2.3, sample_rate=32_000, channels=2)
@@ -67,7 +77,15 @@ def test_formats_of_the_answer(service: Running, denoiser: Denoiser, container: 
         assert (file.format, file.subtype, file.samplerate) == (container.upper(), subtype, 32_000)
         assert file.frames == samples.shape[1]
         got = file.read(dtype="float32").T
-    step = {"PCM_U8": 2**-7, "PCM_16": 2**-15, "PCM_24": 2**-23, "FLOAT": 1e-6, "VORBIS": 0.2}[subtype]
+    step = {
+        "ULAW": 2**-5,
+        "ALAW": 2**-5,
+        "PCM_U8": 2**-7,
+        "PCM_16": 2**-15,
+        "PCM_24": 2**-23,
+        "FLOAT": 1e-6,
+        "VORBIS": 0.2,
+    }[subtype]
     np.testing.assert_allclose(got, denoiser(samples, 32_000), atol=step)
 
 
@@ -196,3 +214,28 @@ def test_pcm_client_killed_frees_its_place(service: Running):
     wait_for(lambda: service.service.telemetry.live == 1)
     connection.close()
     wait_for(lambda: service.service.telemetry.live == 0)
+
+
+@pytest.mark.parametrize(
+    ("channels", "rate", "format", "words"),
+    [
+        (256, 16_000, "ogg", "1 to 64 channels, not 256"),
+        (1, 250_000, "ogg", "8000 to 192000 Hz, not 250000"),
+        (1, 2**31 - 1, "wav", "8000 to 192000 Hz, not 2147483647"),
+        (1, 65_537, "flac", "FLAC PCM_16 cannot hold 65537 Hz"),
+        (64, 48_000, "flac", "FLAC PCM_16 cannot hold 64 channels, at most 8; these can: WAV, "),
+    ],
+)
+def test_what_an_answer_cannot_hold_is_told(service: Running, channels: int, rate: int, format: str, words: str):
+    data = header(PcmFormat(16_000, channels, "s16le"), 2 * channels)
+    data = data[:24] + struct.pack("<I", rate) + data[28:] + bytes(2 * channels)
+    answer = httpx.post(f"{service.http}/v1/denoise", params={"format": format}, content=data)
+    assert answer.status_code == 422
+    assert words in answer.json()["message"]
+
+
+@pytest.mark.parametrize("subtype", ["IMA_ADPCM", "GSM610", "G721_32", "MPEG_LAYER_III"])
+def test_subtypes_that_a_container_lists_and_cannot_hold(service: Running, subtype: str):
+    answer = httpx.post(f"{service.http}/v1/denoise", params={"subtype": subtype}, content=audio_file(speech(1)))
+    assert answer.status_code == 422
+    assert subtype in answer.json()["message"]

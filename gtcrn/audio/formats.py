@@ -4,11 +4,13 @@ from dataclasses import dataclass, replace
 
 import soundfile
 
+from gtcrn.audio.capacity import CAPACITIES, ENDLESS_CONTAINERS, LARGEST_32, that_hold
+from gtcrn.audio.limits import judge
 from gtcrn.errors import AudioError
 
 BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 UNLIMITED = ("FLOAT", "DOUBLE")  # subtypes that hold what is beyond full scale
-LARGEST_WAV = 0xFFFFFFFF - 4096  # bytes; longer ones become RF64
+BYTES = {"FLOAT": 4, "DOUBLE": 8, "ULAW": 1, "ALAW": 1} | {name: bits // 8 for name, bits in BITS.items()}
 CONTAINERS = {
     ".wav": "WAV",
     ".flac": "FLAC",
@@ -25,6 +27,7 @@ CONTAINERS = {
     ".snd": "AU",
     ".caf": "CAF",
 }
+CODECS = {"OPUS": "OGG", "VORBIS": "OGG"}  # that people name where a container is asked for
 
 
 @dataclass(frozen=True)
@@ -49,19 +52,49 @@ def target_format(
 ) -> AudioFormat:
     """The format of a file with this `suffix` for audio from `source`: what is not asked for is kept where possible.
 
-    Raises AudioError for a container or subtype that is unknown, or that do not go together.
+    The gate before anything is opened for writing. Raises AudioError for a rate or channels that the denoiser does not
+    take, a container or subtype that is unknown, and what they cannot hold, `frames` of samples a channel included.
     """
+    judge(source.sample_rate, source.channels)
     chosen = (container or _container(source, suffix)).upper()
-    if chosen not in soundfile.available_formats():
-        raise AudioError(f"there is no format {chosen!r}; there are {', '.join(soundfile.available_formats())}.")
+    if chosen in CODECS:
+        chosen, subtype = CODECS[chosen], subtype or chosen
+    if chosen not in CAPACITIES:
+        raise AudioError(f"there is no format {chosen!r}; there are {', '.join((*CAPACITIES, *CODECS))}.")
     kept = (subtype or _subtype(source, suffix, chosen)).upper()
-    if not soundfile.check_format(chosen, kept):
-        valid = ", ".join(soundfile.available_subtypes(chosen))
-        raise AudioError(f"{chosen} cannot hold {kept}; it holds {valid}.")
-    width = BITS.get(kept, 64) // 8
-    if chosen in ("WAV", "WAVEX") and (frames or 0) * source.channels * width > LARGEST_WAV:
-        chosen = "RF64"
-    return replace(source, container=chosen, subtype=kept)
+    form = replace(source, container=chosen, subtype=kept)
+    if chosen in ("WAV", "WAVEX") and _size(form, frames) > LARGEST_32:
+        form = replace(form, container="RF64")
+    _refuse_unholdable(form, frames)
+    return form
+
+
+def file_suffix(container: str) -> str:
+    """The extension of files whose container (or codec) was asked for by this name."""
+    name = container.upper()
+    named = [suffix for suffix, kept in CONTAINERS.items() if name in (kept, suffix[1:].upper())]
+    return named[0] if named else file_suffix(CODECS[name]) if name in CODECS else f".{name.lower()}"
+
+
+def _size(form: AudioFormat, frames: int | None) -> int:
+    """Bytes of samples; 0 where they are compressed or of unknown number."""
+    return (frames or 0) * form.channels * BYTES.get(form.subtype, 0)
+
+
+def _refuse_unholdable(form: AudioFormat, frames: int | None) -> None:
+    capacity = CAPACITIES[form.container].get(form.subtype)
+    if capacity is None:
+        raise AudioError(
+            f"{form.container} cannot hold {form.subtype}; it holds {', '.join(CAPACITIES[form.container])}."
+        )
+    what = f"{form.container} {form.subtype}"
+    others = f"these can: {that_hold(form.sample_rate, form.channels)}."
+    if not capacity.holds_rate(form.sample_rate):
+        raise AudioError(f"{what} cannot hold {form.sample_rate} Hz, only {capacity.words()}; {others}")
+    if form.channels not in capacity.channels:
+        raise AudioError(f"{what} cannot hold {form.channels} channels, at most {max(capacity.channels)}; {others}")
+    if form.container not in ENDLESS_CONTAINERS and _size(form, frames) > LARGEST_32:
+        raise AudioError(f"{what} holds at most 4 GB; these hold more: WAV, {', '.join(ENDLESS_CONTAINERS)}.")
 
 
 def _container(source: AudioFormat, suffix: str) -> str:
@@ -75,7 +108,7 @@ def _container(source: AudioFormat, suffix: str) -> str:
 def _subtype(source: AudioFormat, suffix: str, container: str) -> str:
     if suffix.lower() == ".opus" and container == "OGG":
         return "OPUS"
-    valid = soundfile.available_subtypes(container)
+    valid = CAPACITIES[container]
     if source.subtype in valid and (container == source.container or source.subtype in (*BITS, *UNLIMITED)):
         return source.subtype
     if source.subtype in (*UNLIMITED, "PCM_32") and "PCM_24" in valid:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gtcrn.audio import laws
+from gtcrn.audio.limits import judge
 from gtcrn.errors import AudioError
 
 Samples = NDArray[np.float32]  # (C, n)
@@ -14,7 +16,9 @@ Read = Callable[[int], bytes]  # up to so many bytes, fewer only at the end
 
 UNKNOWN_LENGTH = 0xFFFFFFFF  # bytes; what streaming tools write for want of the real number
 ENDLESS = 0x7FFF0000  # bytes; from here on (arecord, sox) and for 0 (ffmpeg's early form) the length counts as unknown
-PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
+PCM, FLOAT, ALAW, ULAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
+FORMAT_BYTES = 40  # of a fmt chunk that mean something
+PIECE = 1 << 16  # bytes of a chunk that nobody needs are read at a time, at most
 ENCODINGS = {
     "u8": (PCM, 8),
     "s16le": (PCM, 16),
@@ -22,6 +26,18 @@ ENCODINGS = {
     "s32le": (PCM, 32),
     "f32le": (FLOAT, 32),
     "f64le": (FLOAT, 64),
+    "ulaw": (ULAW, 8),
+    "alaw": (ALAW, 8),
+}
+SUBTYPES = {  # as libsndfile names them
+    "u8": "PCM_U8",
+    "s16le": "PCM_16",
+    "s24le": "PCM_24",
+    "s32le": "PCM_32",
+    "f32le": "FLOAT",
+    "f64le": "DOUBLE",
+    "ulaw": "ULAW",
+    "alaw": "ALAW",
 }
 
 
@@ -44,7 +60,9 @@ class PcmFormat:
 
     def decode(self, data: bytes) -> Samples:
         """Whole frames of bytes to (channels, n) in [-1, 1)."""
-        if self.encoding.startswith("f"):
+        if self.encoding.endswith("law"):
+            values = laws.decode(data, self.encoding)
+        elif self.encoding.startswith("f"):
             with np.errstate(over="ignore"):
                 values = np.frombuffer(data, f"<f{self.bits // 8}").astype(np.float32)
         else:
@@ -54,6 +72,8 @@ class PcmFormat:
     def encode(self, samples: Samples) -> tuple[bytes, int]:
         """Samples (channels, n) to bytes, and how many were beyond full scale and are clipped (integers only)."""
         flat = samples.T.reshape(-1)
+        if self.encoding.endswith("law"):
+            return laws.encode(flat, self.encoding), int(np.count_nonzero(np.abs(flat) > 1))
         if self.encoding.startswith("f"):
             return flat.astype(f"<f{self.bits // 8}").tobytes(), 0
         values, clipped = quantise(flat, self.bits)
@@ -90,12 +110,13 @@ def quantise(samples: Samples, bits: int) -> tuple[NDArray[np.int32], int]:
 def read_header(read: Read, name: str) -> tuple[PcmFormat, int | None]:
     """The format of a WAV stream and the bytes of its data (None: unknown), having read up to the first sample.
 
-    Raises AudioError when it is empty, no WAV, or of an encoding that PcmFormat lacks.
+    Raises AudioError when it is empty, no WAV, of an encoding that PcmFormat lacks, or of a rate or channels that the
+    denoiser does not take.
     """
     start = read(12)
     if not start:
         raise AudioError(f"{name} is empty.")
-    if start[:4] not in (b"RIFF", b"RF64") or start[8:] != b"WAVE":
+    if not is_wav(start):
         raise AudioError(f"{name} is not WAV audio.")
     form: PcmFormat | None = None
     while True:
@@ -105,12 +126,24 @@ def read_header(read: Read, name: str) -> tuple[PcmFormat, int | None]:
         kind, size = struct.unpack("<4sI", chunk)
         if kind == b"data":
             break
-        body = read(size + size % 2)
-        if kind == b"fmt ":
-            form = _parse_format(body, name)
+        needed = min(size, FORMAT_BYTES) if kind == b"fmt " else 0
+        if needed:
+            form = _parse_format(read(needed), name)
+        _skip(read, size + size % 2 - needed)
     if form is None:
         raise AudioError(f"{name} has no fmt chunk before its data.")
     return form, size if 0 < size < ENDLESS else None
+
+
+def is_wav(start: bytes) -> bool:
+    """Whether the first 12 bytes are those of a WAV stream."""
+    return start[:4] in (b"RIFF", b"RF64") and start[8:12] == b"WAVE"
+
+
+def _skip(read: Read, size: int) -> None:
+    """Past so many bytes, or to the end, without keeping them."""
+    while size > 0 and (piece := read(min(size, PIECE))):
+        size -= len(piece)
 
 
 def _parse_format(body: bytes, name: str) -> PcmFormat:
@@ -121,9 +154,11 @@ def _parse_format(body: bytes, name: str) -> PcmFormat:
         tag = struct.unpack("<H", body[24:26])[0]
     encoding = next((e for e, form in ENCODINGS.items() if form == (tag, bits)), None)
     if encoding is None:
-        raise AudioError(f"{name} holds WAV encoding {tag} with {bits} bits; only PCM and float can be streamed.")
-    if channels == 0:
-        raise AudioError(f"{name} has 0 channels.")
+        raise AudioError(f"{name} holds WAV encoding {tag} with {bits} bits; a pipe takes {', '.join(ENCODINGS)}.")
+    try:
+        judge(sample_rate, channels)
+    except AudioError as error:
+        raise AudioError(f"{name}: {error}") from error
     return PcmFormat(sample_rate, channels, encoding)
 
 

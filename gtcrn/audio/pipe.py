@@ -1,22 +1,19 @@
 """Standard input and output, live: what has come in goes out before the next chunk is waited for."""
 
+import contextlib
+import tempfile
 from collections.abc import Iterator
-from typing import IO, Protocol
+from typing import IO, BinaryIO, Protocol
 
-from gtcrn.audio.files import Samples
+from gtcrn.audio.encode import Encoder
+from gtcrn.audio.files import Reader, Samples, Source
 from gtcrn.audio.formats import AudioFormat
-from gtcrn.audio.pcm import ENDLESS, PcmFormat, header, read_header
+from gtcrn.audio.limits import judge
+from gtcrn.audio.pcm import SUBTYPES, PcmFormat, is_wav, read_header
 from gtcrn.errors import AudioError
 
 CHUNK = 1 << 16  # bytes that are taken from a pipe at once, at most
-SUBTYPES = {
-    "u8": "PCM_U8",
-    "s16le": "PCM_16",
-    "s24le": "PCM_24",
-    "s32le": "PCM_32",
-    "f32le": "FLOAT",
-    "f64le": "DOUBLE",
-}
+START = 12  # bytes that tell WAV from the rest
 
 
 class Pipe(Protocol):
@@ -29,16 +26,22 @@ class Pipe(Protocol):
 class PipeReader:
     """WAV, or raw PCM of a given format, from a pipe; nothing is sought, so the length may be unknown.
 
-    Raises AudioError for a stream that is empty, no WAV, or shorter than its header says.
+    `start` is what has been read of the pipe already. Raises AudioError for a stream that is empty, no WAV, or shorter
+    than its header says.
     """
 
     name = "standard input"
 
-    def __init__(self, pipe: Pipe, raw: PcmFormat | None = None) -> None:
-        self._pipe = pipe
-        self.pcm, self._left = (raw, None) if raw else read_header(pipe.read, self.name)
+    def __init__(self, pipe: Pipe, raw: PcmFormat | None = None, start: bytes = b"") -> None:
+        self._pipe, self._start = pipe, start
+        self.pcm, self._left = (raw, None) if raw else read_header(self._read, self.name)
+        judge(self.pcm.sample_rate, self.pcm.channels)
         self.frames = None if self._left is None else self._left // self.pcm.frame_bytes
         self.format = AudioFormat(self.pcm.sample_rate, self.pcm.channels, "WAV", SUBTYPES[self.pcm.encoding])
+
+    def _read(self, size: int) -> bytes:
+        start, self._start = self._start[:size], self._start[size:]
+        return start + self._pipe.read(size - len(start))
 
     def blocks(self) -> Iterator[Samples]:
         """Samples (channels, n) as they arrive."""
@@ -57,35 +60,36 @@ class PipeReader:
             raise AudioError(f"{self.name} holds no samples.")
 
 
-class PipeWriter:
-    """WAV, or raw PCM, to a pipe, each block at once; the header says an unknown length where `frames` is None."""
+def read_pipe(pipe: Pipe, raw: PcmFormat | None, stack: contextlib.ExitStack) -> Source:
+    """WAV or raw PCM live; a file of another kind once it is there whole, kept in a temporary file until then."""
+    if raw:
+        return PipeReader(pipe, raw)
+    start = pipe.read(START)
+    if not start or is_wav(start):
+        return PipeReader(pipe, None, start)
+    whole: BinaryIO = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (the stack closes it)
+    whole.write(start)
+    while chunk := pipe.read(CHUNK):
+        whole.write(chunk)
+    whole.seek(0)
+    return stack.enter_context(Reader(whole, PipeReader.name))
 
-    def __init__(self, pipe: IO[bytes], pcm: PcmFormat, frames: int | None, raw: bool) -> None:
-        self._pipe, self._pcm = pipe, pcm
-        self.clipped = 0
-        size = None if frames is None else frames * pcm.frame_bytes
-        if not raw:
-            self._send(header(pcm, None if size is None or size >= ENDLESS else size))
+
+class PipeWriter:
+    """What an encoder makes of the samples to a pipe, each block at once. `finish` sends what it held back."""
+
+    def __init__(self, pipe: IO[bytes], encoder: Encoder) -> None:
+        self._pipe, self._encoder, self.clipped = pipe, encoder, 0
 
     def write(self, samples: Samples) -> None:
         """Send (channels, n)."""
-        data, clipped = self._pcm.encode(samples)
-        self.clipped += clipped
-        if data:
-            self._send(data)
+        self._send(self._encoder.encode(samples))
+        self.clipped = self._encoder.clipped
+
+    def finish(self) -> None:
+        self._send(self._encoder.finish())
 
     def _send(self, data: bytes) -> None:
-        self._pipe.write(data)
-        self._pipe.flush()
-
-
-def pcm_of(form: AudioFormat, subtype: str | None = None) -> PcmFormat:
-    """PCM for a stream in the `subtype` that was asked for or, where PCM can be it, the source's; else 16 bits.
-
-    Raises AudioError for a subtype that is no PCM.
-    """
-    encodings = {name: encoding for encoding, name in SUBTYPES.items()}
-    if subtype is not None and subtype.upper() not in encodings:
-        raise AudioError(f"a stream cannot hold {subtype}; it holds {', '.join(encodings)}.")
-    encoding = encodings.get((subtype or form.subtype).upper(), "s16le")
-    return PcmFormat(form.sample_rate, form.channels, encoding)
+        if data:
+            self._pipe.write(data)
+            self._pipe.flush()

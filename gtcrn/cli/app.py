@@ -9,11 +9,13 @@ from typing import Annotated, cast
 
 import typer
 
+from gtcrn.cli import standard
 from gtcrn.errors import AudioError, CheckpointError, ConfigError, GtcrnError
 
 
 def main() -> None:
     """Entry point: run a command; whatever goes wrong becomes one line on standard error and an exit code."""
+    standard.open_all()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -96,9 +98,9 @@ def denoise(
     container: Annotated[str | None, typer.Option("--format", help="WAV, FLAC, ... Default: as the input.")] = None,
     subtype: Annotated[str | None, typer.Option(help="PCM_16, FLOAT, ... Default: as the input.")] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Pipes carry headerless PCM.")] = False,
-    rate: Annotated[int, typer.Option(help="Hz of raw PCM.")] = 16_000,
-    channels: Annotated[int, typer.Option(min=1, help="Channels of raw PCM.")] = 1,
-    encoding: Annotated[str, typer.Option(help="s16le, f32le, ... of raw PCM.")] = "s16le",
+    rate: Annotated[int | None, typer.Option(help="Hz of raw PCM. Default: 16000.")] = None,
+    channels: Annotated[int | None, typer.Option(min=1, help="Channels of raw PCM. Default: 1.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="s16le, f32le, ulaw, ... of raw PCM. Default: s16le.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no remarks; errors only.")] = False,
 ) -> int:
     """Denoise speech. Rate, channels and format stay; output is as long as the input and aligned with it."""
@@ -106,6 +108,8 @@ def denoise(
     from gtcrn.cli.batch import Options
 
     options = Options(weights, attenuation_limit, container, subtype)
+    if not raw and (rate or channels or encoding):
+        raise ConfigError("--rate, --channels and --encoding describe --raw PCM; other audio keeps its own.")
     if "-" in (*inputs, output):
         pcm = commands.raw_format(rate, channels, encoding) if raw else None
         return commands.denoise_pipe(inputs, output, options, pcm, quiet)

@@ -14,8 +14,9 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
-from gtcrn.audio.files import Reader, Sink, Source, Writer
+from gtcrn.audio.files import Reader, Source
 from gtcrn.audio.formats import target_format
+from gtcrn.audio.writer import Sink, Writer
 from gtcrn.cli.plan import Job
 from gtcrn.denoiser import Denoiser, load
 from gtcrn.errors import GtcrnError

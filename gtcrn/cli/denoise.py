@@ -4,23 +4,26 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import cast
 
-from gtcrn.audio.files import Reader, Sink, Source, Writer
-from gtcrn.audio.formats import target_format
+from gtcrn.audio.encode import RawEncoder, encoder
+from gtcrn.audio.files import Reader, Source
+from gtcrn.audio.formats import file_suffix, target_format
 from gtcrn.audio.pcm import ENCODINGS, PcmFormat
-from gtcrn.audio.pipe import Pipe, PipeReader, PipeWriter, pcm_of
+from gtcrn.audio.pipe import PipeWriter, read_pipe
+from gtcrn.audio.writer import Writer
+from gtcrn.cli import standard
 from gtcrn.cli.batch import Options, Outcome, denoise_blocks, run
 from gtcrn.cli.plan import plan
 from gtcrn.denoiser import load
 from gtcrn.errors import ConfigError
 
 
-def raw_format(rate: int, channels: int, encoding: str) -> PcmFormat:
-    """The format of headerless PCM. Raises ConfigError for an unknown encoding."""
+def raw_format(rate: int | None, channels: int | None, encoding: str | None) -> PcmFormat:
+    """The format of headerless PCM; None: 16 kHz, one channel, s16le. Raises ConfigError for an unknown encoding."""
+    encoding = encoding or "s16le"
     if encoding not in ENCODINGS:
         raise ConfigError(f"there is no encoding {encoding!r}; there are {', '.join(ENCODINGS)}.")
-    return PcmFormat(rate, channels, encoding)
+    return PcmFormat(rate or 16_000, channels or 1, encoding)
 
 
 def denoise_files(
@@ -33,7 +36,7 @@ def denoise_files(
     quiet: bool,
 ) -> int:
     """All files; exit code 0 when every one went well, 2 when data were at fault, 1 when something else was."""
-    suffix = f".{options.container.lower()}" if options.container else None
+    suffix = file_suffix(options.container) if options.container else None
     jobs = plan(inputs, output, suffix, overwrite)
     jobs = [job for job in jobs if not (skip_existing and job.target.exists())]
     with contextlib.ExitStack() as stack:
@@ -60,23 +63,34 @@ def denoise_pipe(
     denoiser = load(options.weights)
     with contextlib.ExitStack() as stack:
         source = _source(inputs[0], raw, stack)
-        sink = _sink(output or "-", source, options, raw, stack)
-        outcome = denoise_blocks(denoiser, source, sink, options.attenuation_limit, lambda _: None)
+        if output not in (None, "-"):
+            form = target_format(
+                source.format, os.path.splitext(output)[1], options.container, options.subtype, source.frames
+            )
+            with Writer(output, form) as writer:
+                outcome = denoise_blocks(denoiser, source, writer, options.attenuation_limit, lambda _: None)
+        else:
+            sink = _pipe_out(source, options, raw)
+            outcome = denoise_blocks(denoiser, source, sink, options.attenuation_limit, lambda _: None)
+            sink.finish()
     return _report([outcome], quiet)
 
 
 def _source(name: str, raw: PcmFormat | None, stack: contextlib.ExitStack) -> Source:
     if name == "-":
-        return PipeReader(cast(Pipe, sys.stdin.buffer), raw)
+        return read_pipe(standard.input_pipe(), raw, stack)
     return stack.enter_context(Reader(name))
 
 
-def _sink(name: str, source: Source, options: Options, raw: PcmFormat | None, stack: contextlib.ExitStack) -> Sink:
-    if name == "-":
-        return PipeWriter(sys.stdout.buffer, raw or pcm_of(source.format, options.subtype), source.frames, bool(raw))
-    suffix = os.path.splitext(name)[1]
-    form = target_format(source.format, suffix, options.container, options.subtype, source.frames)
-    return stack.enter_context(Writer(name, form))
+def _pipe_out(source: Source, options: Options, raw: PcmFormat | None) -> PipeWriter:
+    pipe = standard.output_pipe()
+    if raw is None:
+        form = target_format(source.format, "", options.container or "WAV", options.subtype, source.frames)
+        return PipeWriter(pipe, encoder(form, source.frames))
+    if options.container or options.subtype:
+        raise ConfigError("--raw has no --format and no --subtype; --encoding says how its samples are kept.")
+    found = source.format
+    return PipeWriter(pipe, RawEncoder(PcmFormat(found.sample_rate, found.channels, raw.encoding)))
 
 
 def _report(outcomes: Sequence[Outcome], quiet: bool) -> int:

@@ -13,6 +13,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Receive, Scope, Send
 
+from gtcrn.audio.encode import Encoder, encoded, encoder
 from gtcrn.audio.files import Reader
 from gtcrn.audio.formats import target_format
 from gtcrn.errors import GtcrnError
@@ -21,7 +22,6 @@ from gtcrn_server.limits import TheService, bounded
 from gtcrn_server.messages import Limit
 from gtcrn_server.openapi import AUDIO, FILE_BODY, answers
 from gtcrn_server.service import Service
-from gtcrn_server.transports.encode import Encoder, encoded, encoder
 
 Samples = NDArray[np.float32]  # (C, n)
 Result = TypeVar("Result")

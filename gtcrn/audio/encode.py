@@ -1,4 +1,4 @@
-"""Audio files made without seeking back, so that they can be sent while they are made."""
+"""Audio made without seeking back, so that it can be sent while it is made: to a pipe, or as an answer."""
 
 import io
 from collections.abc import Iterator
@@ -8,25 +8,24 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from gtcrn.audio.files import storable
 from gtcrn.audio.formats import AudioFormat
-from gtcrn.audio.pcm import ENDLESS, PcmFormat, header
+from gtcrn.audio.pcm import ENDLESS, SUBTYPES, PcmFormat, header
+from gtcrn.audio.writer import storable
+from gtcrn.errors import AudioError
 
 Samples = NDArray[np.float32]  # (C, n)
 
-WAV_ENCODINGS = {
-    "PCM_U8": "u8",
-    "PCM_16": "s16le",
-    "PCM_24": "s24le",
-    "PCM_32": "s32le",
-    "FLOAT": "f32le",
-    "DOUBLE": "f64le",
-}
+GROWING = ("WAV", "FLAC", "OGG")  # containers that can be made this way
 FLAC_TOTAL = 21  # where the 36 bits of the total begin: the low half of this byte and four more (RFC 9639, 8.2)
 
 
 class Encoder(Protocol):
-    """Samples (channels, n) to the bytes of a file. `size` is the length of the whole in bytes, where it is known."""
+    """Samples (channels, n) to the bytes of a file. `size` is the length of the whole in bytes, where it is known.
+
+    `clipped` counts samples beyond full scale.
+    """
+
+    clipped: int
 
     @property
     def size(self) -> int | None: ...
@@ -36,11 +35,28 @@ class Encoder(Protocol):
     def finish(self) -> bytes: ...
 
 
-class WavEncoder:
+class RawEncoder:
+    """PCM without a header."""
+
+    size: int | None = None
+
+    def __init__(self, pcm: PcmFormat) -> None:
+        self._pcm, self.clipped = pcm, 0
+
+    def encode(self, samples: Samples) -> bytes:
+        data, clipped = self._pcm.encode(samples)
+        self.clipped += clipped
+        return data
+
+    def finish(self) -> bytes:
+        return b""
+
+
+class WavEncoder(RawEncoder):
     """WAV with the length in its header from the start; without one (`frames` None) it says unknown."""
 
     def __init__(self, form: AudioFormat, frames: int | None) -> None:
-        self._pcm = PcmFormat(form.sample_rate, form.channels, WAV_ENCODINGS[form.subtype])
+        super().__init__(pcm_of(form))
         data = None if frames is None else frames * self._pcm.frame_bytes
         if data is not None and data >= ENDLESS:
             data = None
@@ -50,7 +66,7 @@ class WavEncoder:
 
     def encode(self, samples: Samples) -> bytes:
         head, self._head = self._head, b""
-        return head + self._pcm.encode(samples)[0]
+        return head + super().encode(samples)
 
     def finish(self) -> bytes:
         return self._head + self._pad
@@ -93,14 +109,16 @@ class CompressedEncoder:
     size: int | None = None
 
     def __init__(self, form: AudioFormat, frames: int | None) -> None:
-        self._form, self._frames = form, frames
+        self._form, self._frames, self.clipped = form, frames, 0
         self._outlet = Outlet()
         kept = {"format": form.container, "subtype": form.subtype}
         self._file = soundfile.SoundFile(self._outlet, "w", form.sample_rate, form.channels, **kept)
         self._begun = False
 
     def encode(self, samples: Samples) -> bytes:
-        self._file.write(storable(samples.T, self._form.subtype)[0])
+        frames, clipped = storable(samples.T, self._form.subtype)
+        self.clipped += clipped
+        self._file.write(frames)
         return self._take()
 
     def finish(self) -> bytes:
@@ -117,8 +135,23 @@ class CompressedEncoder:
 
 
 def encoder(form: AudioFormat, frames: int | None) -> Encoder:
-    """The encoder for a format, for audio of so many samples a channel (None: unknown)."""
-    return WavEncoder(form, frames) if form.container == "WAV" else CompressedEncoder(form, frames)
+    """The encoder for a format that `target_format` gave, for audio of so many samples a channel (None: unknown).
+
+    Raises AudioError for a container that cannot be made without seeking back.
+    """
+    if form.container in ("WAV", "RF64"):
+        return WavEncoder(form, frames)
+    if form.container not in GROWING:
+        raise AudioError(f"a stream cannot be {form.container}; it can be {', '.join(GROWING)}.")
+    return CompressedEncoder(form, frames)
+
+
+def pcm_of(form: AudioFormat) -> PcmFormat:
+    """PCM of a format's rate, channels and, where a stream of PCM can have it, subtype. Raises AudioError otherwise."""
+    encodings = {name: encoding for encoding, name in SUBTYPES.items()}
+    if form.subtype not in encodings:
+        raise AudioError(f"a stream cannot hold {form.subtype}; it holds {', '.join(encodings)}.")
+    return PcmFormat(form.sample_rate, form.channels, encodings[form.subtype])
 
 
 def encoded(blocks: Iterator[Samples], out: Encoder) -> Iterator[bytes]:

@@ -1,0 +1,55 @@
+"""Standard input, output and error: there or not, and never one in place of another."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import IO, cast
+
+from gtcrn.audio.pipe import Pipe
+from gtcrn.errors import AudioError
+
+
+def open_all() -> None:
+    """Give the numbers 0 to 2, where they are closed, to nothing: else the next file that is opened would get them."""
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(handle, True)
+    os.close(handle)
+    if sys.stderr is None:  # then print would choose standard output
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (for the life of the process)
+
+
+def input_pipe() -> Pipe:
+    if sys.stdin is None:
+        raise AudioError("standard input is closed.")
+    return cast(Pipe, sys.stdin.buffer)
+
+
+def output_pipe() -> IO[bytes]:
+    if sys.stdout is None:
+        raise AudioError("standard output is closed.")
+    return sys.stdout.buffer
+
+
+@contextlib.contextmanager
+def without_words_of_libraries() -> Iterator[None]:
+    """Meanwhile what C libraries print on standard error (libmpg123 does, about every odd frame) goes nowhere."""
+    sys.stderr.flush()
+    own, ours = sys.stderr, os.dup(2)
+    with open(os.devnull, "w") as nothing, os.fdopen(ours, "w", buffering=1, errors="backslashreplace") as error:
+        if _is_real(own):
+            sys.stderr = error
+        os.dup2(nothing.fileno(), 2)
+        try:
+            yield
+        finally:
+            error.flush()
+            os.dup2(ours, 2)
+            sys.stderr = own
+
+
+def _is_real(stream: IO[str]) -> bool:
+    try:
+        return stream.fileno() == 2
+    except (OSError, ValueError):
+        return False
