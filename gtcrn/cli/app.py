@@ -10,6 +10,7 @@ from typing import Annotated, cast
 import typer
 
 from gtcrn.cli import standard
+from gtcrn.cli.export import export
 from gtcrn.errors import AudioError, CheckpointError, ConfigError, GtcrnError
 
 
@@ -55,7 +56,7 @@ def application() -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback()(_root)
-    for command in (denoise, info, bench):
+    for command in (denoise, info, bench, export):
         app.command()(command)
     gtcrn_recipes.commands.register(app)
     gtcrn_server.commands.register(app)

@@ -159,7 +159,7 @@ def _onnx_step(checkpoint: Checkpoint) -> Callable[[NDArray[np.float32]], None]:
         with contextlib.redirect_stdout(None), contextlib.redirect_stderr(io.StringIO()):  # the exporter's chatter
             export_onnx(checkpoint, path)
         session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
-    state = {entry.name: np.zeros(entry.shape, np.float32) for entry in session.get_inputs()[1:]}
+    state = {entry.name: np.zeros([1, *entry.shape[1:]], np.float32) for entry in session.get_inputs()[1:]}
 
     def step(frame: NDArray[np.float32]) -> None:
         after = session.run(None, {"spectrum": frame, **state})[1:]

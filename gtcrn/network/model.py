@@ -114,12 +114,12 @@ class GTCRN(nn.Module):
 
     def gather(self, x: Tensor) -> Tensor:
         """Low bins as they are, high bins into ERB bands: (..., bins) -> (..., bands)."""
-        low, high = x.tensor_split([self.config.erb_low], dim=-1)
+        low, high = x.split((self.config.erb_low, x.shape[-1] - self.config.erb_low), dim=-1)
         return torch.cat((low, high @ self.erb.t()), dim=-1)
 
     def spread(self, x: Tensor) -> Tensor:
         """The opposite: (..., bands) -> (..., bins)."""
-        low, high = x.tensor_split([self.config.erb_low], dim=-1)
+        low, high = x.split((self.config.erb_low, x.shape[-1] - self.config.erb_low), dim=-1)
         return torch.cat((low, high @ self.erb), dim=-1)
 
 

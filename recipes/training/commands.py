@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gtcrn.cli.export import export
 from gtcrn.errors import ConfigError, GtcrnError
 
 
@@ -51,17 +52,6 @@ def pack(
     text = notes.read_text() if notes else ""
     packed = _needs("train", "gtcrn_recipes.training.packing").pack(run, out, licence, data, text)
     typer.echo(f"wrote {out} and {out.with_suffix('.md').name}: step {packed.card['step']}, {packed.card['scores']}")
-
-
-def export(
-    weights: Annotated[Path, typer.Argument(help="A weights file.")],
-    out: Annotated[Path, typer.Option("--output", "-o", help="The ONNX file to write.")],
-) -> None:
-    """Write weights as an ONNX graph of one frame, its state as inputs and outputs, for other runtimes."""
-    from gtcrn import checkpoint
-
-    _needs("export", "gtcrn.network.export").export_onnx(checkpoint.read(weights), out)
-    typer.echo(f"wrote {out}")
 
 
 def find_recipe(recipe: Path) -> Path:

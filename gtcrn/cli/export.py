@@ -1,0 +1,42 @@
+"""`gtcrn export`: weights for other runtimes."""
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gtcrn.errors import GtcrnError
+
+
+class Format(enum.StrEnum):
+    """What reads the graph: any ONNX runtime, or sherpa-onnx as a model of type gtcrn."""
+
+    onnx = "onnx"
+    sherpa = "sherpa"
+
+
+class Shape(enum.StrEnum):
+    """What goes in and out of an ONNX graph: one frame's spectrum, or one hop of samples."""
+
+    spectrum = "spectrum"
+    samples = "samples"
+
+
+def export(
+    weights: Annotated[str, typer.Argument(help="A weights file, or the name of shipped weights.")] = "gtcrn",
+    out: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("gtcrn.onnx"),
+    form: Annotated[Format, typer.Option("--format", help="onnx, or sherpa for sherpa-onnx.")] = Format.onnx,
+    shape: Annotated[Shape, typer.Option(help="Of onnx: spectrum, or samples with the transforms inside.")] = (
+        Shape.spectrum
+    ),
+) -> None:
+    """Write weights as a graph of one frame for other runtimes, its state as inputs and outputs (extra: export)."""
+    from gtcrn import load
+
+    try:
+        from gtcrn.network.export import export_onnx
+    except ModuleNotFoundError as error:
+        raise GtcrnError(f"this needs the package {error.name}: pip install 'gtcrn[export]'.") from error
+    export_onnx(load(weights).checkpoint, out, "sherpa" if form is Format.sherpa else shape)
+    typer.echo(f"wrote {out}")
