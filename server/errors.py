@@ -19,6 +19,7 @@ class Kind(Enum):
     SEQUENCE = ("sequence", 409, 1008)
     GONE = ("gone", 410, 1008)
     TOO_LARGE = ("too_large", 413, 1009)
+    HEADER = ("header", 431, 1009)
     AUDIO = ("audio", 422, 1007)
     SETTING = ("setting", 422, 1008)
     SLOW = ("slow_reader", 408, 1008)
@@ -60,6 +61,4 @@ def problem(error: BaseException) -> Problem:
         return Problem(Kind.SETTING, str(error))
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Problem(Kind.STORAGE, "The service has no room for the file at the moment; try again later.")
-    if isinstance(error, TimeoutError):
-        return Problem(Kind.SLOW, "The answer was left unread for too long.")
     return Problem(Kind.INTERNAL, "The service failed on its own side; the request was not at fault.")

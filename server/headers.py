@@ -28,7 +28,15 @@ class SecurityHeaders:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                if message["status"] >= 400 and _body_pending(scope):
+                    headers["Connection"] = "close"  # the rest of the body is nobody's
             await send(message)
 
         await self._app(scope, receive, guarded)
+
+
+def _body_pending(scope: Scope) -> bool:
+    guard = scope.get("state", {}).get("guard")
+    return guard is not None and guard.body_pending

@@ -1,8 +1,10 @@
 """Who may talk to the service, and how much a request body may hold."""
 
 import asyncio
+import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
@@ -11,6 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
+from gtcrn_server.admission import network
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.service import Service
 from gtcrn_server.settings import Settings
@@ -30,18 +33,40 @@ TheService = Annotated[Service, Depends(service_of)]
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False, description="API key"))]
 
 
-def require_key(service: TheService, bearer: Bearer) -> None:
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: a digest of the key that was presented (empty where none is asked for), and the address."""
+
+    key: str
+    address: str
+
+    @property
+    def client(self) -> str:
+        """Whose places are counted together."""
+        return self.key or self.address
+
+
+def require_key(service: TheService, bearer: Bearer, request: Request) -> Caller:
     """Dependency of every route that does work."""
-    check_key(service.settings, [bearer.credentials] if bearer else [])
+    key = check_key(service.settings, [bearer.credentials] if bearer else [])
+    return Caller(key, network(request.client.host) if request.client else "")
 
 
-def check_key(settings: Settings, presented: Iterable[str]) -> None:
-    """Raises ServiceError unless no key is asked for or one presented is right; in time that tells nothing."""
+TheCaller = Annotated[Caller, Depends(require_key)]
+
+
+def check_key(settings: Settings, presented: Iterable[str]) -> str:
+    """A digest of the right key among those presented, empty where no key is asked for; in time that tells nothing.
+
+    Raises ServiceError where none is right.
+    """
     if not settings.api_keys:
-        return
+        return ""
     pairs = [(key.encode(), given.encode()) for given in presented for key in settings.api_keys]
-    if not any([hmac.compare_digest(key, given) for key, given in pairs]):  # noqa: C419 (all are compared)
+    right = [key for key, given in pairs if hmac.compare_digest(key, given)]
+    if not right:
         raise ServiceError(Kind.UNAUTHORIZED, "An API key is needed: Authorization: Bearer KEY.")
+    return hashlib.sha256(right[0]).hexdigest()
 
 
 def presented_keys(headers: Headers, subprotocols: Iterable[str]) -> list[str]:
@@ -64,17 +89,24 @@ def too_large(limit: int) -> ServiceError:
     return ServiceError(Kind.TOO_LARGE, f"The body may have at most {limit} bytes.")
 
 
-async def bounded(request: Request, limit: int, idle_seconds: float) -> AsyncIterator[bytes]:
-    """The body in pieces; raises ServiceError above `limit` bytes (before reading, if told) and when it stalls."""
+async def bounded(request: Request, settings: Settings, limit: int) -> AsyncIterator[bytes]:
+    """The body in pieces; raises ServiceError above `limit` bytes (before reading, if told) and when it is too slow.
+
+    Every byte buys time, up to the idle limit: a trickle does not hold a place, a pause after steady work may be long.
+    """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
         raise too_large(limit)
-    total, stream = 0, request.stream()
-    while (piece := await _next(stream, idle_seconds)) is not None:
+    total, stream, clock = 0, request.stream(), asyncio.get_running_loop().time
+    deadline = clock() + min(settings.start_seconds, settings.idle_seconds)
+    while (piece := await _next(stream, deadline)) is not None:
         total += len(piece)
         if total > limit:
             raise too_large(limit)
+        now = clock()
+        deadline = min(now + settings.idle_seconds, deadline + len(piece) / settings.min_body_rate)
         yield piece
+        deadline += clock() - now  # our own time is not the client's
 
 
 class BoundedRoute(APIRoute):
@@ -85,18 +117,18 @@ class BoundedRoute(APIRoute):
 
         async def bounded_handle(request: Request) -> Response:
             settings = service_of(request).settings
-            pieces = bounded(request, settings.max_message_bytes, settings.idle_seconds)
+            pieces = bounded(request, settings, settings.max_message_bytes)
             request._body = b"".join([piece async for piece in pieces])
             return await handle(request)
 
         return bounded_handle
 
 
-async def _next(stream: AsyncIterator[bytes], idle_seconds: float) -> bytes | None:
+async def _next(stream: AsyncIterator[bytes], deadline: float) -> bytes | None:
     try:
-        async with asyncio.timeout(idle_seconds):
+        async with asyncio.timeout_at(deadline):
             return await anext(stream, None)
     except TimeoutError as error:
-        raise ServiceError(Kind.TIMEOUT, f"Nothing of the body came for {idle_seconds:g} s.") from error
+        raise ServiceError(Kind.TIMEOUT, "The body came too slowly, or not at all.") from error
     except ClientDisconnect as error:
         raise ServiceError(Kind.MALFORMED, "The body broke off.") from error

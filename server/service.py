@@ -8,16 +8,25 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 
 from gtcrn.denoiser import Denoiser
+from gtcrn_server.admission import Places
 from gtcrn_server.errors import Kind, Problem, ServiceError, problem
 from gtcrn_server.live import Live
 from gtcrn_server.messages import Options
 from gtcrn_server.settings import Settings
 from gtcrn_server.telemetry import Telemetry
 from gtcrn_server.transports.store import MemoryStore, StreamStore
+
+
+class Guarded(Protocol):
+    """A connection, as far as the service ends it."""
+
+    def sweep(self, now: float) -> None: ...
+
 
 WATCH_SECONDS = 0.05  # between two looks at how late the event loop is
 SWEEP_EVERY = 5  # looks
@@ -33,7 +42,10 @@ class Service:
         self.telemetry = Telemetry(worker)
         self.streams: StreamStore = MemoryStore()
         self.sessions: set[Session] = set()
-        self.files = 0  # being received or denoised
+        exempt = settings.trusted_proxies
+        self.connections = Places("connections", settings.max_connections, settings.max_connections_per_client, exempt)
+        self.guards: set[Guarded] = set()  # one a connection, where the server has them
+        self.files = Places("files", settings.max_files, settings.max_files_per_client)
         self.threads: ThreadPoolExecutor | None = None  # of files, while the service runs
         self.started = self.leaving = False
 
@@ -95,7 +107,9 @@ class Service:
                 self.sweep(clock())
 
     def sweep(self, now: float) -> None:
-        """Interrupt every session that is over one of its limits at the time `now`; expire REST streams."""
+        """End connections and sessions that are over one of their limits at the time `now`; expire REST streams."""
+        for guard in list(self.guards):
+            guard.sweep(now)
         for session in list(self.sessions):
             if reason := session.overdue(now, self.settings):
                 session.interrupt(reason)
@@ -107,7 +121,7 @@ class Service:
         self.leaving = True
         clock = asyncio.get_running_loop().time
         deadline = clock() + self.settings.drain_seconds
-        while (self.telemetry.live or self.files) and clock() < deadline and not hurry():
+        while (self.telemetry.live or self.files.taken) and clock() < deadline and not hurry():
             await asyncio.sleep(WATCH_SECONDS)
         tasks = [session.task for session in self.sessions]
         for session in list(self.sessions):
@@ -130,7 +144,6 @@ class Session:
         self._service, self._transport = service, transport
         self._clock = asyncio.get_running_loop().time
         self.started = False  # the client has said what it wants
-        self.sending = False  # an answer waits for the client to read
         self.reason: ServiceError | None = None
 
     def __enter__(self) -> "Session":
@@ -153,8 +166,6 @@ class Session:
     def overdue(self, now: float, settings: Settings) -> ServiceError | None:
         """Why the session must end now, if it must."""
         idle, age = now - self.touched, now - self.opened
-        if self.sending and idle > settings.slow_reader_seconds:
-            return ServiceError(Kind.SLOW, f"Answers were left unread for {settings.slow_reader_seconds:g} s.")
         if not self.started and age > settings.start_seconds:
             return ServiceError(Kind.TIMEOUT, f"No start message came within {settings.start_seconds:g} s.")
         if idle > settings.idle_seconds:

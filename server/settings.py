@@ -21,6 +21,14 @@ class Settings(BaseSettings):
     max_streams: int = Field(100, ge=1, description="live streams at a time; more are refused (503, close 1013)")
     max_files: int = Field(16, ge=1, description="files being received or denoised at a time; more are refused (503)")
     file_threads: int = Field(1, ge=1, description="files denoised at a time, each in a thread of low priority")
+    max_files_per_client: int = Field(8, ge=1, description="of these for one key, or one address without keys (503)")
+    max_connections: int = Field(1000, ge=1, description="connections at a time; more are answered 503 and closed")
+    max_connections_per_client: int = Field(
+        128, ge=1, description="of these from one address (IPv6: /64) but a proxy's"
+    )
+    trusted_proxies: Names = Field(
+        ("127.0.0.1", "::1"), description="addresses whose X-Forwarded-For and X-Forwarded-Proto are believed"
+    )
     max_queue_ms: float = Field(200, gt=0, description="no new streams while the event loop runs later than this, ms")
     retry_after: int = Field(5, ge=1, description="seconds that a refused client is told to wait")
 
@@ -28,7 +36,10 @@ class Settings(BaseSettings):
     max_audio_seconds: float = Field(7200, gt=0, description="seconds that an uploaded file may decode to (413)")
     max_message_bytes: int = Field(262_144, ge=1024, description="bytes of one message or one REST frame (413, 1009)")
 
-    start_seconds: float = Field(10, gt=0, description="time for a client to say start (close 1008)")
+    start_seconds: float = Field(
+        10, gt=0, description="time for the header of a request, the begin of its body, a stream's start (408, 1008)"
+    )
+    min_body_rate: float = Field(1000, gt=0, description="bytes a second of a body, on average over idle_seconds (408)")
     idle_seconds: float = Field(60, gt=0, description="time without a message until a stream ends (1008; REST 410)")
     session_seconds: float = Field(14_400, gt=0, description="longest life of a stream (close 1008; REST 410)")
     slow_reader_seconds: float = Field(10, gt=0, description="time a client may leave its answers unread")
@@ -37,7 +48,7 @@ class Settings(BaseSettings):
     api_keys: Names = Field((), description="keys, comma-separated; empty: no key is asked for")
     allowed_origins: Names = Field((), description="further origins of web pages, comma-separated; * allows all")
 
-    @field_validator("api_keys", "allowed_origins", mode="before")
+    @field_validator("api_keys", "allowed_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -56,12 +57,14 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(denoiser: Denoiser, protocol: str | None = None, **changes: Any) -> Iterator[Running]:
-    """A service with these settings until the block ends; `protocol` names another of uvicorn's for WebSocket."""
+def running(
+    denoiser: Denoiser, protocol: str | None = None, http: type[asyncio.Protocol] = AutoHTTPProtocol, **changes: Any
+) -> Iterator[Running]:
+    """A service with these settings until the block ends; `protocol` and `http` are others of uvicorn's protocols."""
     chosen = settings(**changes)
     bound = listen(chosen.host, chosen.port)
     port = bound.getsockname()[1]
-    instance = server(chosen, denoiser)
+    instance = server(chosen, denoiser, http=http)
     instance.config.ws = protocol or instance.config.ws
     thread = threading.Thread(target=instance.run, args=([bound],), daemon=True)
     thread.start()

@@ -1,5 +1,7 @@
 """From settings to running processes: the socket, uvicorn with a shutdown that lets streams finish, workers."""
 
+import asyncio
+import functools
 import gc
 import multiprocessing
 import signal
@@ -9,8 +11,10 @@ import threading
 from collections.abc import Sequence
 from multiprocessing.context import SpawnProcess
 from types import FrameType
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 import gtcrn
 from gtcrn.errors import ConfigError
@@ -19,32 +23,19 @@ from gtcrn_server.processes.siblings import Siblings
 from gtcrn_server.service import Service
 from gtcrn_server.settings import Settings
 from gtcrn_server.transports.direct import DirectProtocol
+from gtcrn_server.transports.guard import HEADER_BYTES, Guard
 
 SWITCH_SECONDS = 0.0005  # how long a file's thread may keep the interpreter from live audio
 DEAD_PEER_MS = 30_000  # until what was sent must be acknowledged
-TICKS_PER_SECOND = 10  # of uvicorn's main loop
 BACKLOG = 1024
 
 
 class GracefulServer(uvicorn.Server):
-    """uvicorn, which on SIGTERM first lets the service drain, and drops connections that never ask for anything."""
+    """uvicorn, which on SIGTERM first lets the service drain."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self._service = service
-        self._silent: set[object] = set()  # connections that had not asked for anything at the last look
-
-    async def on_tick(self, counter: int) -> bool:
-        if counter % round(TICKS_PER_SECOND * self._service.settings.start_seconds) == 0:
-            self._drop_silent()
-        return await super().on_tick(counter)
-
-    def _drop_silent(self) -> None:
-        """Close those that were silent at the last look and still are."""
-        silent: set[object] = {c for c in self.server_state.connections if getattr(c, "cycle", c) is None}
-        for connection in silent & self._silent:
-            connection.transport.close()  # type: ignore[attr-defined]
-        self._silent = silent - self._silent
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._service.drain(lambda: self.force_exit)
@@ -52,21 +43,29 @@ class GracefulServer(uvicorn.Server):
 
 
 def server(
-    settings: Settings, denoiser: gtcrn.Denoiser, worker: int = 0, siblings: Sequence[int] = ()
+    settings: Settings,
+    denoiser: gtcrn.Denoiser,
+    worker: int = 0,
+    siblings: Sequence[int] = (),
+    http: type[asyncio.Protocol] = AutoHTTPProtocol,
 ) -> GracefulServer:
     """A uvicorn server for one worker; it listens on the sockets that its `run` is given.
 
-    `siblings` are the loopback ports of all workers, if there are several.
+    `siblings` are the loopback ports of all workers, if there are several; `http` is one of uvicorn's HTTP protocols.
     """
     app = create_app(settings, denoiser, worker)
+    guard: Any = functools.partial(Guard, app.state.service, http)
     config = uvicorn.Config(
         Siblings(app, settings, worker, siblings) if siblings else app,
+        http=guard,
         ws=DirectProtocol,
         ws_max_size=settings.max_message_bytes,
         ws_per_message_deflate=False,  # costs time, saves nothing on audio, and invites bombs
         access_log=False,
         log_level="warning",
         server_header=False,
+        h11_max_incomplete_event_size=2 * HEADER_BYTES,
+        forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_keep_alive=round(settings.idle_seconds),
         timeout_graceful_shutdown=round(settings.slow_reader_seconds),
     )

@@ -52,7 +52,7 @@ class Siblings:
     async def _pass_on(self, owner: int, request: Request) -> Response:
         limits = self._settings
         try:
-            body = b"".join([piece async for piece in bounded(request, limits.max_message_bytes, limits.idle_seconds)])
+            body = b"".join([piece async for piece in bounded(request, limits, limits.max_message_bytes)])
             return await self._ask(owner, request, body)
         except ServiceError as error:
             kind, message = error.kind, str(error)

@@ -29,7 +29,6 @@ class Direct:
 
     def __init__(self) -> None:
         self.take: Callable[[bytes], bytes | None] | None = None
-        self.abort: Callable[[], None] | None = None  # drop the connection and what waits to be read
 
 
 class DirectProtocol(WebSocketsSansIOProtocol):
@@ -48,7 +47,6 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         if hasattr(self, "scope"):
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[EXTENSION] = self._direct
-            self._direct.abort = self.transport.abort
 
     async def receive(self) -> Any:
         self._waiting = True

@@ -73,9 +73,7 @@ class Duplex(Response):
     async def _converse(self, session: Session, live: Live, receive: Receive, send: Send) -> None:
         async for data in _whole_samples(session, live.width, receive):
             for output in live.feed(data):
-                session.sending = True
                 await self._sound(output, send)
-                session.sending = False
                 await asyncio.sleep(0)
         await self._sound(live.finish(), send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})

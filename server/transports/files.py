@@ -18,7 +18,7 @@ from gtcrn.audio.files import Reader
 from gtcrn.audio.formats import target_format
 from gtcrn.errors import GtcrnError
 from gtcrn_server.errors import Kind, ServiceError
-from gtcrn_server.limits import TheService, bounded
+from gtcrn_server.limits import TheCaller, TheService, bounded
 from gtcrn_server.messages import Limit
 from gtcrn_server.openapi import AUDIO, FILE_BODY, answers
 from gtcrn_server.service import Service
@@ -41,6 +41,7 @@ MEDIA_TYPES = {"WAV": "audio/wav", "FLAC": "audio/flac", "OGG": "audio/ogg"}
 )
 async def denoise_file(
     service: TheService,
+    caller: TheCaller,
     request: Request,
     format: Annotated[
         Literal["wav", "flac", "ogg"] | None, Query(description="of the answer; absent: as the file, else WAV")
@@ -52,7 +53,7 @@ async def denoise_file(
 
     Samples keep their rate, channels and place. A fault behind the first second ends the answer before its end.
     """
-    job = Job(service)
+    job = Job(service, caller.client)
     try:
         await job.receive(request)
         await job.prepare(format, subtype, attenuation_limit)
@@ -65,23 +66,21 @@ async def denoise_file(
 class Job:
     """One file in the works: its place among the others, its temporary file, its pieces to come."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, client: str) -> None:
         service.refuse_if_leaving()
-        if service.files >= service.settings.max_files:
-            raise ServiceError(Kind.BUSY, f"{service.files} files are in the works; try again later.")
-        service.files += 1
-        self._service = service
+        service.files.take(client)
+        self._service, self._client = service, client
         self._resources = contextlib.ExitStack()
 
     def close(self) -> None:
         """Give the place back; the temporary file goes."""
         self._resources.close()
-        self._service.files -= 1
+        self._service.files.give(self._client)
 
     async def receive(self, request: Request) -> None:
         """The body, or its field `file`, into a temporary file. Raises ServiceError where it is over a limit."""
         settings = self._service.settings
-        body = bounded(request, settings.max_body_bytes, settings.idle_seconds)
+        body = bounded(request, settings, settings.max_body_bytes)
         if not request.headers.get("content-type", "").startswith("multipart/form-data"):
             self._source: BinaryIO = self._resources.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (the stack closes it)
             async for piece in body:
@@ -148,11 +147,6 @@ class Job:
     def tell(self, error: Exception) -> None:
         self._service.tell(error)
 
-    @property
-    def patience(self) -> float:
-        """Seconds that a client may leave a piece of its answer unread."""
-        return self._service.settings.slow_reader_seconds
-
 
 class FileAnswer(Response):
     """Sends pieces while they are made; without an end when something fails, so that nobody takes it for whole."""
@@ -170,13 +164,12 @@ class FileAnswer(Response):
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             piece = self._first
             while piece is not None and not gone.done():
-                async with asyncio.timeout(self._job.patience):
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
                 piece = await self._job.step()
             if piece is None:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
                 self._job.count()
-        except (GtcrnError, TimeoutError) as error:
+        except GtcrnError as error:
             self._job.tell(error)
         finally:
             gone.cancel()

@@ -54,7 +54,6 @@ class Conversation:
 
     def __init__(self, service: Service, receive: Receive, send: Send, direct: Direct) -> None:
         self._service, self._receive, self._send, self._direct = service, receive, send, direct
-        self._session: Session | None = None
         self._live: Live | None = None
         self._marks: deque[tuple[int, str | int]] = deque()  # (position in samples, id)
         self._faults = 0
@@ -65,7 +64,6 @@ class Conversation:
         try:
             check_key(self._service.settings, keys)
             with Session(self._service, "websocket") as session:
-                self._session = session
                 try:
                     await session.guard(self._converse(session))
                 except GtcrnError as error:
@@ -171,10 +169,6 @@ class Conversation:
     async def _fail(self, error: Exception) -> None:
         """Tell what was wrong and close; a stream that the service ends by itself still gets its tail."""
         told = self._service.tell(error)
-        if told.kind is Kind.SLOW:
-            if self._direct.abort:
-                self._direct.abort()
-            return  # it would not read this either
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_SECONDS):
                 if self._live and told.kind in (Kind.TIMEOUT, Kind.LEAVING):
@@ -189,13 +183,8 @@ class Conversation:
         await self._emit({"type": "websocket.close", "code": code, "reason": reason.encode()[:MAX_REASON].decode()})
 
     async def _emit(self, event: dict[str, Any]) -> None:
-        """Send, and let the session know while the client is not reading. Raises Hangup when it is gone."""
-        session = self._session
-        if session:
-            session.sending = True
+        """Send, once the client reads. Raises Hangup when it is gone."""
         try:
             await self._send(event)
         except (OSError, RuntimeError) as error:  # closed by the client, or by the protocol below
             raise Hangup from error
-        if session:
-            session.sending = False
