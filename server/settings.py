@@ -34,6 +34,9 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = Field(200_000_000, ge=1, description="bytes of an uploaded file (413)")
     max_audio_seconds: float = Field(7200, gt=0, description="seconds that an uploaded file may decode to (413)")
+    max_audio_samples: int = Field(
+        400_000_000, ge=1, description="samples of all channels that an uploaded file may decode to (413)"
+    )
     max_message_bytes: int = Field(262_144, ge=1024, description="bytes of one message or one REST frame (413, 1009)")
 
     start_seconds: float = Field(

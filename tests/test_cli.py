@@ -1,5 +1,6 @@
 """The command line as a person types it: files, folders, patterns, pipes; exit codes and one-line sentences."""
 
+import contextlib
 import io
 import os
 import pty
@@ -287,10 +288,14 @@ def test_a_terminal_sees_a_bar_with_speed_and_end(folder, jobs):
         write(folder / "in" / name, 20.0)
     ours, theirs = pty.openpty()
     command = [*GTCRN, "denoise", "in", "-o", "out", "--jobs", jobs, "--weights", "../weights.safetensors"]
-    result = subprocess.run(command, stderr=theirs, stdout=subprocess.PIPE)
+    process = subprocess.Popen(command, stderr=theirs, stdout=subprocess.PIPE)
     os.close(theirs)
-    seen = os.read(ours, 1 << 16).decode(errors="replace")
-    assert (result.returncode, result.stdout) == (0, b"")
+    seen = b""
+    with contextlib.suppress(OSError):  # how a terminal ends
+        while piece := os.read(ours, 1 << 16):
+            seen += piece
+    assert (process.wait(), process.stdout.read()) == (0, b"")
+    seen = seen.decode(errors="replace")
     assert re.search(r"2 files.*100%.*\d+x real time.*0:00:00", seen, re.DOTALL)
 
 
@@ -318,3 +323,31 @@ def test_a_codec_may_be_named_in_place_of_its_container(folder, name, subtype):
     assert denoise("a.wav", "-o", f"out.{name}", "--format", name) == denoise("a.wav", "--format", name) == 0
     assert soundfile.info(f"out.{name}").subtype == subtype
     assert names(".") == ["a.denoised.opus" if name == "opus" else "a.denoised.ogg", "a.wav", f"out.{name}"]
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_names_of_any_bytes_and_of_any_length_are_worked_on_or_refused_one_by_one(folder, jobs):
+    write(folder / "in" / "a.wav")
+    data = (folder / "in" / "a.wav").read_bytes()
+    odd, long = b"in/\xff\xfe caf\xe9.wav", b"in/" + b"n" * 250 + b".wav"
+    for name in (odd, long):
+        Path(os.fsdecode(name)).write_bytes(data)
+    environment = {**os.environ, "LC_ALL": "C", "LANG": "C"}
+    command = [*GTCRN, "denoise", "in", "--jobs", jobs, "--weights", "../weights.safetensors"]
+    result = subprocess.run(command, capture_output=True, env=environment)
+    assert result.returncode == 1
+    assert b"name too long" in result.stderr
+    assert b"Traceback" not in result.stderr
+    assert os.path.exists(b"in/\xff\xfe caf\xe9.denoised.wav")
+    assert os.path.exists("in/a.denoised.wav")
+    assert len(os.listdir("in")) == 5
+
+
+def test_a_named_pipe_and_a_file_that_may_not_be_read_are_told_as_what_they_are(folder, capfd):
+    os.mkfifo("pipe.wav")
+    assert denoise("pipe.wav") == 2
+    assert "is a pipe or a device, not a file; give it as standard input" in only_line(capfd)
+    write(folder / "a.wav").chmod(0)
+    if os.geteuid():  # to root all is readable
+        assert denoise("a.wav") == 1
+        assert "permission denied" in only_line(capfd)

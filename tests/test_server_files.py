@@ -21,7 +21,7 @@ from gtcrn_server.load.generator import resident_bytes
 
 @pytest.fixture(scope="module")
 def service(denoiser: Denoiser):
-    with running(denoiser, max_audio_seconds=600, max_body_bytes=4_000_000) as instance:
+    with running(denoiser, max_audio_seconds=600, max_audio_samples=20_000_000, max_body_bytes=4_000_000) as instance:
         yield instance
 
 
@@ -107,6 +107,11 @@ def test_attenuation_limit(service: Running, denoiser: Denoiser):
     assert answer.content[44:] == offline(denoiser, data[44:], attenuation_limit=9)
 
 
+def without_total(flac: bytes) -> bytes:
+    """The file as it is when it was written to a pipe: its header does not say how long it is."""
+    return flac[:21] + bytes([flac[21] & 0xF0, 0, 0, 0, 0]) + flac[26:]
+
+
 def flac_bomb(seconds: int) -> bytes:
     """A small file of much silence."""
     return audio_file(np.zeros((1, 8_000 * seconds), np.float32), "FLAC", rate=8_000)
@@ -120,9 +125,10 @@ def flac_bomb(seconds: int) -> bytes:
         (audio_file(speech(1))[:3000], 422, "truncated"),
         (audio_file(speech(0)), 422, "no samples"),
         (flac_bomb(3600), 413, "longer than 600 s"),
+        (audio_file(np.zeros((8, 3_000_000), np.float32), "FLAC", rate=192_000), 413, "20000000 samples in"),
         (b"\0" * 4_000_001, 413, "4000000 bytes"),
     ],
-    ids=["empty", "text", "truncated", "no samples", "bomb", "huge"],
+    ids=["empty", "text", "truncated", "no samples", "bomb", "wide bomb", "huge"],
 )
 def test_bad_files_are_told_in_a_sentence(service: Running, body: bytes, status: int, words: str):
     answer = httpx.post(f"{service.http}/v1/denoise", content=body)
@@ -239,3 +245,18 @@ def test_subtypes_that_a_container_lists_and_cannot_hold(service: Running, subty
     answer = httpx.post(f"{service.http}/v1/denoise", params={"subtype": subtype}, content=audio_file(speech(1)))
     assert answer.status_code == 422
     assert subtype in answer.json()["message"]
+
+
+def test_a_bomb_whose_header_tells_nothing_is_cut_off_while_it_is_decoded(service: Running):
+    bomb = without_total(audio_file(np.zeros((8, 3_000_000), np.float32), "FLAC"))
+    before = service.service.telemetry.rejections["too_large"]
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.post(f"{service.http}/v1/denoise", params={"format": "wav"}, content=bomb)
+    wait_for(lambda: service.service.telemetry.rejections["too_large"] == before + 1)
+
+
+def test_a_file_whose_header_tells_no_length_is_denoised(service: Running, denoiser: Denoiser):
+    samples = speech(2)
+    data = without_total(audio_file(samples, "FLAC", "PCM_24"))
+    answer = httpx.post(f"{service.http}/v1/denoise", params={"format": "wav", "subtype": "FLOAT"}, content=data)
+    np.testing.assert_allclose(np.frombuffer(answer.content[44:], "<f4"), denoiser(samples)[0], atol=1e-5)

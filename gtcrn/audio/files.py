@@ -24,6 +24,7 @@ from gtcrn.errors import AudioError, GtcrnError
 Samples = NDArray[np.float32]  # (C, n)
 
 BLOCK = 65_536  # samples a channel in one block
+UNKNOWN_FRAMES = 1 << 48  # from here on libsndfile means that the file does not say
 SLACK = 16  # bytes that sloppy but complete files promise too much
 
 
@@ -60,7 +61,7 @@ class Reader:
             raise AudioError(f"{self.name} is not audio that can be read: {library_reason(error)}") from error
         file = self._file
         self.format = AudioFormat(file.samplerate, file.channels, file.format, file.subtype)
-        self.frames: int | None = self._file.frames
+        self.frames: int | None = self._file.frames if self._file.frames < UNKNOWN_FRAMES else None
         try:
             self._refuse_short()
         except AudioError:

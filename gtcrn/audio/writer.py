@@ -16,6 +16,11 @@ from gtcrn.errors import AudioError, GtcrnError
 
 Samples = NDArray[np.float32]  # (C, n)
 
+BETTER = {  # than what libsndfile says of MP3
+    "does not exist or is not a regular file": "format not recognised",
+    "unspecified internal error": "its frames cannot be decoded",
+}
+
 
 class Sink(Protocol):
     """Where blocks go; `clipped` counts samples beyond full scale."""
@@ -101,5 +106,6 @@ def storable(frames: Samples, subtype: str) -> tuple[NDArray[Any], int]:
 
 
 def library_reason(error: soundfile.LibsndfileError) -> str:
-    """libsndfile's words as the end of our sentence."""
-    return f"{str(error.error_string).strip().rstrip('.').lower()}."
+    """libsndfile's words as the end of our sentence, but for those that are not true here."""
+    words = str(error.error_string).strip().rstrip(".").lower()
+    return f"{next((better for its, better in BETTER.items() if its in words), words)}."

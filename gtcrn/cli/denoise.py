@@ -38,8 +38,9 @@ def denoise_files(
     """All files; exit code 0 when every one went well, 2 when data were at fault, 1 when something else was."""
     suffix = file_suffix(options.container) if options.container else None
     jobs = plan(inputs, output, suffix, overwrite)
-    jobs = [job for job in jobs if not (skip_existing and job.target.exists())]
+    jobs = [job for job in jobs if not (skip_existing and os.path.exists(job.target))]
     with contextlib.ExitStack() as stack:
+        stack.enter_context(standard.without_words_of_libraries())
         progress = None
         if jobs and sys.stderr.isatty() and not quiet:
             from gtcrn.cli.progress import progress_bar
@@ -62,6 +63,7 @@ def denoise_pipe(
         raise ConfigError(f"standard input and output take one recording, not {len(inputs)} inputs.")
     denoiser = load(options.weights)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(standard.without_words_of_libraries())
         source = _source(inputs[0], raw, stack)
         if output not in (None, "-"):
             form = target_format(
@@ -71,8 +73,9 @@ def denoise_pipe(
                 outcome = denoise_blocks(denoiser, source, writer, options.attenuation_limit, lambda _: None)
         else:
             sink = _pipe_out(source, options, raw)
-            outcome = denoise_blocks(denoiser, source, sink, options.attenuation_limit, lambda _: None)
-            sink.finish()
+            with standard.until_nobody_reads():
+                outcome = denoise_blocks(denoiser, source, sink, options.attenuation_limit, lambda _: None)
+                sink.finish()
     return _report([outcome], quiet)
 
 

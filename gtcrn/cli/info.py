@@ -9,6 +9,7 @@ from rich.table import Table
 
 from gtcrn import checkpoint
 from gtcrn.audio.files import Reader
+from gtcrn.cli.standard import without_words_of_libraries
 from gtcrn.config import GTCRNConfig
 from gtcrn.denoiser import Denoiser, load
 from gtcrn.errors import GtcrnError
@@ -61,7 +62,7 @@ def _weights(denoiser: Denoiser) -> dict[str, str]:
 
 
 def _audio(path: Path) -> dict[str, str]:
-    with Reader(path) as reader:
+    with without_words_of_libraries(), Reader(path) as reader:
         form, frames = reader.format, reader.frames or 0
     return {
         "format": f"{form.container} {form.subtype}",

@@ -30,7 +30,7 @@ def plan(inputs: Sequence[str], output: str | None, suffix: str | None = None, o
     found = [pair for argument in inputs for pair in _expand(argument, output)]
     found = list(dict.fromkeys(found))
     single = len(found) == 1 and Path(inputs[0]) == found[0][0]
-    if output is not None and not single and Path(output).is_file():
+    if output is not None and not single and os.path.isfile(output):
         raise AudioError(f"{output} is a file; {len(found)} inputs need a folder.")
     jobs = [Job(source, _target(source, relative, output, suffix, single)) for source, relative in found]
     _refuse_meeting(jobs)
@@ -44,11 +44,11 @@ def _expand(argument: str, output: str | None) -> list[tuple[Path, Path]]:
     path = Path(argument)
     if path.is_dir():
         return _below(path, output)
-    if path.exists() or not glob.has_magic(argument):
+    if os.path.exists(path) or not glob.has_magic(argument):
         return [(path, Path(path.name))]  # a missing file fails when it is opened, and does not stop the others
     base = Path(*[part for i, part in enumerate(path.parts) if not any(map(glob.has_magic, path.parts[: i + 1]))])
     matches = [Path(match) for match in sorted(glob.glob(argument, recursive=True))]
-    files = [(match, match.relative_to(base)) for match in matches if match.is_file()]
+    files = [(match, match.relative_to(base)) for match in matches if os.path.isfile(match)]
     if not files:
         raise AudioError(f"no file matches {argument!r}.")
     return files
@@ -63,7 +63,7 @@ def _below(folder: Path, output: str | None) -> list[tuple[Path, Path]]:
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in relative.parts)
-        if hidden or path.suffix.lower() not in CONTAINERS or path.stem.endswith(MARK) or not path.is_file():
+        if hidden or path.suffix.lower() not in CONTAINERS or path.stem.endswith(MARK) or not os.path.isfile(path):
             continue
         if own is None or own not in path.resolve().parents:
             files.append((path, relative))
@@ -93,5 +93,5 @@ def _refuse_inputs(jobs: list[Job]) -> None:
     sources = {job.source.resolve() for job in jobs}
     for job in jobs:
         same = job.target.resolve() in sources
-        if same or (job.target.exists() and job.source.exists() and job.target.samefile(job.source)):
+        if same or (os.path.exists(job.target) and os.path.exists(job.source) and job.target.samefile(job.source)):
             raise AudioError(f"the output {job.target} is an input; use --overwrite to replace it.")

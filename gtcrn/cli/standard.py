@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from typing import IO, cast
@@ -29,6 +30,16 @@ def output_pipe() -> IO[bytes]:
     if sys.stdout is None:
         raise AudioError("standard output is closed.")
     return sys.stdout.buffer
+
+
+@contextlib.contextmanager
+def until_nobody_reads() -> Iterator[None]:
+    """The exit code of a program whose standard output was closed by its reader, without a word."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it ends
+        sys.exit(128 + signal.SIGPIPE)
 
 
 @contextlib.contextmanager

@@ -29,7 +29,6 @@ Result = TypeVar("Result")
 router = APIRouter(tags=["files"])
 
 BLOCK = 16_384  # samples a channel that are worked on at once
-UNKNOWN_FRAMES = 1 << 48  # from here on libsndfile means that the file does not say
 MEDIA_TYPES = {"WAV": "audio/wav", "FLAC": "audio/flac", "OGG": "audio/ogg"}
 
 
@@ -102,12 +101,10 @@ class Job:
         if not container and reader.format.container not in MEDIA_TYPES:
             container = "WAV"
         form = target_format(reader.format, "", container, subtype)
-        self._most = int(self._service.settings.max_audio_seconds * form.sample_rate)  # samples
+        self._most = int(self._service.settings.max_audio_seconds * form.sample_rate)  # samples of a channel
+        self._channels = form.channels
         frames = reader.frames if reader.format.container != "MP3" else None  # there an estimate
-        if frames is not None and frames < UNKNOWN_FRAMES:
-            self._refuse_long(frames)
-        else:
-            frames = None
+        self._refuse_long(frames or 0)
         self.media_type = MEDIA_TYPES[form.container]
         self.out: Encoder = encoder(form, frames)
         self._pieces = encoded(self._denoised(reader, limit), self.out)
@@ -126,6 +123,8 @@ class Job:
         if frames > self._most:
             seconds = self._service.settings.max_audio_seconds
             raise ServiceError(Kind.TOO_LARGE, f"The audio is longer than {seconds:g} s, the most that is taken.")
+        if frames * self._channels > (most := self._service.settings.max_audio_samples):
+            raise ServiceError(Kind.TOO_LARGE, f"The audio has over {most} samples in its {self._channels} channels.")
 
     async def step(self) -> bytes | None:
         """The next piece of the answer; None behind the last."""
