@@ -126,7 +126,8 @@ class PairSet:
     def __getitem__(self, number: int) -> ReadyPair:
         row = self.rows[number]
         samples = int(row["samples"])
-        both = self.shards.read(int(row["shard"]), int(row["start"]), 2 * samples).astype(np.float32) / 32768
+        stored = self.shards.read(int(row["shard"]), int(row["start"]), 2 * samples)
+        both = stored.astype(np.float32) / np.float32(32768)
         return ReadyPair(row["name"], both[:samples], both[samples:], float(row["snr_db"]))
 
     def __iter__(self) -> Iterator[ReadyPair]:

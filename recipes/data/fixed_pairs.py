@@ -47,7 +47,7 @@ def active_excerpt(store: ClipStore, random: np.random.Generator) -> Float:
         clip = int(random.integers(len(store)))
         spare = int(store.clips["samples"][clip]) - SECONDS * SAMPLE_RATE
         start = int(random.integers(spare + 1)) if spare > 0 else 0
-        audio = store.read(clip, start, SECONDS * SAMPLE_RATE).astype(np.float32) / 32768
+        audio = store.read(clip, start, SECONDS * SAMPLE_RATE).astype(np.float32) / np.float32(32768)
         if len(audio) >= FRAME and active_level(audio) > 1e-3:
             return audio
     raise ConfigError(f"{store.shards.folder} holds next to no speech above -60 dBFS.")
@@ -55,7 +55,7 @@ def active_excerpt(store: ClipStore, random: np.random.Generator) -> Float:
 
 def excerpt(store: ClipStore, samples: int, random: np.random.Generator) -> Float:
     """`samples` of a clip from a random place, repeated where it ends."""
-    clip = store.read(int(random.integers(len(store)))).astype(np.float32) / 32768
+    clip = store.read(int(random.integers(len(store)))).astype(np.float32) / np.float32(32768)
     return np.take(clip, random.integers(len(clip)) + np.arange(samples), mode="wrap")
 
 

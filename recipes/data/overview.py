@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gtcrn_recipes.data.shards import SAMPLE_RATE, Row, read_rows
+from gtcrn.config import SAMPLE_RATE
+from gtcrn_recipes.data.shards import Row, read_rows
 
 ROLES = {"speech": "speaker", "noise": "noise recording", "rir": "room"}  # and what a group of each is
 SETS_LISTED = 20  # of a role; more become one line, such as a set for each of a thousand speakers

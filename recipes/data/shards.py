@@ -23,9 +23,10 @@ import numpy.typing as npt
 from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import ConfigError, GtcrnError
 
-fcntl = None
-with contextlib.suppress(ImportError):  # Windows has no such locks
+try:
     import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None  # type: ignore[assignment]
 
 SHARD_SAMPLES = 3600 * SAMPLE_RATE  # one hour, 115 MB
 CLIP_FIELDS = ("shard", "start", "samples", "set", "speaker", "split", "path")

@@ -116,4 +116,5 @@ def levels(audio: Audio) -> Audio:
     padded = np.pad(audio, (0, max(0, WINDOW - len(audio))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP] * np.hanning(WINDOW)
     power: Audio = np.abs(np.fft.rfft(frames, axis=1).T) ** 2
-    return 10 * np.log10(power + 1e-12)
+    decibels: Audio = 10 * np.log10(power + 1e-12)
+    return decibels

@@ -49,7 +49,8 @@ def reverberate(speech: Tensor, rir: Tensor, early_samples: int, fade_samples: i
     responses = torch.stack([rir, _early_part(rir, direct, early_samples, fade_samples)], dim=1)
     spectrum = torch.fft.rfft(speech, size).unsqueeze(1) * torch.fft.rfft(responses, size)
     aligned = direct.unsqueeze(1) + torch.arange(samples, device=speech.device)
-    return torch.fft.irfft(spectrum, size).gather(-1, aligned.expand(-1, 2, -1))
+    both: Tensor = torch.fft.irfft(spectrum, size)
+    return both.gather(-1, aligned.expand(-1, 2, -1))
 
 
 def _scaled_to_direct_sound(rir: Tensor) -> tuple[Tensor, Tensor]:

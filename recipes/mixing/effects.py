@@ -42,14 +42,16 @@ def apply_curve(signal: Tensor, curve_db: Tensor) -> Tensor:
     gains = torch.nn.functional.interpolate(
         amplitude(curve_db).unsqueeze(1), size // 2 + 1, mode="linear", align_corners=True
     )
-    return torch.fft.irfft(torch.fft.rfft(signal, size) * gains.squeeze(1), size)[:, :samples]
+    filtered: Tensor = torch.fft.irfft(torch.fft.rfft(signal, size) * gains.squeeze(1), size)
+    return filtered[:, :samples]
 
 
 def coloured_noise(white: Tensor, exponent: Tensor, sample_rate: int) -> Tensor:
     """White noise (B, N) with its power made 1 / f^exponent (0 white, 1 pink, 2 brown), flat below 50 Hz; (B, N)."""
     spectrum = torch.fft.rfft(white)
     hz = frequencies(sample_rate, white.device, spectrum.shape[-1]).clamp(min=LOWEST_HZ)
-    return torch.fft.irfft(spectrum * (hz / 1000) ** (-exponent[:, None] / 2), white.shape[-1])
+    coloured: Tensor = torch.fft.irfft(spectrum * (hz / 1000) ** (-exponent[:, None] / 2), white.shape[-1])
+    return coloured
 
 
 def clip(signal: Tensor, depth_db: Tensor) -> Tensor:

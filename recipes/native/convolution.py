@@ -61,7 +61,7 @@ class Shape(NamedTuple):
 def _taps(shape: Shape, flipped: bool) -> ctypes.Array[Tap]:
     found = shape.taps(flipped)
     assert {target for _, target, _ in found} == set(range(shape.bands if flipped else shape.outputs))
-    return (Tap * len(found))(*found)
+    return (Tap * len(found))(*(Tap(*tap) for tap in found))
 
 
 def _conv(shape: Shape, flipped: bool, x: Tensor, y: Tensor) -> Conv:
@@ -104,7 +104,8 @@ class Convolution(Function):
 
 
 def _lanes(x: Tensor) -> tuple[Tensor, ...]:
-    return x.split(LANES, dim=-1)
+    lanes: tuple[Tensor, ...] = x.split(LANES, dim=-1)
+    return lanes
 
 
 def _input_gradient(shape: Shape, dy: Tensor, weight: Tensor, x: Tensor) -> Tensor:

@@ -169,7 +169,7 @@ class Energy(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
+        x: Tensor = ctx.saved_tensors[0]
         return x * (dy * (2 / x.shape[2]))[:, :, None]
 
 

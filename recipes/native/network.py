@@ -47,7 +47,8 @@ class NativeGTCRN:
     def _features(self, spectrum: Tensor) -> Tensor:
         with torch.no_grad():
             x = self.model.gather(features(spectrum, self.config.input_exponent))
-            return self.model.encoder.features(x).permute(0, 2, 3, 1).contiguous()  # (B, T, bands, 9)
+            gathered: Tensor = self.model.encoder.features(x)
+            return gathered.permute(0, 2, 3, 1).contiguous()  # (B, T, bands, 9)
 
 
 def _normalise(x: Tensor, norm: nn.Module, activation: nn.Module | None) -> Tensor:
@@ -110,7 +111,8 @@ def _dual_path(x: Tensor, layer: DualPathGRNN) -> Tensor:
     y = _linear(_grouped_gru(x, layer.intra), *layer.intra_linear.parameters())
     x = x + layer.intra_norm(y)
     y = _linear(_grouped_gru(x, layer.inter), *layer.inter_linear.parameters())
-    return x + layer.inter_norm(y)
+    normed: Tensor = layer.inter_norm(y)
+    return x + normed
 
 
 def _grouped_gru(x: Tensor, layer: GroupedGRU) -> Tensor:

@@ -4,7 +4,7 @@ python -m gtcrn_recipes.training.curves runs/A runs/B -o curves.png
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,7 +14,7 @@ PANELS = (("train", "loss"), ("validation", "si_sdr"), ("validation", "pesq"), (
 TITLES = {"loss": "training loss", "si_sdr": "SI-SDR in dB", "pesq": "WB-PESQ", "estoi": "ESTOI"}
 
 
-def curve(lines: list[dict[str, float]], kind: str, name: str) -> tuple[list[float], list[float]]:
+def curve(lines: list[dict[str, Any]], kind: str, name: str) -> tuple[list[float], list[float]]:
     """Hours of audio trained on, and a value over them."""
     chosen = [line for line in lines if line["kind"] == kind and name in line]
     return [line["hours"] for line in chosen], [line[name] for line in chosen]

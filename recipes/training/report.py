@@ -69,7 +69,7 @@ class Report:
         hours = self.run.progress.hours - self.hours
         means = {name: torch.stack([p[name] for p in self.pending]).mean().item() for name in self.pending[0]}
         speed = {"real_time": 3600 * hours / elapsed, "waiting": (waited - self.waited) / elapsed}
-        rate = self.run.schedule.get_last_lr()[0]
+        rate = float(self.run.schedule.get_last_lr()[0])
         self._write("train", {**means, **speed, "lr": rate, "skipped": self.run.progress.skipped})
         self._say(f"loss {means['loss']:.4f}  {speed['real_time']:.0f}x real time  waiting {speed['waiting']:.1%}")
         self._mark(waited)

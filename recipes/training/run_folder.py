@@ -139,9 +139,9 @@ class Run:
 def make_optimizer(model: nn.Module, settings: TrainSettings) -> optim.Optimizer:
     """AdamW, or SOAP (Vyas et al., 2024: Adam in the eigenbasis of Shampoo's preconditioner), whose matrices are cheap
     for weights as small as these."""
-    values = {"lr": settings.lr, "betas": settings.betas, "weight_decay": settings.weight_decay}
+    values: dict[str, Any] = {"lr": settings.lr, "betas": settings.betas, "weight_decay": settings.weight_decay}
     if settings.optimizer == "adamw":
-        return optim.AdamW(model.parameters(), **values)  # type: ignore[arg-type]
+        return optim.AdamW(model.parameters(), **values)
     try:
         from pytorch_optimizer import SOAP
     except ImportError as error:
