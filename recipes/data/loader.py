@@ -19,7 +19,8 @@ from torch import Tensor
 from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import ConfigError
 from gtcrn_recipes.data.dataset import ClipStore
-from gtcrn_recipes.settings import DataSettings
+from gtcrn_recipes.data.drawing import Chooser, cross_fade
+from gtcrn_recipes.settings import Balance, DataSettings, Drawing
 
 AHEAD = 2  # batches prepared while the device works
 
@@ -38,44 +39,75 @@ class Items(NamedTuple):
 class Clips:
     """One role of a data set, as a whole in memory or read from disk: stretches at random places."""
 
-    def __init__(self, store: ClipStore, memory: str, device: torch.device) -> None:
+    def __init__(self, store: ClipStore, balance: Balance, memory: str, device: torch.device) -> None:
         self.store, self.mapped = store, memory == "mapped"
+        self.chooser = Chooser(store, balance)
         self.lengths = store.clips["samples"].astype(np.int64)
+        self.ends = np.cumsum(self.lengths)
         if not self.mapped:
-            audio, self.starts = store.concatenate()
+            audio, _ = store.concatenate()
             self.audio = torch.from_numpy(audio).to(device if memory == "device" else "cpu")
 
-    def stretches(self, count: int, samples: int, random: np.random.Generator) -> Tensor:
-        """(count, samples) int16; every second of audio is equally likely, clips run on into the next."""
-        ends = np.cumsum(self.lengths)
-        if ends[-1] < samples:
-            raise ConfigError(f"the data set holds {ends[-1] / SAMPLE_RATE:.1f} s of audio, less than one item.")
-        places = random.integers(0, ends[-1] - samples + 1, count)
-        if self.mapped:
-            return torch.from_numpy(np.stack([self._read(place, samples, ends) for place in places]))
-        return self._gather(torch.from_numpy(places), samples)
+    def stretches(self, count: int, samples: int, drawing: Drawing, random: np.random.Generator) -> Tensor:
+        """(count, samples) int16: clips that run on into the next one, or are joined with others of their group."""
+        if self.ends[-1] < samples:
+            raise ConfigError(f"the data set holds {self.ends[-1] / SAMPLE_RATE:.1f} s of audio, less than one item.")
+        last = self.ends[-1] - samples
+        places = self.chooser.places(random.integers(0, last + 1, count), random)
+        rows = self._run_on(places.clip(max=last), samples)
+        for row in np.flatnonzero(random.random(count) < drawing.join) if drawing.join else ():
+            rows[row] = self._joined(int(places[row]), samples, drawing, random)
+        return rows
 
     def heads(self, count: int, samples: int, random: np.random.Generator) -> Tensor:
         """(count, samples) int16: the beginnings of random clips, padded with zeros."""
-        chosen = random.integers(0, len(self.lengths), count)
+        chosen = self.chooser.clips(random.integers(0, len(self.lengths), count), random)
         if self.mapped:
             rows = [self.store.read(int(i), 0, min(samples, int(self.lengths[i]))) for i in chosen]
             return torch.from_numpy(np.stack([np.pad(row, (0, samples - len(row))) for row in rows]))
         inside = torch.arange(samples)[None] < torch.from_numpy(self.lengths[chosen])[:, None]
-        return self._gather(torch.from_numpy(self.starts[chosen]), samples) * inside.to(self.audio.device)
+        starts = (self.ends - self.lengths)[chosen]
+        return self._gather(torch.from_numpy(starts), samples) * inside.to(self.audio.device)
+
+    def _run_on(self, places: NDArray[np.int64], samples: int) -> Tensor:
+        if self.mapped:
+            return torch.from_numpy(np.stack([self._read(int(place), samples) for place in places]))
+        return self._gather(torch.from_numpy(places), samples)
 
     def _gather(self, places: Tensor, samples: int) -> Tensor:
         index = places[:, None] + torch.arange(samples)
         return self.audio[index.clamp(max=len(self.audio) - 1).to(self.audio.device)]
 
-    def _read(self, place: int, samples: int, ends: NDArray[np.int64]) -> NDArray[np.int16]:
+    def _read(self, place: int, samples: int) -> NDArray[np.int16]:
         parts: list[NDArray[np.int16]] = []
-        clip = int(np.searchsorted(ends, place, side="right"))
-        offset = int(place - (ends[clip] - self.lengths[clip]))
+        clip, offset = self._at(place)
         while samples > 0:
             parts.append(self.store.read(clip, offset, min(samples, int(self.lengths[clip]) - offset)))
             samples, clip, offset = samples - len(parts[-1]), clip + 1, 0
         return np.concatenate(parts)
+
+    def _at(self, place: int) -> tuple[int, int]:
+        """Clip and offset of a place."""
+        clip = int(np.searchsorted(self.ends, place, side="right"))
+        return clip, int(place - (self.ends[clip] - self.lengths[clip]))
+
+    def _joined(self, place: int, samples: int, drawing: Drawing, random: np.random.Generator) -> Tensor:
+        """(samples,) int16 of one group: the rest of a clip, then others as a whole, each cross-faded with the next."""
+        clip, offset = self._at(place)
+        fade = round(drawing.join_fade_ms * SAMPLE_RATE / 1000)
+        joined = self._piece(clip, offset, samples)
+        while len(joined) < samples:
+            clip = self.chooser.groups.another(clip, random)
+            joined = cross_fade(joined, self._piece(clip, 0, samples), fade)
+        return joined[:samples].round().clamp(-32768, 32767).to(torch.int16)
+
+    def _piece(self, clip: int, offset: int, most: int) -> Tensor:
+        """A clip from `offset` on, up to `most` samples, as numbers that can be weighted."""
+        samples = min(most, int(self.lengths[clip]) - offset)
+        if self.mapped:
+            return torch.from_numpy(self.store.read(clip, offset, samples).astype(np.float32))
+        start = int(self.ends[clip] - self.lengths[clip]) + offset
+        return self.audio[start : start + samples].float()
 
 
 class Source:
@@ -84,6 +116,7 @@ class Source:
     def __init__(self, settings: DataSettings, device: torch.device) -> None:
         self.samples = round(settings.segment_seconds * SAMPLE_RATE)
         self.rir_samples = round(settings.rir_seconds * SAMPLE_RATE)
+        self.settings = settings
         self.speech, self.noise = (self._clips(settings, role, device) for role in ("speech", "noise"))
         has_rooms = (Path(settings.root) / "rir").is_dir()
         self.rir = self._clips(settings, "rir", device) if has_rooms else None
@@ -91,11 +124,12 @@ class Source:
     @staticmethod
     def _clips(settings: DataSettings, role: str, device: torch.device) -> Clips:
         include, exclude = (named(names, role) for names in (settings.include, settings.exclude))
-        return Clips(ClipStore.open(settings.root, role, include=include, exclude=exclude), settings.memory, device)
+        store = ClipStore.open(settings.root, role, include=include, exclude=exclude)
+        return Clips(store, getattr(settings, role), settings.memory, device)
 
     def draw(self, batch: int, random: np.random.Generator) -> Items:
-        speech = self.speech.stretches(batch, self.samples, random)
-        noise = self.noise.stretches(2 * batch, self.samples, random).view(batch, 2, self.samples)
+        speech = self.speech.stretches(batch, self.samples, self.settings.speech, random)
+        noise = self.noise.stretches(2 * batch, self.samples, self.settings.noise, random).view(batch, 2, self.samples)
         if self.rir is None:
             return Items(speech, noise, speech.new_zeros(batch, 0))
         return Items(speech, noise, self.rir.heads(batch, self.rir_samples, random))

@@ -1,4 +1,7 @@
-"""What happens to sound on its way: colour, band limits, overload. Filters are smooth curves over frequency, in dB."""
+"""What happens to sound in the air and before a microphone's converter: colour, bands, speed, overload, vocal tracts.
+
+Filters are smooth curves over frequency, in dB.
+"""
 
 import torch
 from torch import Tensor
@@ -9,6 +12,9 @@ CURVE_POINTS = 513  # frequencies, 0 to half the sample rate, at which a filter 
 LOWEST_HZ = 50.0  # colour stays flat below: what is there is not heard, and would take all the power
 EQUALISER_HZ = (100.0, 200.0, 400.0, 800.0, 1600.0, 3200.0, 6400.0)  # one octave apart
 STOP_DB = -80.0  # attenuation beyond a band's edge
+FORMANT_FRAME = 512  # samples
+ENVELOPE_SAMPLES = 30  # cepstrum that makes the envelope: 1.9 ms at 16 kHz, shorter than the period of any voice
+FORMANT_LIMIT = 2.3  # nepers, 20 dB: what a bin may gain or lose
 
 
 def frequencies(sample_rate: int, device: torch.device, points: int = CURVE_POINTS) -> Tensor:
@@ -35,6 +41,18 @@ def band_curve(low_hz: Tensor, high_hz: Tensor, hz: Tensor) -> Tensor:
     return STOP_DB * torch.where(low_hz[:, None] > 0, torch.maximum(below, above), above)
 
 
+def microphone_curve(edges_hz: Tensor, peaks_hz: Tensor, peaks_db: Tensor, hz: Tensor) -> Tensor:
+    """A microphone with two resonances: edges (B, 2), where it falls by 3 dB, peaks (B, 2); (B, points).
+
+    12 dB an octave below its lower edge, 24 above its upper one; a resonance is half an octave wide.
+    """
+    hz = hz.clamp(min=LOWEST_HZ)
+    below, above = edges_hz[:, :1] / hz, hz / edges_hz[:, 1:]
+    distance = torch.log2(hz / peaks_hz[..., None]) / 0.5
+    resonances = (peaks_db[..., None] * torch.exp(-0.5 * distance.square())).sum(1)
+    return resonances - 10 * torch.log10(1 + below**4) - 10 * torch.log10(1 + above**8)
+
+
 def apply_curve(signal: Tensor, curve_db: Tensor) -> Tensor:
     """`signal` (B, N) through a zero-phase filter with the gains of `curve_db` (B, points); nothing wraps round."""
     samples, reach = signal.shape[-1], 2 * curve_db.shape[-1]
@@ -52,6 +70,38 @@ def coloured_noise(white: Tensor, exponent: Tensor, sample_rate: int) -> Tensor:
     hz = frequencies(sample_rate, white.device, spectrum.shape[-1]).clamp(min=LOWEST_HZ)
     coloured: Tensor = torch.fft.irfft(spectrum * (hz / 1000) ** (-exponent[:, None] / 2), white.shape[-1])
     return coloured
+
+
+def wind(white: Tensor, gusts: Tensor, exponent: Tensor, gust_db: float, sample_rate: int) -> Tensor:
+    """Turbulence at a microphone: rumble from white noise (B, N) whose level follows `gusts` (B, points), N(0, 1)."""
+    samples = white.shape[-1]
+    level = torch.nn.functional.interpolate(gusts[:, None], samples, mode="linear", align_corners=True)[:, 0]
+    return coloured_noise(white, exponent, sample_rate) * amplitude(gust_db * level)
+
+
+def shift_formants(speech: Tensor, factor: Tensor) -> Tensor:
+    """`speech` (B, N) with its formants at `factor` (B,) times their frequency, as of another vocal tract; same pitch.
+
+    The envelope of each frame's spectrum, its cepstrum below 1.9 ms, is stretched; the harmonics and phases stay.
+    """
+    window = torch.hann_window(FORMANT_FRAME, device=speech.device)
+    short = torch.stft(
+        speech, FORMANT_FRAME, FORMANT_FRAME // 4, window=window, return_complex=True, pad_mode="constant"
+    )
+    cepstrum = torch.fft.irfft((short.abs() + 1e-7).log(), dim=1)
+    cepstrum[:, ENVELOPE_SAMPLES : 1 - ENVELOPE_SAMPLES] = 0
+    envelope = torch.fft.rfft(cepstrum, dim=1).real
+    change = (_stretched(envelope, factor) - envelope).clamp(-FORMANT_LIMIT, FORMANT_LIMIT)
+    return torch.istft(short * change.exp(), FORMANT_FRAME, FORMANT_FRAME // 4, window=window, length=speech.shape[-1])
+
+
+def _stretched(curve: Tensor, factor: Tensor) -> Tensor:
+    """`curve` (B, F, T) over frequency, read at f / `factor` (B,); its last value goes on."""
+    last = curve.shape[1] - 1
+    place = (torch.arange(last + 1, device=curve.device) / factor[:, None]).clamp(max=last)
+    low = place.floor().clamp(max=last - 1)
+    part, low = (place - low)[..., None], low.long()[..., None].expand(-1, -1, curve.shape[-1])
+    return torch.lerp(curve.gather(1, low), curve.gather(1, low + 1), part.to(curve))
 
 
 def clip(signal: Tensor, depth_db: Tensor) -> Tensor:

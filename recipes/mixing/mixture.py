@@ -1,8 +1,11 @@
 """Noisy speech and its target, mixed while training: pure functions of audio, a generator and a configuration.
 
-speech -> speed -> colour, band -> room -> heard speech --- x level -------- + -> overload -> noisy
-                                       `-> early part  ---- x level ---------|-------------> clean
-noise  -> speed -> colour, band -> room ------------------- x level - SNR ---'
+speech -> speed, formants -> colour, band -> room -> heard speech -- x level -------- + -> overload, codec -> noisy
+                                                 `-> early part ---- x level ---------|--------------------> clean
+noise, talker -> speed ----> colour, band -> room ------------------ x level - SNR ---'
+
+Bands, microphones and steps of the gain are for both sides: a denoiser cannot undo them. Overload, codecs and lost
+packets spoil the input alone. An effect of probability 0 draws nothing, so that a recipe mixes what it always mixed.
 """
 
 from typing import NamedTuple
@@ -11,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gtcrn_recipes.mixing.acoustics import active_rms, amplitude, reverberate, rms
+from gtcrn_recipes.mixing.channel import gain_step, transmitted
 from gtcrn_recipes.mixing.draws import Draws, on_rows
 from gtcrn_recipes.mixing.effects import (
     EQUALISER_HZ,
@@ -18,16 +22,20 @@ from gtcrn_recipes.mixing.effects import (
     band_curve,
     change_speed,
     clip,
-    coloured_noise,
     equaliser_curve,
     frequencies,
+    microphone_curve,
+    shift_formants,
     tilt_curve,
 )
+from gtcrn_recipes.mixing.noises import SILENCE, mixed_noise
 from gtcrn_recipes.settings import MixingConfig
 
 TELEPHONE_HZ = (300.0, 3400.0)
 FULL_SCALE = 0.99  # peak that a mixture may reach
-SILENCE = 1e-6  # -120 dBFS, below one step of 16-bit audio: nothing there
+MICROPHONE_EDGES_HZ = ((30.0, 250.0), (5500.0, 12_000.0))  # where it begins and ends to hear
+MICROPHONE_PEAKS_HZ = (1000.0, 7000.0)
+STEP_PLACES = (0.1, 0.9)  # of an item: where its gain may change
 
 
 class Mixture(NamedTuple):
@@ -48,13 +56,15 @@ def mix(speech: Tensor, noise: Tensor, rir: Tensor, generator: torch.Generator, 
     draw = Draws(generator, len(speech))
     speech, noise = _speed(draw, speech, noise, config)
     speech_curve, noise_curve = _curves(draw, config)
-    noise = _noise(draw, speech, noise, config)
+    noise = mixed_noise(draw, speech, noise, config)
+    speech = _throat(draw, speech, config)
     speech = on_rows(speech_curve.any(-1), apply_curve, speech, speech_curve)
     noise = on_rows(noise_curve.any(-1), apply_curve, noise, noise_curve)
     heard, clean, noise = _place_in_room(draw, speech, noise, rir, config)
+    heard, clean, noise = _gain_step(draw, heard, clean, noise, config)
     heard, clean, noise, snr_db = _set_levels(draw, heard, clean, noise, config)
     noisy = on_rows(draw.chance(config.clipping_probability), clip, heard + noise, draw.uniform(*config.clipping_db))
-    return Mixture(noisy, clean, heard, snr_db)
+    return Mixture(transmitted(draw, noisy, config), clean, heard, snr_db)
 
 
 def _speed(draw: Draws, speech: Tensor, noise: Tensor, config: MixingConfig) -> tuple[Tensor, Tensor]:
@@ -66,10 +76,17 @@ def _speed(draw: Draws, speech: Tensor, noise: Tensor, config: MixingConfig) -> 
     return speech, noises.view_as(noise)
 
 
+def _throat(draw: Draws, speech: Tensor, config: MixingConfig) -> Tensor:
+    """Some speech from a longer or shorter vocal tract."""
+    if not config.formant_probability:
+        return speech
+    return on_rows(draw.chance(config.formant_probability), shift_formants, speech, draw.uniform(*config.formant))
+
+
 def _curves(draw: Draws, config: MixingConfig) -> tuple[Tensor, Tensor]:
     """Filters of speech and noise in dB, (B, points): a colour for each, and the band limits that they share."""
     hz = frequencies(config.sample_rate, draw.generator.device)
-    band = _band(draw, hz, config)
+    band = _band(draw, hz, config) + _microphone(draw, hz, config)
     speech = _colour(draw, config.speech_colour_probability, hz, config)
     noise = _colour(draw, config.noise_colour_probability, hz, config)
     return speech + band, noise + band
@@ -88,40 +105,13 @@ def _band(draw: Draws, hz: Tensor, config: MixingConfig) -> Tensor:
     return band_curve(TELEPHONE_HZ[0] * telephone, torch.where(telephone, TELEPHONE_HZ[1], high), hz)
 
 
-def _noise(draw: Draws, speech: Tensor, recorded: Tensor, config: MixingConfig) -> Tensor:
-    """The noise of each item at a level of 1 before its filters: recorded, coloured or babble, perhaps two at once."""
-    first, second = recorded[:, 0], recorded[:, 1]
-    first = on_rows(
-        draw.chance(config.coloured_probability),
-        lambda rows, exponent: coloured_noise(draw.normal(*rows.shape), exponent, config.sample_rate),
-        first,
-        draw.uniform(*config.coloured_exponent),
-    )
-    crowd = draw.chance(config.babble_probability) & (len(speech) > 1)
-    weights = _babble_weights(draw, speech, config)
-    first = _unit_level(on_rows(crowd, lambda rows, weight: weight @ speech, first, weights))
-    return on_rows(
-        draw.chance(config.second_noise_probability),
-        lambda rows, other, level: rows + _unit_level(other) * amplitude(level)[:, None],
-        first,
-        second,
-        draw.uniform(*config.second_noise_db),
-    )
-
-
-def _babble_weights(draw: Draws, speech: Tensor, config: MixingConfig) -> Tensor:
-    """(B, B) factors that make babble of the batch's speech: some other items each, at different levels."""
-    order = draw.uniform(0, 1, draw.rows).fill_diagonal_(2).argsort(-1).argsort(-1)
-    lowest, highest = config.babble_voices
-    voices = draw.uniform(lowest, highest + 1).floor().clamp(max=draw.rows - 1)
-    gain = amplitude(draw.uniform(-config.babble_spread_db, 0, draw.rows))
-    level = active_rms(speech, config.active_span_db, config.sample_rate)
-    return gain * (order < voices[:, None]) / level.clamp(min=SILENCE)
-
-
-def _unit_level(noise: Tensor) -> Tensor:
-    """Noise at a root mean square of 1; silence stays silence."""
-    return noise / rms(noise).clamp(min=SILENCE)[:, None]
+def _microphone(draw: Draws, hz: Tensor, config: MixingConfig) -> Tensor | float:
+    if not config.microphone_probability:
+        return 0.0
+    edges = torch.stack([draw.uniform(*edge) for edge in MICROPHONE_EDGES_HZ], dim=1)
+    peaks_hz, peaks_db = draw.uniform(*MICROPHONE_PEAKS_HZ, 2), draw.uniform(*config.microphone_db, 2)
+    chosen = draw.chance(config.microphone_probability)
+    return microphone_curve(edges, peaks_hz, peaks_db, hz) * chosen[:, None]
 
 
 def _place_in_room(
@@ -149,6 +139,19 @@ def _place_in_room(
         other,
     )
     return both[:, 0], both[:, 1], noise
+
+
+def _gain_step(
+    draw: Draws, heard: Tensor, clean: Tensor, noise: Tensor, config: MixingConfig
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Some items with another gain from some place on."""
+    if not config.gain_step_probability:
+        return heard, clean, noise
+    place, step_db = draw.uniform(*STEP_PLACES), draw.uniform(*config.gain_step_db)
+    parts = torch.stack([heard, clean, noise], dim=1)
+    parts = on_rows(draw.chance(config.gain_step_probability), gain_step, parts, place, step_db)
+    heard, clean, noise = parts.unbind(1)
+    return heard, clean, noise
 
 
 def _set_levels(

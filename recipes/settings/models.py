@@ -29,6 +29,26 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
+class Balance(Section):
+    """What share of the draws begins with a group or a data set; the rest goes by seconds (rooms: by the response)."""
+
+    by_group: Share = Field(0.0, description="First a speaker (noise recording, room): each alike, long or short.")
+    by_set: Share = Field(0.0, description="First a data set: each alike, large or small.")
+
+    @model_validator(mode="after")
+    def _leave_room(self) -> Self:
+        if self.by_group + self.by_set > 1:
+            raise ValueError("by_group and by_set must not exceed 1 together")
+        return self
+
+
+class Drawing(Balance):
+    """How items are drawn: by seconds, by group (speaker, noise recording) or by data set; from one clip or several."""
+
+    join: Share = Field(0.0, description="Items that go on with clips of their group; others run on into the next.")
+    join_fade_ms: NotNegative = Field(20.0, description="Cross-fade from clip to clip of such an item, ms.")
+
+
 class DataSettings(Section):
     """What is trained on."""
 
@@ -41,6 +61,9 @@ class DataSettings(Section):
     segment_seconds: float = Field(2.0, ge=0.1, description="Length of a training item, s.")
     rir_seconds: NotNegative = Field(1.0, description="Room responses are cut to this, s.")
     validation: str = Field("valid", description="Ready pairs that select the checkpoint; empty: none.")
+    speech: Drawing = Drawing()
+    noise: Drawing = Drawing()
+    rir: Balance = Balance()
 
 
 class MixingConfig(Section):
@@ -77,6 +100,27 @@ class MixingConfig(Section):
     telephone_probability: Share = Field(0.03, description="The whole item keeps 300 to 3400 Hz.")
     clipping_probability: Share = Field(0.05, description="The input, not the target, overloads.")
     clipping_db: Span = Field((1.0, 12.0), description="Where it clips, dB below its peak.")
+    formant_probability: Share = Field(0.0, description="Speech of a longer or shorter vocal tract, its pitch kept.")
+    formant: PositiveSpan = Field((0.85, 1.18), description="Factor of the formants' frequencies.")
+    wind_probability: Share = Field(0.0, description="Wind in the microphone instead of the first noise.")
+    wind_exponent: Span = Field((2.0, 4.0), description="Its power falls as 1 / f^exponent.")
+    wind_gust_db: NotNegative = Field(8.0, description="Standard deviation of its level over time, dB.")
+    talker_probability: Share = Field(0.0, description="A voice of another item, in the noise: a talker nearby.")
+    talker_db: Span = Field((-6.0, 12.0), description="Its active level relative to the other noise, dB.")
+    microphone_probability: Share = Field(0.0, description="The whole item, input and target, through a microphone.")
+    microphone_db: Span = Field((-9.0, 9.0), description="Heights of its two resonances, dB.")
+    gain_step_probability: Share = Field(0.0, description="The gain of the whole item, input and target, changes once.")
+    gain_step_db: Span = Field((-12.0, 12.0), description="By how much, dB.")
+    mu_law_probability: Share = Field(0.0, description="The input, not the target, in 8 bits of mu-law.")
+    codec_probability: Share = Field(0.0, description="The input, not the target, through a speech codec (PyAV).")
+    codecs: tuple[Literal["opus", "mp3", "amr", "g722"], ...] = Field(
+        ("opus", "mp3", "amr"), min_length=1, description="Which, each alike."
+    )
+    codec_kbps: PositiveSpan = Field((6.0, 32.0), description="Bit rate, where the codec has a choice, kbit/s.")
+    packet_loss_probability: Share = Field(0.0, description="The input, not the target, loses packets.")
+    packet_loss: Span = Field((0.02, 0.15), description="About which share of them.")
+    packet_ms: Positive = Field(20.0, description="Length of a packet, ms.")
+    packet_burst: Count = Field(4, description="Most packets that are lost at once.")
 
     @model_validator(mode="after")
     def _leave_something(self) -> Self:
