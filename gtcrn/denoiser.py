@@ -1,8 +1,7 @@
 """Weights to a denoiser, a denoiser to streams: the API people use. A whole recording is a stream pushed at once."""
 
-import hashlib
 import os
-from importlib import resources
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ from gtcrn.stream import Stream
 
 Samples = NDArray[np.float32]
 
+SHIPPED = Path(__file__).with_name("weights")
+
 
 def load(source: str | os.PathLike[str] | None = None) -> "Denoiser":
     """A denoiser with the shipped weights (None), shipped weights of another name, or the weights file at a path.
@@ -28,16 +29,14 @@ def load(source: str | os.PathLike[str] | None = None) -> "Denoiser":
     if source is not None and (os.path.sep in os.fspath(source) or Path(source).suffix or Path(source).is_file()):
         return Denoiser(read(source))
     name = "gtcrn" if source is None else os.fspath(source)
-    shipped = resources.files("gtcrn.weights")
-    entry = shipped / f"{name}.safetensors"
+    entry = SHIPPED / f"{name}.safetensors"
     if not entry.is_file():
-        names = sorted(e.name.removesuffix(".safetensors") for e in shipped.iterdir() if e.name.endswith("safetensors"))
+        names = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
         raise CheckpointError(
             f"no weights named {name!r} come with this version (there are: {', '.join(names) or 'none'}); "
             "give the path of a weights file."
         )
-    with resources.as_file(entry) as path:
-        return Denoiser(read(path))
+    return Denoiser(read(entry))
 
 
 class Denoiser:
@@ -49,7 +48,13 @@ class Denoiser:
         self.card = checkpoint.card
         self.params = fold(checkpoint)
         self.params.setflags(write=False)
-        self.fingerprint = hashlib.sha256(self.params.tobytes()).hexdigest()[:16]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that tell the weights from others; a snapshot names them."""
+        import hashlib
+
+        return hashlib.sha256(self.params.tobytes()).hexdigest()[:16]
 
     def __call__(
         self,

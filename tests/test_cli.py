@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import pty
 import re
@@ -47,6 +48,13 @@ def write(path, seconds=0.2, rate=16_000, channels=1, **form):
 def names(folder):
     """All files below, by their names from there."""
     return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+
+
+def lines(capfd):
+    """What was said on standard error; nothing else was printed."""
+    out, err = capfd.readouterr()
+    assert out == ""
+    return err.splitlines()
 
 
 def only_line(capfd):
@@ -151,6 +159,8 @@ def test_a_bad_file_does_not_stop_the_others(folder, capfd, jobs):
         (["a.wav", "--bogus"], "No such option"),
         (["a.wav", "--jobs", "0"], "jobs"),
         (["a.wav", "-", "-o", "x.wav"], "one recording, not 2"),
+        (["a.wav", "-o", "-", "--json"], "--json prints on standard output"),
+        (["a.wav", "--jobs", "two"], "two is not a whole number"),
         (["low.wav"], "low.wav: sample rate must be 8000 to 192000 Hz, not 4000"),
         ([], "INPUTS"),
     ],
@@ -196,11 +206,53 @@ def test_remarks_about_samples_unless_quiet(folder, capfd):
     loud = write(folder / "loud.wav", subtype="FLOAT")
     soundfile.write(loud, np.full(4_000, 3.0), 16_000, subtype="FLOAT")
     assert denoise("a.wav") == 0
-    assert "4 samples were NaN, infinite" in only_line(capfd)
+    assert "4 samples were NaN, infinite" in lines(capfd)[0]
     assert denoise("loud.wav", "--subtype", "PCM_16", "--attenuation-limit", "0") == 0
-    assert "loud.wav: 4000 samples were clipped at full scale" in only_line(capfd)
+    assert "loud.wav: 4000 samples were clipped at full scale" in lines(capfd)[0]
     assert denoise("a.wav", "--quiet") == 0
     assert capfd.readouterr().err == ""
+
+
+def test_a_success_is_one_line(folder, capfd):
+    write(folder / "in" / "a.wav", 0.5)
+    write(folder / "in" / "b.wav", 60.0)
+    assert denoise("in/a.wav", "-o", "a.flac") == 0
+    assert re.fullmatch(r"gtcrn: wrote a.flac: 0.5 s of audio, \d+ times real time.\n", only_line(capfd))
+    (folder / "out").mkdir()
+    (folder / "out" / "b.wav").touch()
+    assert denoise("in", "-o", "out", "--skip-existing") == 0
+    wanted = r"gtcrn: wrote out/a.wav: 0.5 s of audio, \d+ times real time; 1 left as they were.\n"
+    assert re.fullmatch(wanted, only_line(capfd))
+    assert denoise("in", "-o", "out") == 0
+    assert re.fullmatch(r"gtcrn: wrote 2 files to out: 1:0[01] of audio, \d+ times real time.\n", only_line(capfd))
+    assert denoise("in", "-o", "out", "--skip-existing") == 0
+    assert only_line(capfd) == "gtcrn: nothing to do: all outputs (2) are there already.\n"
+
+
+def test_records_for_scripts(folder, capfd):
+    write(folder / "a.wav", 0.5)
+    (folder / "b.wav").write_text("no audio")
+    (folder / "c.denoised.wav").touch()
+    write(folder / "c.wav")
+    assert denoise("a.wav", "b.wav", "c.wav", "--skip-existing", "--json") == 2
+    found = {record.pop("input"): record for record in map(json.loads, capfd.readouterr().out.splitlines())}
+    assert found["a.wav"].pop("times_real_time") > 0
+    fields = {"output": "a.denoised.wav", "seconds": 0.5, "clipped": 0, "nonfinite": 0, "error": None}
+    assert found["a.wav"] == {"status": "written", **fields}
+    assert (found["b.wav"]["status"], found["b.wav"]["output"]) == ("failed", None)
+    assert found["b.wav"]["error"] == "b.wav is not audio that can be read: format not recognised."
+    assert found["c.wav"]["status"] == "skipped"
+    assert piped("-", "-o", "b.wav", "--json", data=(folder / "a.wav").read_bytes()).stdout.startswith(
+        b'{"input": "sta'
+    )
+
+
+def test_a_name_that_is_no_text_does_not_stop_the_others(folder):
+    write(folder / "in" / "a.wav")
+    os.link("in/a.wav", b"in/\xff.wav")
+    process = piped("in", "-o", "out")
+    assert "a.wav" in os.listdir("out")
+    assert b"Traceback" not in process.stderr
 
 
 def test_wav_through_pipes(folder):
@@ -299,9 +351,32 @@ def test_a_terminal_sees_a_bar_with_speed_and_end(folder, jobs):
     assert re.search(r"2 files.*100%.*\d+x real time.*0:00:00", seen, re.DOTALL)
 
 
+def test_denoising_starts_without_what_it_does_not_need(folder):
+    write(folder / "a.wav")
+    script = (
+        "import sys; from gtcrn.cli.app import run; code = run(['denoise', 'a.wav', '-o', 'b.wav'])\n"
+        "heavy = {'typer', 'click', 'pydantic', 'rich', 'multiprocessing', 'importlib.metadata', 'hashlib'}\n"
+        "sys.exit(code or ', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+
+
+def test_options_are_completed_by_the_shell():
+    words = {"_GTCRN_COMPLETE": "complete_bash", "COMP_WORDS": "gtcrn denoise --sk", "COMP_CWORD": "2"}
+    found = subprocess.run(GTCRN, env={**os.environ, **words}, capture_output=True, text=True)
+    assert found.stdout.split() == ["--skip-existing"]
+
+
+def test_help_has_a_short_name_everywhere(capsys):
+    for command in ([], ["denoise"], ["info"], ["train"], ["weights", "export"]):
+        with contextlib.suppress(SystemExit):
+            assert run([*command, "-h"]) == 0
+        assert "usage" in capsys.readouterr().out.lower()
+
+
 def test_commands_start_without_what_they_do_not_need():
     script = (
-        "import sys; from gtcrn.cli.app import application; application()\n"
+        "import sys; from gtcrn.cli.commands import application; application()\n"
         "sys.exit(bool({'torch', 'matplotlib', 'scipy', 'fastapi', 'pandas'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

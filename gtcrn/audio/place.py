@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +23,7 @@ class Place:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self.partial = self.path.with_name(f".{secrets.token_hex(8)}.partial")  # short: the name may be at its limit
+        self.partial = self.path.with_name(f".{os.urandom(8).hex()}.partial")  # short: the name may be at its limit
         self.file = -1
 
     def __enter__(self) -> Self:

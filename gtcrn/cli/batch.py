@@ -1,29 +1,19 @@
-"""Files through the denoiser: one after another or in several processes; a bad one does not stop the others."""
+"""Files through the denoiser: one in this process, many in others; a bad one does not stop the rest."""
 
-import contextlib
 import functools
-import multiprocessing
-import multiprocessing.process
-import os
-import queue
-import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
 
 from gtcrn.audio.files import Reader, Source
 from gtcrn.audio.formats import target_format
 from gtcrn.audio.writer import Sink, Writer
 from gtcrn.cli.plan import Job
+from gtcrn.cli.signals import Deferral
 from gtcrn.denoiser import Denoiser, load
 from gtcrn.errors import GtcrnError
 
 Progress = Callable[[float], None]  # told the seconds of audio that have been worked on since the last call
-
-POLL_SECONDS = 0.2  # between looks at the progress of other processes
 
 
 @dataclass(frozen=True)
@@ -41,11 +31,14 @@ class Outcome:
     """What became of one file; `error` is the sentence of its failure, `refused` says that the data were at fault."""
 
     name: str
+    target: str = ""
     seconds: float = 0.0  # of audio
+    took: float = 0.0  # seconds
     clipped: int = 0  # samples
     nonfinite: int = 0  # samples
     error: str | None = None
     refused: bool = False
+    skipped: bool = False
 
 
 def denoise_blocks(
@@ -59,22 +52,29 @@ def denoise_blocks(
         progress(block.shape[1] / rate)
         seconds += block.shape[1] / rate
     sink.write(stream.flush())
-    return Outcome(source.name, seconds, sink.clipped, stream.nonfinite)
+    return Outcome(source.name, seconds=seconds, clipped=sink.clipped, nonfinite=stream.nonfinite)
 
 
-def denoise_file(job: Job, options: Options, progress: Progress) -> Outcome:
-    """One file. What is wrong with it becomes the outcome's `error`."""
-    name = str(job.source)
+def denoise_file(options: Options, job: Job, progress: Progress) -> Outcome:
+    """One file. Whatever is wrong with it becomes the outcome's `error`."""
+    started, name = time.monotonic(), str(job.source)
     try:
-        with Reader(job.source) as reader:
-            form = target_format(reader.format, job.target.suffix, options.container, options.subtype, reader.frames)
-            with Writer(job.target, form) as writer:
-                return denoise_blocks(_denoiser(options.weights), reader, writer, options.attenuation_limit, progress)
+        outcome = _denoise(options, job, progress)
     except GtcrnError as error:
         sentence = str(error) if name in str(error) else f"{name}: {error}"
-        return Outcome(name, error=sentence, refused=type(error) is not GtcrnError)
+        outcome = Outcome(name, error=sentence, refused=type(error) is not GtcrnError)
     except OSError as error:
-        return Outcome(name, error=f"{name}: {error.strerror or error}.")
+        outcome = Outcome(name, error=f"{name}: {error.strerror or error}.")
+    except Exception as error:  # one file must not end a run of many, whatever a library makes of it
+        outcome = Outcome(name, error=f"{name}: {type(error).__name__}: {error}.")
+    return replace(outcome, target=str(job.target), took=time.monotonic() - started)
+
+
+def _denoise(options: Options, job: Job, progress: Progress) -> Outcome:
+    with Reader(job.source) as reader:
+        form = target_format(reader.format, job.target.suffix, options.container, options.subtype, reader.frames)
+        with Writer(job.target, form) as writer:
+            return denoise_blocks(_denoiser(options.weights), reader, writer, options.attenuation_limit, progress)
 
 
 @functools.cache
@@ -83,57 +83,30 @@ def _denoiser(weights: str | None) -> Denoiser:
     return load(weights)
 
 
-def run(jobs: Sequence[Job], options: Options, workers: int, progress: Progress | None) -> Iterator[Outcome]:
-    """Outcomes as the files are done, by this process or `workers` others. Raises GtcrnError for unusable weights."""
+def run(jobs: Sequence[Job], options: Options, workers: int, progress: Progress) -> Generator[Outcome, None, None]:
+    """Outcomes as the files are done. Raises GtcrnError for unusable weights.
+
+    One file is denoised here. Several are denoised by up to `workers` processes: a library that crashes over one of
+    them takes no other along.
+    """
     _denoiser(options.weights)
-    if workers <= 1 or len(jobs) <= 1:
-        yield from (denoise_file(job, options, progress or _nothing) for job in jobs)
+    work = functools.partial(denoise_file, options)
+    if len(jobs) == 1:
+        yield _here(work, jobs[0], progress)
         return
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of each worker: they are parallel already
-    context = multiprocessing.get_context("spawn")
-    with contextlib.ExitStack() as stack:
-        news = stack.enter_context(context.Manager()).Queue() if progress else None
-        others = set(multiprocessing.active_children())
-        pool = stack.enter_context(ProcessPoolExecutor(min(workers, len(jobs)), context, _prepare_worker))
-        try:
-            futures = {pool.submit(_in_worker, job, options, news): job for job in jobs}
-            yield from _gather(futures, news, progress or _nothing)
-        except BaseException:
-            _end(pool, set(multiprocessing.active_children()) - others)
-            raise
+    from gtcrn.cli.workers import Workers
+
+    with Workers(work, jobs, min(workers, len(jobs))) as pool:
+        for job, outcome in pool.results(progress):
+            name = str(job.source)
+            yield outcome or Outcome(name, str(job.target), error=f"{name}: its process ended (out of memory?).")
 
 
-def _gather(futures: dict["Future[Outcome]", Job], news: Any, progress: Progress) -> Iterator[Outcome]:
-    pending = set(futures)
-    while pending:
-        done, pending = wait(pending, timeout=POLL_SECONDS)
-        with contextlib.suppress(queue.Empty):
-            while news is not None:
-                progress(news.get_nowait())
-        for future in done:
-            try:
-                yield future.result()
-            except BrokenProcessPool:
-                name = str(futures[future].source)
-                yield Outcome(name, error=f"{name}: its process ended unexpectedly (out of memory?).")
+def _here(work: Callable[[Job, Progress], Outcome], job: Job, progress: Progress) -> Outcome:
+    with Deferral() as deferral:
 
+        def advance(seconds: float) -> None:
+            deferral.check()
+            progress(seconds)
 
-def _in_worker(job: Job, options: Options, news: Any) -> Outcome:
-    return denoise_file(job, options, news.put if news is not None else _nothing)
-
-
-def _prepare_worker() -> None:
-    """Ctrl-C reaches all processes of a terminal: the first one decides and ends the others, which then clean up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-
-
-def _end(pool: ProcessPoolExecutor, workers: set[multiprocessing.process.BaseProcess]) -> None:
-    """After an interruption: nothing new is begun, and what runs is told to clean up and end."""
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in workers:
-        process.terminate()
-
-
-def _nothing(seconds: float) -> None:
-    """For runs that nobody watches."""
+        return work(job, advance)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gtcrn.audio.encode import RawEncoder, encoder
 from gtcrn.audio.files import Reader, Source
@@ -12,8 +13,9 @@ from gtcrn.audio.pcm import ENCODINGS, PcmFormat
 from gtcrn.audio.pipe import PipeWriter, read_pipe
 from gtcrn.audio.writer import Writer
 from gtcrn.cli import standard
-from gtcrn.cli.batch import Options, Outcome, denoise_blocks, run
-from gtcrn.cli.plan import plan
+from gtcrn.cli.batch import Options, Outcome, Progress, denoise_blocks, run
+from gtcrn.cli.plan import Job, plan
+from gtcrn.cli.report import Report
 from gtcrn.denoiser import load
 from gtcrn.errors import ConfigError
 
@@ -33,21 +35,36 @@ def denoise_files(
     workers: int | None,
     overwrite: bool,
     skip_existing: bool,
-    quiet: bool,
+    report: Report,
 ) -> int:
     """All files; exit code 0 when every one went well, 2 when data were at fault, 1 when something else was."""
     suffix = file_suffix(options.container) if options.container else None
     jobs = plan(inputs, output, suffix, overwrite)
-    jobs = [job for job in jobs if not (skip_existing and os.path.exists(job.target))]
+    there = {job: None for job in jobs if skip_existing and os.path.exists(job.target)}
+    for job in there:
+        report.add(Outcome(str(job.source), str(job.target), skipped=True))
+    jobs = [job for job in jobs if job not in there]
     with contextlib.ExitStack() as stack:
         stack.enter_context(standard.without_words_of_libraries())
-        progress = None
-        if jobs and sys.stderr.isatty() and not quiet:
-            from gtcrn.cli.progress import progress_bar
+        progress = _progress(jobs, report, stack)
+        outcomes = stack.enter_context(contextlib.closing(run(jobs, options, workers or _cpus(), progress)))
+        try:
+            for outcome in outcomes:
+                report.add(outcome)
+        except (KeyboardInterrupt, SystemExit):
+            stack.close()
+            report.interrupted(len(jobs))
+            raise
+    return report.end()
 
-            progress = stack.enter_context(progress_bar(jobs))
-        outcomes = list(run(jobs, options, workers or _cpus(), progress))
-    return _report(outcomes, quiet)
+
+def _progress(jobs: Sequence[Job], report: Report, stack: contextlib.ExitStack) -> Progress:
+    """A bar where a terminal shows it."""
+    if not jobs or report.quiet or not sys.stderr.isatty():
+        return lambda seconds: None
+    from gtcrn.cli.progress import progress_bar
+
+    return stack.enter_context(progress_bar(jobs))
 
 
 def _cpus() -> int:
@@ -56,7 +73,7 @@ def _cpus() -> int:
 
 
 def denoise_pipe(
-    inputs: Sequence[str], output: str | None, options: Options, raw: PcmFormat | None, quiet: bool
+    inputs: Sequence[str], output: str | None, options: Options, raw: PcmFormat | None, report: Report
 ) -> int:
     """Standard input, output or both: `-` to `-` live, `-` to a file, a file to `-`."""
     if len(inputs) != 1:
@@ -76,7 +93,8 @@ def denoise_pipe(
             with standard.until_nobody_reads():
                 outcome = denoise_blocks(denoiser, source, sink, options.attenuation_limit, lambda _: None)
                 sink.finish()
-    return _report([outcome], quiet)
+    report.add(replace(outcome, target=output or "-"))
+    return report.end(summary=False)
 
 
 def _source(name: str, raw: PcmFormat | None, stack: contextlib.ExitStack) -> Source:
@@ -94,27 +112,3 @@ def _pipe_out(source: Source, options: Options, raw: PcmFormat | None) -> PipeWr
         raise ConfigError("--raw has no --format and no --subtype; --encoding says how its samples are kept.")
     found = source.format
     return PipeWriter(pipe, RawEncoder(PcmFormat(found.sample_rate, found.channels, raw.encoding)))
-
-
-def _report(outcomes: Sequence[Outcome], quiet: bool) -> int:
-    """Remarks and failures on standard error, and the exit code."""
-    for outcome in outcomes if not quiet else ():
-        for remark in _remarks(outcome):
-            print(f"gtcrn: {outcome.name}: {remark}", file=sys.stderr)
-    failed = [outcome for outcome in outcomes if outcome.error]
-    for outcome in failed:
-        print(f"gtcrn: {outcome.error}", file=sys.stderr)
-    if failed and len(outcomes) > 1:
-        print(f"gtcrn: {len(failed)} of {len(outcomes)} files failed.", file=sys.stderr)
-    if not failed:
-        return 0
-    return 2 if all(outcome.refused for outcome in failed) else 1
-
-
-def _remarks(outcome: Outcome) -> list[str]:
-    remarks = []
-    if outcome.nonfinite:
-        remarks.append(f"{outcome.nonfinite} samples were NaN, infinite or beyond 1e6 and became silence.")
-    if outcome.clipped:
-        remarks.append(f"{outcome.clipped} samples were clipped at full scale; --subtype FLOAT keeps them.")
-    return remarks

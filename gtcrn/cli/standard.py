@@ -5,10 +5,12 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
-from gtcrn.audio.pipe import Pipe
 from gtcrn.errors import AudioError
+
+if TYPE_CHECKING:
+    from gtcrn.audio.pipe import Pipe
 
 
 def open_all() -> None:
@@ -20,10 +22,10 @@ def open_all() -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (for the life of the process)
 
 
-def input_pipe() -> Pipe:
+def input_pipe() -> "Pipe":
     if sys.stdin is None:
         raise AudioError("standard input is closed.")
-    return cast(Pipe, sys.stdin.buffer)
+    return cast("Pipe", sys.stdin.buffer)
 
 
 def output_pipe() -> IO[bytes]:

@@ -1,0 +1,114 @@
+"""The commands that Typer parses: all but `denoise`, which is listed here and parsed by `arguments`."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Callable
+from inspect import Parameter, Signature
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from gtcrn.cli.arguments import SUMMARY, parser
+from gtcrn.cli.export import export
+from gtcrn.errors import ConfigError
+
+
+def run(arguments: list[str]) -> int:
+    """Exit code of a command. Raises ConfigError for a mistake in its options, KeyboardInterrupt if interrupted."""
+    try:
+        return int(application()(arguments or ["--help"], prog_name="gtcrn", standalone_mode=False) or 0)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except Exception as error:
+        if not isinstance(error, typer.BadParameter.__bases__):  # the base of usage errors, which typer does not export
+            raise
+        raise ConfigError(f"{cast(typer.BadParameter, error).format_message()} See gtcrn --help.") from error
+
+
+def application() -> typer.Typer:
+    """All commands, with those of the recipes and of the service, the two that stand on top of this package."""
+    import gtcrn_recipes.commands
+    import gtcrn_server.commands
+
+    app = typer.Typer(
+        name="gtcrn",
+        help="Real-time speech denoiser.",
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    app.command("denoise", help=SUMMARY)(_listed(parser()))
+    for command in (info, bench, export):
+        app.command()(command)
+    gtcrn_recipes.commands.register(app)
+    gtcrn_server.commands.register(app)
+    return app
+
+
+def _listed(parser: ArgumentParser) -> Callable[..., None]:
+    """A function with the parser's options as Typer wants them, for the list of commands and a shell's completion."""
+
+    def denoise(**_: Any) -> None: ...
+
+    options = {action.dest: action for action in parser._actions if action.option_strings and action.dest != "help"}
+    denoise.__annotations__ = {
+        name: Annotated[bool if action.nargs == 0 else str, typer.Option(*action.option_strings, help=action.help)]
+        for name, action in options.items()
+    }
+    denoise.__signature__ = Signature(  # type: ignore[attr-defined]
+        [
+            Parameter(name, Parameter.KEYWORD_ONLY, default="", annotation=annotation)
+            for name, annotation in denoise.__annotations__.items()
+        ]
+    )
+    return denoise
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"gtcrn {version('gtcrn')}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Real-time speech denoiser."""
+
+
+def info(
+    source: Annotated[
+        Path | None, typer.Argument(help="An audio file or weights; default: the shipped weights.")
+    ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Parameters and MAC/s of every layer (needs torch).")
+    ] = False,
+) -> None:
+    """Say what is in an audio file or in weights, or what each layer costs."""
+    from gtcrn.cli import info
+
+    if layers:
+        info.print_layers(source)
+    else:
+        info.print_info(source)
+
+
+def bench(
+    weights: Annotated[str | None, typer.Option(help="A weights file instead of the shipped weights.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Shorter runs, rougher figures.")] = False,
+) -> None:
+    """Measure this machine: time of a frame, files, start and memory, beside the torch model and ONNX Runtime."""
+    from gtcrn.cli.bench import measure, print_table
+
+    rows = measure(weights, quick)
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    else:
+        print_table(rows)

@@ -1,0 +1,104 @@
+"""What `gtcrn denoise` says: remarks, failures and what was done on standard error, records on standard output."""
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+
+from gtcrn.cli.batch import Outcome
+
+
+@dataclass
+class Report:
+    """Outcomes of one command as they come; `where` is the output that was asked for, None: beside the inputs."""
+
+    quiet: bool = False
+    records: bool = False
+    where: str | None = None
+    outcomes: list[Outcome] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+
+    def add(self, outcome: Outcome) -> None:
+        """Take note; with `records`, print it as one line of JSON."""
+        self.outcomes.append(outcome)
+        if self.records:
+            print(json.dumps(record(outcome)), flush=True)
+
+    def interrupted(self, files: int) -> None:
+        """Say how far a run of so many files came."""
+        done = sum(not outcome.error for outcome in self.outcomes)
+        if files == 1:
+            _say("interrupted: no output was written.")
+        else:
+            _say(f"interrupted: {done} of {files} files are done; --skip-existing goes on with the rest.")
+
+    def end(self, summary: bool = True) -> int:
+        """Remarks, failures or, if all went well, a `summary`; exit code 2 when data were at fault, 1 for others."""
+        failed = [outcome for outcome in self.outcomes if outcome.error]
+        if not self.quiet and not self.records:
+            self._remark()
+        for outcome in failed:
+            _say(str(outcome.error))
+        if failed and len(self.outcomes) > 1:
+            _say(f"{len(failed)} of {len(self.outcomes)} files failed.")
+        if failed:
+            return 2 if all(outcome.refused for outcome in failed) else 1
+        if summary and not self.quiet and not self.records:
+            _say(self._summary())
+        return 0
+
+    def _remark(self) -> None:
+        for outcome in self.outcomes:
+            for remark in _remarks(outcome):
+                _say(f"{outcome.name}: {remark}")
+
+    def _summary(self) -> str:
+        """What was written where, how long it is, and how fast that went."""
+        written = [outcome for outcome in self.outcomes if not outcome.skipped]
+        skipped = len(self.outcomes) - len(written)
+        if not written:
+            return f"nothing to do: all outputs ({skipped}) are there already."
+        seconds = sum(outcome.seconds for outcome in written)
+        factor = seconds / max(time.monotonic() - self.started, 1e-6)
+        what = written[0].target if len(written) == 1 else f"{len(written)} files{self._place()}"
+        rest = f"; {skipped} left as they were" if skipped else ""
+        return f"wrote {what}: {clock(seconds)} of audio, {factor:.0f} times real time{rest}."
+
+    def _place(self) -> str:
+        return f" to {self.where}" if self.where else " beside their inputs"
+
+
+def record(outcome: Outcome) -> dict[str, object]:
+    """One file for scripts: what it was and became, seconds of audio and of work, samples that were changed."""
+    return {
+        "input": outcome.name,
+        "output": None if outcome.error else outcome.target,
+        "status": "failed" if outcome.error else "skipped" if outcome.skipped else "written",
+        "seconds": round(outcome.seconds, 6),
+        "times_real_time": round(outcome.seconds / outcome.took, 1) if outcome.took else None,
+        "clipped": outcome.clipped,
+        "nonfinite": outcome.nonfinite,
+        "error": outcome.error,
+    }
+
+
+def clock(seconds: float) -> str:
+    """3.6 s, 4:05 or 1:02:03."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _say(sentence: str) -> None:
+    print(f"gtcrn: {sentence}", file=sys.stderr)
+
+
+def _remarks(outcome: Outcome) -> list[str]:
+    remarks = []
+    if outcome.nonfinite:
+        remarks.append(f"{outcome.nonfinite} samples were NaN, infinite or beyond 1e6 and became silence.")
+    if outcome.clipped:
+        remarks.append(f"{outcome.clipped} samples were clipped at full scale; --subtype FLOAT keeps them.")
+    return remarks

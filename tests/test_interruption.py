@@ -1,0 +1,135 @@
+"""A run that is told to stop, or is killed: it ends soon and whole, and no process of it is left."""
+
+import contextlib
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import soundfile
+from fragile import work
+from streams import noise, write_weights
+
+from gtcrn.cli.workers import Workers
+
+FILES = 8
+
+
+@pytest.fixture
+def command(tmp_path):
+    """`gtcrn denoise` of a folder of files that take about a second each."""
+    source = tmp_path / "in"
+    source.mkdir()
+    soundfile.write(source / "0.wav", noise(16_000 * 400), 16_000)
+    for number in range(1, FILES):
+        os.link(source / "0.wav", source / f"{number}.wav")
+    weights = write_weights(tmp_path)
+    return [sys.executable, "-m", "gtcrn", "denoise", str(source), "-o", str(tmp_path / "out"), "--weights", weights]
+
+
+def wait_for(condition, seconds=30.0):
+    until = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return found
+
+
+def at_work(folder, count=1):
+    return folder.is_dir() and len([path for path in folder.iterdir() if "partial" in path.name]) >= count
+
+
+def children(process):
+    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [Path(f"/proc/{number}") for number in found]
+
+
+def read_all(terminal):
+    """What was written to a terminal that is closed at its other end."""
+    parts = []
+    with contextlib.suppress(OSError):
+        while part := os.read(terminal, 1 << 16):
+            parts.append(part)
+    os.close(terminal)
+    return b"".join(parts)
+
+
+def running(folder):
+    """Whether there is such a process, and it has not ended."""
+    try:
+        return (folder / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("jobs", "number", "terminal"),
+    [
+        (1, signal.SIGINT, False),
+        (1, signal.SIGTERM, True),
+        (2, signal.SIGINT, True),
+        (4, signal.SIGINT, True),
+        (4, signal.SIGTERM, False),
+    ],
+)
+def test_a_folder_run_ends_within_the_file_at_work(tmp_path, command, jobs, number, terminal):
+    """A terminal sends Ctrl-C to all processes, `kill` to one."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*command, "--jobs", str(jobs)], start_new_session=True, stderr=theirs if terminal else subprocess.PIPE
+    )
+    wait_for(lambda: at_work(tmp_path / "out"))
+    below = children(process)
+    (os.killpg if terminal else os.kill)(process.pid, number)
+    assert process.wait(10) == 128 + number
+    os.close(theirs)
+    said = (read_all(ours) if terminal else process.stderr.read()).decode()
+    assert "Traceback" not in said
+    assert f"of {FILES} files are done; --skip-existing goes on with the rest." in said.splitlines()[-1]
+    assert not at_work(tmp_path / "out")
+    left = os.listdir(tmp_path / "out")
+    assert len(left) < FILES
+    assert all(soundfile.info(tmp_path / "out" / name).frames == 16_000 * 400 for name in left)
+    wait_for(lambda: not any(map(running, below)))
+
+
+def test_a_single_file_is_interrupted_too(tmp_path, command):
+    command[4:5] = [f"{command[4]}/0.wav"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    wait_for(lambda: list(tmp_path.glob(".out.partial*")) or at_work(tmp_path))
+    process.send_signal(signal.SIGINT)
+    assert process.communicate()[1] == b"gtcrn: interrupted: no output was written.\n"
+    assert process.returncode == 130
+    assert not (tmp_path / "out").exists()
+    assert not at_work(tmp_path)
+
+
+def test_no_process_outlives_one_that_is_killed(tmp_path, command):
+    process = subprocess.Popen([*command, "--jobs", "2"])
+    wait_for(lambda: at_work(tmp_path / "out", 2))
+    below = children(process)
+    assert len(below) >= 2
+    process.kill()
+    process.wait()
+    wait_for(lambda: not any(map(running, below)))
+    assert not at_work(tmp_path / "out")
+
+
+def test_what_is_told_to_ignore_a_hangup_does(tmp_path, command):
+    command[4:5] = [f"{command[4]}/0.wav"]
+    process = subprocess.Popen(["nohup", *command], stderr=subprocess.DEVNULL)
+    wait_for(lambda: at_work(tmp_path))
+    process.send_signal(signal.SIGHUP)
+    assert process.wait() == 0
+
+
+def test_a_process_that_dies_costs_its_task_only():
+    heard = []
+    with Workers(work, [1, 2, 3, 4], 2) as pool:
+        found = dict(pool.results(heard.append))
+    assert found == {1: 10, 2: None, 3: 30, 4: 40}
+    assert len(heard) == 4
