@@ -1,10 +1,10 @@
-"""The streaming contract: what every causal layer and the network promise. One helper, used by every test of one."""
+"""The streaming contract: what every causal layer, the network and the transform promise. One helper for them all."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Layer = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
@@ -22,13 +22,34 @@ def rebuild(state: Any, function: Callable[[list[Tensor]], Tensor], *others: Any
     return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
 
 
-def verify_contract(layer: Layer, initial: Callable[[int], Any], x: Tensor, tolerance: float = 1e-5) -> None:
-    """Check a layer `(x, state) -> (y, state)` on input x (2, C, T, F); `initial(batch)` makes the zero state."""
+def verify_contract(
+    layer: Layer,
+    initial: Callable[[int], Any],
+    x: Tensor,
+    tolerance: float = 1e-5,
+    receptive_field: int | None = None,
+    differentiable: bool = True,
+) -> None:
+    """Check a layer `(x, state) -> (y, state)` on input x (2, C, T, F); `initial(batch)` makes the zero state.
+
+    `receptive_field`: frames that one frame of output depends on, itself included; None: all that were before it.
+    `differentiable`: gradients of inputs, initial state and parameters must not depend on the chunks either.
+    """
+    with torch.no_grad():
+        _verify_values(layer, initial, x, tolerance)
+        _receptive_field(layer, initial(2), x, receptive_field)
+    if differentiable:
+        with torch.enable_grad():
+            _gradients_chunk_by_chunk(layer, initial(2), x, tolerance)
+
+
+def _verify_values(layer: Layer, initial: Callable[[int], Any], x: Tensor, tolerance: float) -> None:
     whole, final = layer(x, initial(2))
     _same_state_form(initial(2), final)
     for chunks in ([1] * x.shape[2], [3, 1, x.shape[2] - 4], [x.shape[2]]):
         _chunks_equal_whole(layer, initial(2), x, chunks, whole, final, tolerance)
     _rows_are_independent(layer, initial, x, whole, tolerance)
+    _padding_stays_where_it_is(layer, initial(2), x, whole, tolerance)
     _future_changes_nothing(layer, initial(2), x, whole, tolerance)
     _state_is_a_value(layer, initial(2), x)
     _state_matters(layer, initial(2), x, final)
@@ -61,6 +82,46 @@ def _rows_are_independent(
         torch.testing.assert_close(alone, whole[row : row + 1], atol=tolerance, rtol=0)
     beside, _ = layer(torch.cat((x[:1], 100 * torch.randn_like(x[1:]))), initial(2))
     torch.testing.assert_close(beside[:1], whole[:1], atol=tolerance, rtol=0)
+
+
+def _padding_stays_where_it_is(layer: Layer, state: Any, x: Tensor, whole: Tensor, tolerance: float) -> None:
+    """A shorter row is padded with NaN: neither its own frames nor the other row see any of it."""
+    length = x.shape[2] // 2
+    padded = x.clone()
+    padded[1, :, length:] = torch.nan
+    y, _ = layer(padded, state)
+    torch.testing.assert_close(y[0], whole[0], atol=tolerance, rtol=0)
+    torch.testing.assert_close(y[1, :, :length], whole[1, :, :length], atol=tolerance, rtol=0)
+
+
+def _receptive_field(layer: Layer, state: Any, x: Tensor, frames: int | None) -> None:
+    """How far a change of the first frame reaches."""
+    changed = x.clone()
+    changed[:, :, 0] += torch.randn_like(x[:, :, 0])
+    difference = (layer(changed, state)[0] - layer(x, state)[0]).abs().amax(dim=(0, 1, 3))
+    reached = int(difference.nonzero().max()) + 1
+    assert reached == (frames or x.shape[2]), f"a frame depends on {reached} frames"
+
+
+def _gradients_chunk_by_chunk(layer: Layer, state: Any, x: Tensor, tolerance: float) -> None:
+    parameters = list(layer.parameters()) if isinstance(layer, nn.Module) else []
+    wanted = _gradients(layer, state, x, [x.shape[2]], parameters)
+    for chunks in ([1] * x.shape[2], [3, 1, x.shape[2] - 4]):
+        for found, one in zip(_gradients(layer, state, x, chunks, parameters), wanted, strict=True):
+            torch.testing.assert_close(found, one, atol=tolerance * max(1.0, float(one.abs().max())), rtol=0)
+
+
+def _gradients(layer: Layer, state: Any, x: Tensor, chunks: list[int], parameters: list[nn.Parameter]) -> list[Tensor]:
+    """Of a weighted sum of all outputs by input, initial state and parameters, which must all matter."""
+    x = x.clone().requires_grad_()
+    state = first = rebuild(state, lambda leaf: leaf[0].clone().requires_grad_())
+    outputs = []
+    for piece in x.split(chunks, dim=2):
+        y, state = layer(piece, state)
+        outputs.append(y)
+    joined = torch.cat(outputs, dim=2)
+    weights = torch.sin(torch.arange(joined.numel(), dtype=x.dtype)).view_as(joined)
+    return list(torch.autograd.grad((joined * weights).sum(), [x, *leaves(first), *parameters]))
 
 
 def _future_changes_nothing(layer: Layer, state: Any, x: Tensor, whole: Tensor, tolerance: float) -> None:

@@ -1,46 +1,54 @@
-"""The network against stored vectors, for machines without the published checkpoints."""
+"""The network and the kernel against vectors that the published code made, for machines without its checkpoints.
+
+golden/published.safetensors holds what github.com/Xiaobin-Rong/gtcrn (commit 3862c44, gtcrn.py) computes with random
+weights: a generator seeded with 0 drew its parameters, its normalisation's statistics and a spectrum; `model.*` are
+the weights under the published names, `input` and `output` are (1, 2, frames, bins).
+"""
 
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
-from safetensors.numpy import load_file, save_file
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
-from gtcrn.network.model import GTCRN
+from gtcrn import checkpoint, kernel
+from gtcrn.checkpoint import Checkpoint
+from gtcrn.config import GTCRNConfig
+from gtcrn.kernel.fold import fold
+from gtcrn.network.published import convert
 
-VECTORS = Path(__file__).parent / "golden" / "network.safetensors"
-
-
-def wave(count: int, phase: float) -> np.ndarray:
-    """Numbers that look random and are the same on every machine."""
-    return np.sin(1.7 * np.arange(count) ** 1.1 + phase, dtype=np.float64)
-
-
-def golden_network() -> GTCRN:
-    """Weights by formula, no generator involved; statistics positive where they are variances."""
-    network = GTCRN().eval()
-    for index, (name, tensor) in enumerate(network.state_dict().items()):
-        values = wave(tensor.numel(), index).reshape(tensor.shape)
-        values = 1 + 0.3 * values if name.endswith(("running_var", "norm.weight")) else 0.3 * values
-        tensor.copy_(torch.as_tensor(values))
-    return network
+Vectors = dict[str, NDArray[np.float32]]
 
 
-def golden_spectrum() -> torch.Tensor:
-    return torch.from_numpy(wave(2 * 8 * 257, 0.5).reshape(1, 2, 8, 257)).float()
+@pytest.fixture(scope="module")
+def vectors() -> Vectors:
+    return load_file(Path(__file__).parent / "golden" / "published.safetensors")
 
 
-def output() -> np.ndarray:
-    network = golden_network()
+@pytest.fixture(scope="module")
+def imported(vectors: Vectors) -> Checkpoint:
+    """The published weights as our importer reads them."""
+    published = {name.removeprefix("model."): value for name, value in vectors.items() if name.startswith("model.")}
+    return Checkpoint(GTCRNConfig(), convert(published))
+
+
+def assert_equal(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> None:
+    assert np.abs(wanted).max() > 1
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_the_network_equals_the_published_code(vectors: Vectors, imported: Checkpoint) -> None:
+    network = checkpoint.to_model(imported)
     with torch.no_grad():
-        return network(golden_spectrum(), network.initial_state())[0].numpy()
+        output, _ = network(torch.from_numpy(vectors["input"]), network.initial_state())
+    assert_equal(output.numpy(), vectors["output"])
 
 
-def test_the_network_gives_the_stored_vectors() -> None:
-    expected = load_file(VECTORS)["output"]
-    assert np.abs(expected).max() > 0.1
-    np.testing.assert_allclose(output(), expected, atol=1e-5)
-
-
-if __name__ == "__main__":  # writes the vectors anew, after a change of the network that is meant
-    save_file({"output": output()}, VECTORS)
+def test_the_kernel_equals_the_published_code(vectors: Vectors, imported: Checkpoint) -> None:
+    real, imag = vectors["input"][0]
+    spectrum = np.asarray(real + 1j * imag, np.complex64)
+    output = np.empty_like(spectrum)
+    kernel.process(fold(imported), np.zeros(kernel.STATE_SIZE, np.float32), spectrum, output)
+    assert_equal(np.stack([output.real, output.imag]), vectors["output"][0])

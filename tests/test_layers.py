@@ -28,7 +28,8 @@ def _seed() -> None:
 def test_depthwise_separable_conv_keeps_the_contract(dilation: int) -> None:
     layer = randomise(DepthwiseSeparableConv(CHANNELS, 4, 3, dilation))
     x = torch.randn(2, CHANNELS, FRAMES, WIDTH)
-    verify_contract(layer, lambda batch: torch.zeros(batch, CHANNELS, 2 * dilation, WIDTH), x)
+    initial = torch.zeros(2, CHANNELS, 2 * dilation, WIDTH)
+    verify_contract(layer, lambda batch: initial[:batch], x, receptive_field=2 * dilation + 1)
 
 
 @pytest.mark.parametrize("dilation", [1, 5])
@@ -52,6 +53,16 @@ def test_dual_path_keeps_the_contract() -> None:
     verify_contract(DualPathGRNN(CHANNELS, WIDTH), lambda batch: torch.zeros(batch, WIDTH, CHANNELS), x)
 
 
+def test_a_grouped_gru_along_time_keeps_the_contract() -> None:
+    cell = GroupedGRU(CHANNELS, CHANNELS, groups=2, directions=1)
+
+    def layer(x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y, state = cell(x[..., 0].permute(2, 0, 1), state)
+        return y.permute(1, 2, 0)[..., None], state
+
+    verify_contract(layer, lambda batch: torch.zeros(batch, CHANNELS), torch.randn(2, CHANNELS, FRAMES, 1))
+
+
 def test_a_layer_that_sees_the_future_breaks_the_contract() -> None:
     """The contract can fail: padding one frame at the other end makes the convolution look ahead."""
     layer = randomise(DepthwiseSeparableConv(CHANNELS, 4, 3, 1))
@@ -62,7 +73,7 @@ def test_a_layer_that_sees_the_future_breaks_the_contract() -> None:
 
     x = torch.randn(2, CHANNELS, FRAMES, WIDTH)
     with pytest.raises(AssertionError):
-        verify_contract(ahead, lambda batch: torch.zeros(batch, CHANNELS, 2, WIDTH), x)
+        verify_contract(ahead, lambda batch: torch.zeros(batch, CHANNELS, 2, WIDTH), x, receptive_field=3)
 
 
 def test_a_layer_without_memory_breaks_the_contract() -> None:
@@ -70,8 +81,42 @@ def test_a_layer_without_memory_breaks_the_contract() -> None:
     x = torch.randn(2, CHANNELS, FRAMES, WIDTH)
     with pytest.raises(AssertionError):
         verify_contract(
-            lambda x, state: (layer(x, 0 * state)[0], state), lambda b: torch.zeros(b, CHANNELS, 2, WIDTH), x
+            lambda x, state: (layer(x, 0 * state)[0], state),
+            lambda b: torch.zeros(b, CHANNELS, 2, WIDTH),
+            x,
+            receptive_field=3,
         )
+
+
+def test_a_wrong_receptive_field_breaks_the_contract() -> None:
+    layer = randomise(DepthwiseSeparableConv(CHANNELS, 4, 3, 2))
+    x = torch.randn(2, CHANNELS, FRAMES, WIDTH)
+    with pytest.raises(AssertionError, match="depends on 5 frames"):
+        verify_contract(layer, lambda batch: torch.zeros(batch, CHANNELS, 4, WIDTH), x, receptive_field=4)
+
+
+def test_a_state_without_a_gradient_breaks_the_contract() -> None:
+    """As it is when a layer detaches what it remembers: training in chunks would not learn what whole files teach."""
+    layer = randomise(DepthwiseSeparableConv(CHANNELS, 4, 3, 1))
+
+    def forgetful(x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y, after = layer(x, state)
+        return y, after.detach()
+
+    x = torch.randn(2, CHANNELS, FRAMES, WIDTH)
+    with pytest.raises(AssertionError):
+        verify_contract(forgetful, lambda b: torch.zeros(b, CHANNELS, 2, WIDTH), x, receptive_field=3)
+
+
+def test_rows_that_share_a_mean_break_the_contract() -> None:
+    layer = randomise(DepthwiseSeparableConv(CHANNELS, 4, 3, 1))
+
+    def mixed(x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return layer(x - x.mean(0, keepdim=True), state)
+
+    x = torch.randn(2, CHANNELS, FRAMES, WIDTH)
+    with pytest.raises(AssertionError):
+        verify_contract(mixed, lambda b: torch.zeros(b, CHANNELS, 2, WIDTH), x, receptive_field=3)
 
 
 def test_recurrence_equals_torch_in_value_and_gradient() -> None:
