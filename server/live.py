@@ -1,13 +1,15 @@
 """PCM bytes in, PCM bytes out through one Stream: what WebSocket, duplex HTTP and REST streams have in common."""
 
-from collections.abc import Iterator
-from time import perf_counter
+import asyncio
+from collections.abc import AsyncIterator
+from time import monotonic, perf_counter
 
 from gtcrn.audio.pcm import PcmFormat
 from gtcrn.denoiser import Denoiser
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.messages import Change, Description, Done, Options
 from gtcrn_server.telemetry import Telemetry
+from gtcrn_server.turns import Pace, Turns
 
 SLICE_SECONDS = 0.064  # of audio at a time: half a millisecond of work, then other streams have their turn
 
@@ -15,8 +17,9 @@ SLICE_SECONDS = 0.064  # of audio at a time: half a millisecond of work, then ot
 class Live:
     """One stream of audio with its options and counts. Positions are in samples of one channel."""
 
-    def __init__(self, identity: str, options: Options, denoiser: Denoiser, telemetry: Telemetry) -> None:
-        self.identity, self.options, self.telemetry = identity, options, telemetry
+    def __init__(self, identity: str, options: Options, denoiser: Denoiser, telemetry: Telemetry, turns: Turns) -> None:
+        self.identity, self.options, self.telemetry, self.turns = identity, options, telemetry, turns
+        self.pace = Pace(monotonic)
         rate, channels = options.sample_rate, options.channels
         self.stream = denoiser.stream(rate, channels, options.attenuation_limit, options.bypass)
         spectral = denoiser.config.spectral
@@ -29,12 +32,26 @@ class Live:
         self.busy = 0.0  # seconds
         self._nonfinite = 0  # of the streams before a reset
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Process whole samples, slice by slice; a slice may give nothing. Raises ServiceError for half a sample."""
+    async def feed(self, data: bytes) -> AsyncIterator[bytes]:
+        """Process whole samples, slice by slice, each when it is its turn; a slice may give nothing.
+
+        Raises ServiceError for half a sample.
+        """
         if len(data) % self.width:
             raise ServiceError(Kind.MALFORMED, f"{len(data)} bytes are no whole number of {self.width}-byte samples.")
         for start in range(0, len(data), self.slice):
-            yield self.push(data[start : start + self.slice])
+            piece = data[start : start + self.slice]
+            await self.turns.pace(self.pace, len(piece) / self.bytes_per_second)
+            yield self.push(piece)
+            if start + self.slice < len(data):
+                await asyncio.sleep(0)
+
+    def due(self, data: bytes) -> bool:
+        """Whether a slice is due now; then it counts as taken."""
+        if self.pace.take(len(data) / self.bytes_per_second):
+            return False
+        self.turns.due += 1
+        return True
 
     def push(self, data: bytes) -> bytes:
         """At most a slice, in whole samples; gives what is ready."""

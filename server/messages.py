@@ -96,6 +96,13 @@ class Done(Message):
     nonfinite: Annotated[int, Field(description="NaN and infinite samples that were replaced by silence")]
 
 
+class Overloaded(Message):
+    """The service is late with a stream's audio; the stream goes on."""
+
+    type: Literal["overloaded"] = "overloaded"
+    behind_ms: float
+
+
 class Progress(Message):
     """Where a REST stream stands."""
 

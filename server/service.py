@@ -20,6 +20,7 @@ from gtcrn_server.messages import Options
 from gtcrn_server.settings import Settings
 from gtcrn_server.telemetry import Telemetry
 from gtcrn_server.transports.store import MemoryStore, StreamStore
+from gtcrn_server.turns import Turns
 
 
 class Guarded(Protocol):
@@ -31,6 +32,8 @@ class Guarded(Protocol):
 WATCH_SECONDS = 0.05  # between two looks at how late the event loop is
 SWEEP_EVERY = 5  # looks
 FILE_NICENESS = 10
+OPEN_SECONDS = 0.1  # after which a stream is opened even while audio of others is due
+TELL_SECONDS = 5.0  # between two times that a stream is told that its audio is late
 FAREWELL_SECONDS = 5.0  # for the last words of a stream that the service ends
 
 
@@ -40,6 +43,7 @@ class Service:
     def __init__(self, settings: Settings, denoiser: Denoiser, worker: int = 0) -> None:
         self.settings, self.denoiser, self.worker = settings, denoiser, worker
         self.telemetry = Telemetry(worker)
+        self.turns = Turns()
         self.streams: StreamStore = MemoryStore()
         self.sessions: set[Session] = set()
         exempt = settings.trusted_proxies
@@ -72,9 +76,10 @@ class Service:
         if self.leaving:
             raise ServiceError(Kind.LEAVING, "The service is shutting down; connect again, to another instance.")
 
-    def open(self, options: Options) -> Live:
-        """A fresh stream with an id nobody can guess."""
-        return Live(f"{self.worker}-{secrets.token_urlsafe(12)}", options, self.denoiser, self.telemetry)
+    async def open(self, options: Options) -> Live:
+        """A fresh stream with an id nobody can guess, when it is its turn."""
+        await self.turns.turn(OPEN_SECONDS)
+        return Live(f"{self.worker}-{secrets.token_urlsafe(12)}", options, self.denoiser, self.telemetry, self.turns)
 
     def tell(self, error: BaseException) -> Problem:
         """What the client is told of `error`, counted."""
@@ -102,9 +107,16 @@ class Service:
             due = clock() + WATCH_SECONDS
             await asyncio.sleep(WATCH_SECONDS)
             self.telemetry.late(max(0.0, clock() - due))
+            self._tell_late(clock())
             looks += 1
             if looks % SWEEP_EVERY == 0:
                 self.sweep(clock())
+
+    def _tell_late(self, now: float) -> None:
+        """The running streams are told when they wait as long as would keep new ones out."""
+        if self.telemetry.lag * 1000 > self.settings.max_queue_ms:
+            for session in self.sessions:
+                session.late(now, self.telemetry.lag)
 
     def sweep(self, now: float) -> None:
         """End connections and sessions that are over one of their limits at the time `now`; expire REST streams."""
@@ -145,6 +157,8 @@ class Session:
         self._clock = asyncio.get_running_loop().time
         self.started = False  # the client has said what it wants
         self.reason: ServiceError | None = None
+        self.behind = 0.0  # seconds that the audio of this stream waits, where it is to be told
+        self._told = -TELL_SECONDS  # when it was told last
 
     def __enter__(self) -> "Session":
         task = asyncio.current_task()
@@ -162,6 +176,11 @@ class Session:
     def touch(self) -> None:
         """A message came."""
         self.touched = self._clock()
+
+    def late(self, now: float, behind: float) -> None:
+        """Its audio waits so long; the client is to be told, but not all the time."""
+        if now - self._told > TELL_SECONDS:
+            self._told, self.behind = now, behind
 
     def overdue(self, now: float, settings: Settings) -> ServiceError | None:
         """Why the session must end now, if it must."""

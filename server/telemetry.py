@@ -48,6 +48,7 @@ class Telemetry(Collector):
         self.rejections: Counter[str] = Counter()  # by reason
         self.live_seconds = self.file_seconds = 0.0  # of audio
         self.bytes_in = self.bytes_out = self.frames = self.nonfinite = 0
+        self.overloads = 0  # times that a stream was told that its audio is late
         self.busy = 0.0  # seconds spent on live audio
         self.frame_seconds = Histogram(FRAME_BOUNDS)
         self.queue_delay = Histogram(DELAY_BOUNDS)
@@ -90,6 +91,7 @@ class Telemetry(Collector):
         yield self._counter("bytes", "Audio bytes.", {"in": self.bytes_in, "out": self.bytes_out}, "direction")
         yield self._counter("frames", "Frames of live audio.", {"live": self.frames}, "kind")
         yield self._counter("nonfinite_samples", "Samples replaced by silence.", {"live": self.nonfinite}, "kind")
+        yield self._counter("overloaded", "Times a stream was told that it is late.", {"live": self.overloads}, "kind")
         factor = {"live": self.real_time_factor}
         yield self._gauge("real_time_factor", "Processor time over audio time.", factor, "kind")
         yield from self._histograms()

@@ -16,7 +16,7 @@ from serving import Running, offline, pcm, running, say, speech
 import gtcrn_server
 from gtcrn import Denoiser
 from gtcrn_server.errors import Kind
-from gtcrn_server.messages import Done, Error, Marked, Ready, parse
+from gtcrn_server.messages import Done, Error, Marked, Overloaded, Ready, parse
 from gtcrn_server.settings import Settings
 
 FOLDER = Path(gtcrn_server.__file__).parent
@@ -51,7 +51,7 @@ def test_a_client_that_sends_every_message_of_the_protocol_page(service: Running
 
 
 def test_the_answers_of_the_protocol_page_are_the_models(service: Running):
-    models = {"ready": Ready, "mark": Marked, "done": Done, "error": Error}
+    models = {"ready": Ready, "mark": Marked, "done": Done, "overloaded": Overloaded, "error": Error}
     for message in messages(blocks(PROTOCOL, "json")[2]):
         models[str(message["type"])].model_validate(message)
 

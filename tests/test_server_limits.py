@@ -168,6 +168,30 @@ def test_a_service_that_is_behind_takes_nothing_new(denoiser: Denoiser):
         assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
 
 
+def test_streams_that_wait_for_a_busy_service_are_told_once_and_go_on(denoiser: Denoiser):
+    data = pcm(speech(1))
+
+    async def late(service: Service, url: str) -> Answer:
+        async with connect(url) as connection:
+            reading = asyncio.ensure_future(receive_all(connection))
+            await send_all(connection, [START, data[:8000]])
+            while not service.telemetry.live_seconds:
+                await asyncio.sleep(0.01)
+            service.telemetry.lag = 1e6
+            for piece in cut(data[8000:], (640,)):
+                await send_all(connection, [piece])
+                await asyncio.sleep(0.02)
+            await send_all(connection, [END])
+            return await reading
+
+    with running(denoiser, max_queue_ms=200) as service:
+        answer = asyncio.run(late(service.service, service.socket))
+        assert [event["type"] for event in answer.events] == ["ready", "overloaded", "done"]
+        assert answer.events[1]["behind_ms"] > 200
+        assert answer.audio == offline(denoiser, data)
+        assert service.service.telemetry.overloads == 1
+
+
 def test_a_flood_of_connections_leaves_the_running_stream_alone(denoiser: Denoiser):
     data = pcm(speech(1))
 

@@ -1,9 +1,9 @@
 """A short way for live audio through uvicorn's WebSocket protocol.
 
 A message that is one whole binary frame goes straight from the socket to the conversation and its answer straight
-back, while the conversation waits for input and the client reads. That saves a parser, a queue, two flow-control calls
-and a task switch: an echo costs 23 us a message in place of 42. Everything else takes uvicorn's way, as does every
-message under another ASGI server; what clients see is the same.
+back, while the conversation waits for input, the client reads and the audio is due. That saves a parser, a queue, two
+flow-control calls and a task switch: an echo costs 23 us a message in place of 42. Everything else takes uvicorn's way,
+as does every message under another ASGI server; what clients see is the same.
 """
 
 import struct
@@ -18,10 +18,13 @@ try:
 except ImportError:
     from websockets.utils import apply_mask
 
+from gtcrn_server.turns import Turns
+
 EXTENSION = "gtcrn.direct"  # in the ASGI scope
 FINAL, MASKED, BINARY = 0x80, 0x80, 0x02  # bits of a frame's first two bytes (RFC 6455, 5.2)
 LONGEST_HEADER = 14  # bytes
-MAX_IN_A_ROW = 4  # messages of one read that go the short way: then other connections have their turn
+MAX_IN_A_ROW = 4  # frames of one connection that are looked at in a row: then others have their turn
+NEXT_SECONDS = 0.02  # after which its next frames are looked at even while audio of others is due
 
 
 class Direct:
@@ -29,18 +32,26 @@ class Direct:
 
     def __init__(self) -> None:
         self.take: Callable[[bytes], bytes | None] | None = None
+        self.turns = Turns()
 
 
 class DirectProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's protocol with the short way."""
+    """uvicorn's protocol with the short way, and a bound on what one connection has done in a row.
+
+    What was read is cut into frames here. A conversation is given a message when it has taken the one before; nothing
+    is read while whole frames are left, so that a client that is too fast has to wait.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.read_paused = True  # uvicorn need not: `_work` pauses and resumes
+        self._paused = False
         self._direct = Direct()
-        self._unread = b""  # the begin of a frame
-        self._aligned = True  # uvicorn's parser stands between two frames
+        self._unread: bytes | bytearray = b""  # what was received and not looked at
+        self._refused = False  # a frame over the limit has begun: the parser closes
         self._fragmented = False  # the last frame left a message open
         self._waiting = False  # the conversation waits for input
+        self._asked = False  # a turn, to go on with what is unread
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -49,36 +60,68 @@ class DirectProtocol(WebSocketsSansIOProtocol):
             extensions[EXTENSION] = self._direct
 
     async def receive(self) -> Any:
+        if self._paused:
+            self._ask()
         self._waiting = True
         try:
-            return await super().receive()
+            return await self.queue.get()
         finally:
             self._waiting = False
 
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if self.close_sent and self._unread:
+            self._ask()  # the client's answer to the close is behind it
+
     def data_received(self, data: bytes) -> None:
-        """The handshake and what cannot be cut into frames goes uvicorn's way, as do all frames but plain audio."""
-        if not self.handshake_initiated or not self._aligned:
+        """The handshake, and what follows a frame over the limit, goes uvicorn's way."""
+        if not self.handshake_initiated or self._refused:
             super().data_received(data)
-            self._aligned = not self.conn.reader.buffer
             return
-        data, start, turns = self._unread + data, 0, MAX_IN_A_ROW
-        while (end := _frame_end(data, start)) and end <= len(data):
-            if turns and self._short_way(data, start, end):
-                turns -= 1
-            else:
-                self._long_way(data[start:end])
-            start = end
-        self._keep(data[start:], end - start)
-
-    def _keep(self, unread: bytes, needed: int) -> None:
-        """The begin of a frame waits for its rest; one over the limit is left to the parser, which refuses it."""
-        if needed > self.config.ws_max_size + LONGEST_HEADER:
-            self._aligned, self._unread = False, b""
-            super().data_received(unread)
+        if self._unread:
+            self._unread += data
         else:
-            self._unread = unread
+            self._unread = data
+        if not self._asked:
+            self._work()
 
-    def _short_way(self, data: bytes, start: int, end: int) -> bool:
+    def _ask(self) -> None:
+        if not self._asked:
+            self._asked = True
+            self._direct.turns.ask(self._go_on, NEXT_SECONDS)
+
+    def _go_on(self, idle: bool) -> None:
+        self._asked = False
+        if not self.disconnected:
+            self._work()
+
+    def _work(self) -> None:
+        """The next frames, a few at most."""
+        data, start, end, left = self._unread, 0, 0, MAX_IN_A_ROW
+        while (end := _frame_end(data, start)) and end <= len(data):
+            if not left or not (self._short_way(data, start, end) or self._long_way(data[start:end])):
+                break
+            start, left = end, left - 1
+        whole = 0 < end <= len(data)
+        self._keep(data, start)
+        if whole != self._paused:
+            self._paused = whole
+            (self.transport.pause_reading if whole else self.transport.resume_reading)()
+        if whole and not left:
+            self._ask()
+        elif not whole and end - start > self.config.ws_max_size + LONGEST_HEADER:
+            rest, self._refused = bytes(self._unread), True
+            super().data_received(rest)
+
+    def _keep(self, data: bytes | bytearray, start: int) -> None:
+        """What is left: in place, as a long frame comes in many pieces."""
+        if isinstance(data, bytearray):
+            del data[:start]
+            self._unread = data
+        else:
+            self._unread = bytearray(data[start:])
+
+    def _short_way(self, data: bytes | bytearray, start: int, end: int) -> bool:
         take = self._direct.take
         if take is None or data[start] != FINAL | BINARY or self._fragmented or not self._idle():
             return False
@@ -95,10 +138,14 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         """Whether nothing is under way in either direction that a message must not overtake."""
         return self._waiting and self.queue.empty() and self.writable.is_set() and not self.close_sent
 
-    def _long_way(self, frame: bytes) -> None:
+    def _long_way(self, frame: bytes | bytearray) -> bool:
+        """Through the parser to the conversation, unless that has not taken the message before."""
+        if not self.queue.empty() and not self.close_sent:
+            return False
         if frame[0] & 15 <= BINARY:
             self._fragmented = not frame[0] & FINAL
-        super().data_received(frame)
+        super().data_received(bytes(frame))
+        return True
 
 
 def _header(size: int) -> bytes:
@@ -108,7 +155,7 @@ def _header(size: int) -> bytes:
     return struct.pack("!BBH", FINAL | BINARY, 126, size)
 
 
-def _frame_end(data: bytes, start: int) -> int:
+def _frame_end(data: bytes | bytearray, start: int) -> int:
     """Where the frame that begins at `start` ends; 0 when that cannot be said yet."""
     there = len(data) - start
     if there < 2:

@@ -1,6 +1,5 @@
 """POST /v1/denoise/pcm: PCM goes up and comes down in one request, output as soon as it is ready."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -62,7 +61,7 @@ class Duplex(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with Session(self._service, "http") as session:
-            live, session.started = self._service.open(self._options), True
+            live, session.started = await self._service.open(self._options), True
             if self._length.isdecimal() and int(self._length) % live.width:
                 raise _broken_sample(live.width)
             try:
@@ -72,9 +71,8 @@ class Duplex(Response):
 
     async def _converse(self, session: Session, live: Live, receive: Receive, send: Send) -> None:
         async for data in _whole_samples(session, live.width, receive):
-            for output in live.feed(data):
+            async for output in live.feed(data):
                 await self._sound(output, send)
-                await asyncio.sleep(0)
         await self._sound(live.finish(), send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

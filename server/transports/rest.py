@@ -23,7 +23,7 @@ async def open_stream(service: TheService, response: Response, options: Options 
     """Open a stream. It counts as one until it is deleted or expires."""
     service.admit("rest")
     try:
-        live = service.open(options or Options())
+        live = await service.open(options or Options())
     except BaseException:
         service.release("rest")
         raise
@@ -69,14 +69,11 @@ async def process_frames(service: TheService, identity: Identity, sequence: Sequ
 
 async def _apply(held: Held, live: Live, data: bytes) -> bytes:
     """Process slice by slice; other streams have their turn in between."""
-    held.busy, outputs = True, []
+    held.busy = True
     try:
-        for output in live.feed(data):
-            outputs.append(output)
-            await asyncio.sleep(0)
+        return b"".join([output async for output in live.feed(data)])
     finally:
         held.busy = False
-    return b"".join(outputs)
 
 
 @router.delete("/{identity}", response_class=Response, responses=answers(PCM, 404, 409, 410, 422))

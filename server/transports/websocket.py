@@ -5,6 +5,7 @@ import contextlib
 import functools
 import logging
 from collections import deque
+from time import monotonic
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -14,12 +15,15 @@ from gtcrn.errors import GtcrnError
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.limits import PROTOCOL, check_key, check_origin, presented_keys
 from gtcrn_server.live import Live
-from gtcrn_server.messages import Change, Error, Mark, Marked, Message, Ready, Reset, Start, parse
+from gtcrn_server.messages import Change, Error, Mark, Marked, Message, Overloaded, Ready, Reset, Start, parse
 from gtcrn_server.service import FAREWELL_SECONDS, Service, Session
 from gtcrn_server.transports.direct import EXTENSION, Direct
+from gtcrn_server.turns import Pace
 
 MAX_FAULTS = 10  # bad messages that a connection survives
 MAX_MARKS = 1000  # that wait for their audio
+ORDER_SECONDS = 0.02  # of audio could be denoised in the time that a message other than audio takes
+RESET_SECONDS = 0.1  # and in that of a tail and a new beginning
 MAX_REASON = 120  # bytes of a close frame's sentence (RFC 6455 allows 123)
 
 
@@ -46,6 +50,7 @@ class StreamSocket:
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL if PROTOCOL in offered else None})
         with contextlib.suppress(Hangup):
             direct = scope.get("extensions", {}).get(EXTENSION) or Direct()
+            direct.turns = self._service.turns
             await Conversation(self._service, receive, send, direct).run(presented_keys(socket.headers, offered))
 
 
@@ -57,7 +62,7 @@ class Conversation:
         self._live: Live | None = None
         self._marks: deque[tuple[int, str | int]] = deque()  # (position in samples, id)
         self._faults = 0
-        self._streak = 0  # slices of audio since other streams had their turn
+        self._orders = Pace(monotonic)  # of messages other than audio
 
     async def run(self, keys: list[str]) -> None:
         """Admit, converse, close; what ends it early is told to the client."""
@@ -76,7 +81,7 @@ class Conversation:
             await self._fail(error)
 
     async def _converse(self, session: Session) -> None:
-        self._live = live = self._service.open(await self._start())
+        self._live = live = await self._service.open(await self._start())
         session.started = True
         self._direct.take = functools.partial(self._take, session, live)
         await self._say(Ready(**live.description().model_dump()))
@@ -87,10 +92,17 @@ class Conversation:
                 await self._hear(live, data)
             elif await self._control(live, event["text"]):
                 return
+            if session.behind:
+                await self._tell_late(session)
+
+    async def _tell_late(self, session: Session) -> None:
+        behind, session.behind = session.behind, 0.0
+        self._service.telemetry.overloads += 1
+        await self._say(Overloaded(behind_ms=round(1000 * behind, 1)))
 
     def _take(self, session: Session, live: Live, data: bytes) -> bytes | None:
         """The short way: one slice of audio and its answer. None where something else is to be done as well."""
-        if self._marks or len(data) > live.slice or len(data) % live.width:
+        if self._marks or len(data) > live.slice or len(data) % live.width or session.behind or not live.due(data):
             return None
         session.touch()
         return live.push(data)
@@ -111,16 +123,12 @@ class Conversation:
         return message
 
     async def _hear(self, live: Live, data: bytes) -> None:
-        """Audio in, audio out; other streams have their turn after every few slices."""
+        """Audio in, audio out."""
         if len(data) > (limit := self._service.settings.max_message_bytes):
             raise ServiceError(Kind.TOO_LARGE, f"A message may have at most {limit} bytes.")
-        for output in live.feed(data):
+        async for output in live.feed(data):
             if output:
                 await self._sound(live, output)
-            self._streak += 1
-            if self._streak >= 4:
-                self._streak = 0
-                await asyncio.sleep(0)
 
     async def _sound(self, live: Live, output: bytes) -> None:
         if output:
@@ -129,7 +137,8 @@ class Conversation:
             await self._say(Marked(id=self._marks.popleft()[1]))
 
     async def _control(self, live: Live, text: str) -> bool:
-        """Obey one message; True after `end`. A bad one is answered and survived, up to MAX_FAULTS."""
+        """Obey one message in its turn; True after `end`. A bad one is answered and survived, up to MAX_FAULTS."""
+        await live.turns.pace(self._orders, ORDER_SECONDS)
         try:
             return await self._obey(live, parse(text))
         except GtcrnError as error:
@@ -146,6 +155,7 @@ class Conversation:
         elif isinstance(message, Mark):
             await self._mark(live, message)
         elif isinstance(message, Reset):
+            await live.turns.pace(self._orders, RESET_SECONDS)
             await self._sound(live, live.reset())
         elif isinstance(message, Start):
             raise ServiceError(Kind.UNEXPECTED, "The stream has been started already.")

@@ -1,0 +1,148 @@
+"""What is due comes first; what is ahead of real time gets what is left over, and what it is due when nothing is."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from gtcrn_server.turns import BURST, LEAST, TOLERANCE, Pace, Turns
+
+
+class Clock:
+    """A clock that stands still until it is set."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_a_stream_may_be_ahead_by_a_burst_and_no_more(clock: Clock):
+    pace = Pace(clock)
+    slices = 0
+    while not pace.take(0.02):
+        slices += 1
+    assert slices == int(BURST * TOLERANCE / 0.02)
+
+
+def test_what_is_refused_is_due_when_it_was_said_to_be(clock: Clock):
+    pace = Pace(clock)
+    while not (wait := pace.take(0.064)):
+        pass
+    clock.now += wait - 1e-6
+    assert pace.take(0.064) > 0
+    clock.now += 2e-6
+    assert pace.take(0.064) == 0
+
+
+def test_real_time_is_due_for_ever_even_to_a_clock_that_is_fast(clock: Clock):
+    pace = Pace(clock)
+    for _ in range(100_000):
+        clock.now += 0.02 / 1.01
+        assert pace.take(0.02) == 0
+
+
+def test_silence_saves_no_more_than_a_burst(clock: Clock):
+    pace = Pace(clock)
+    clock.now += 3600
+    assert pace.take(BURST * TOLERANCE + 0.01) > 0
+
+
+def test_the_shortest_message_costs_something(clock: Clock):
+    pace = Pace(clock)
+    free = 0
+    while not pace.take(1 / 16_000):
+        free += 1
+    assert free <= BURST * TOLERANCE / LEAST
+
+
+def spin(turns: Turns, times: int) -> Iterator[None]:
+    """Pretend that audio was due so often, once each time the loop looks for input."""
+    for _ in range(times):
+        turns.due += 1
+        yield
+
+
+def test_nothing_ahead_is_worked_on_while_audio_is_due():
+    async def scene() -> list[str]:
+        turns, order = Turns(), []
+        turns.ask(lambda idle: order.append("ahead"), wait=60)
+        for _ in spin(turns, 50):
+            await asyncio.sleep(0)
+            order.append("due")
+        await asyncio.sleep(0.01)
+        return order
+
+    assert asyncio.run(scene()) == ["due"] * 50 + ["ahead"]
+
+
+def test_one_piece_at_a_time_in_the_order_of_asking():
+    async def scene() -> tuple[list[int], list[int]]:
+        turns, order, each = Turns(), [], []
+        for i in range(5):
+            turns.ask(lambda idle, i=i: order.append(i), wait=60)
+        while len(order) < 5:
+            before = len(order)
+            await asyncio.sleep(0)
+            each.append(len(order) - before)
+        return order, each
+
+    order, each = asyncio.run(scene())
+    assert order == [0, 1, 2, 3, 4]
+    assert max(each) == 1
+
+
+def test_who_waits_long_enough_has_its_turn_even_while_audio_is_due():
+    async def scene() -> bool:
+        turns, had = Turns(), []
+        turns.ask(had.append, wait=0.01)
+        while not had:
+            turns.due += 1
+            await asyncio.sleep(0)
+        return had[0]
+
+    assert asyncio.run(scene()) is False
+
+
+def test_audio_ahead_gets_real_time_and_no_more_while_others_are_due():
+    """Ten seconds of audio, a busy service: after 0.3 s no more than burst and real time have been worked on."""
+
+    async def scene() -> float:
+        turns, done = Turns(), 0.0
+        pace = Pace(asyncio.get_running_loop().time)
+
+        async def flood() -> None:
+            nonlocal done
+            while done < 10:
+                await turns.pace(pace, 0.05)
+                done += 0.05
+
+        flooding = asyncio.create_task(flood())
+        end = asyncio.get_running_loop().time() + 0.3
+        while asyncio.get_running_loop().time() < end:
+            turns.due += 1
+            await asyncio.sleep(0)
+        flooding.cancel()
+        return done
+
+    assert BURST <= asyncio.run(scene()) <= (BURST + 0.3) * TOLERANCE + 0.06
+
+
+def test_who_is_gone_has_no_turn():
+    async def scene() -> list[bool]:
+        turns, had = Turns(), []
+        waiting = asyncio.create_task(turns.turn(60))
+        await asyncio.sleep(0)
+        turns.due += 1
+        waiting.cancel()
+        turns.ask(had.append, 60)
+        await asyncio.sleep(0.01)
+        assert waiting.cancelled()
+        return had
+
+    assert asyncio.run(scene()) == [True]
