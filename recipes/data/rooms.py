@@ -10,13 +10,16 @@ from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import ConfigError
-from gtcrn_recipes.data.intake import Float, Taken, shape_response, to_int16
+from gtcrn_recipes.data.intake import Taken, shape_response, to_int16
 from gtcrn_recipes.data.prepare import Summary, keep
 from gtcrn_recipes.data.shards import CLIP_FIELDS, ShardWriter
 from gtcrn_recipes.parallel import shown
+
+Float = npt.NDArray[np.float64]
 
 SET = "simulated"
 SIZES_M = ((2.5, 12.0), (2.2, 8.0), (2.2, 4.0))  # length, width, height
@@ -51,7 +54,7 @@ def simulate(out: Path, count: int, seed: int = 1, jobs: int = 1) -> Summary:
         todo = [number for number, name in names.items() if name not in writer.known]
         summary = Summary(f"rir/{SET}", present=count - len(todo))
         for number, taken in shown(partial(response, seed), todo, jobs, "rooms"):
-            row = {"set": SET, "speaker": names[number], "split": "train", "path": names[number]}
+            row: dict[str, object] = {"set": SET, "speaker": names[number], "split": "train", "path": names[number]}
             keep(writer, taken, row, len(taken.samples), summary)
     return summary
 

@@ -23,7 +23,8 @@ def gain_step(signal: Tensor, place: Tensor, step_db: Tensor) -> Tensor:
 
 def mu_law(signal: Tensor) -> Tensor:
     """`signal` (B, N), rounded to the 256 levels of mu-law."""
-    return mu_law_decoding(mu_law_encoding(signal, MU_LAW_LEVELS), MU_LAW_LEVELS).to(signal.dtype)
+    decoded: Tensor = mu_law_decoding(mu_law_encoding(signal, MU_LAW_LEVELS), MU_LAW_LEVELS)
+    return decoded.to(signal.dtype)
 
 
 def lost_packets(starts: Tensor, lengths: Tensor) -> Tensor:
@@ -43,9 +44,9 @@ def lose_packets(signal: Tensor, lost: Tensor, kept: Tensor, packet: int) -> Ten
     whole = torch.nn.functional.pad(signal, (0, packets * packet - samples)).unflatten(-1, (packets, packet))
     number = torch.arange(packets, device=signal.device)
     last = torch.where(lost, -1, number).cummax(-1).values
-    gain = torch.where(last < 0, 0.0, kept[:, None] ** (number - last))
+    gain: Tensor = torch.where(last < 0, 0.0, torch.pow(kept[:, None], number - last))
     heard = whole.gather(1, last.clamp(min=0)[..., None].expand_as(whole)) * gain[..., None]
-    return heard.flatten(1)[:, :samples]
+    return torch.flatten(heard, 1)[:, :samples]
 
 
 def transmitted(draw: Draws, noisy: Tensor, config: MixingConfig) -> Tensor:

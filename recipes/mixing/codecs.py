@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from gtcrn.errors import ConfigError
 
 if TYPE_CHECKING:
     import av
+    from av.audio.codeccontext import AudioCodecContext
 
 Float = npt.NDArray[np.float32]
 
@@ -86,24 +87,29 @@ def _coded(samples: Float, name: str, kbps: float) -> Float:
     return np.pad(back, (0, max(0, len(padded) - len(back))))
 
 
-def _contexts(codec: Codec, kbps: float) -> tuple["av.AudioCodecContext", "av.AudioCodecContext"]:
+def _contexts(codec: Codec, kbps: float) -> tuple["AudioCodecContext", "AudioCodecContext"]:
     """An open encoder and the decoder for what it makes."""
+    encoder = _context(codec.encoder, "w", codec.sample_rate)
+    encoder.options, encoder.format = dict(codec.options), "fltp" if codec.encoder == "libmp3lame" else "s16"
+    nearest = min(codec.kbps or (kbps,), key=lambda rate: abs(rate - kbps))
+    encoder.bit_rate = round(1000 * nearest)
+    encoder.open()
+    decoder = _context(codec.decoder, "r", codec.sample_rate)
+    decoder.extradata = encoder.extradata
+    return encoder, decoder
+
+
+def _context(name: str, mode: Literal["r", "w"], sample_rate: int) -> "AudioCodecContext":
     try:
         import av
     except ImportError as error:
         raise ConfigError("mixing.codec_probability needs PyAV: pip install av.") from error
-    encoder = av.CodecContext.create(codec.encoder, "w")
-    encoder.sample_rate, encoder.layout, encoder.options = codec.sample_rate, "mono", dict(codec.options)
-    encoder.format = "fltp" if codec.encoder == "libmp3lame" else "s16"
-    nearest = min(codec.kbps or (kbps,), key=lambda rate: abs(rate - kbps))
-    encoder.bit_rate = round(1000 * nearest)
-    encoder.open()
-    decoder = av.CodecContext.create(codec.decoder, "r")
-    decoder.sample_rate, decoder.layout, decoder.extradata = codec.sample_rate, "mono", encoder.extradata
-    return encoder, decoder
+    context = cast("AudioCodecContext", av.CodecContext.create(name, mode))
+    context.sample_rate, context.layout = sample_rate, "mono"
+    return context
 
 
-def _packets(samples: Float, encoder: "av.AudioCodecContext") -> Iterator["av.Packet"]:
+def _packets(samples: Float, encoder: "AudioCodecContext") -> "Iterator[av.Packet[av.AudioStream]]":
     """Of whole frames; what is left in the encoder comes last."""
     import av
 
