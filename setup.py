@@ -23,6 +23,7 @@ setup(
             depends=sorted(glob("recipes/native/*.h")),
             extra_compile_args=FLAGS,
             py_limited_api=True,
+            extra_link_args=["-pthread"],
             optional=True,  # training falls back to torch; who only denoises must not fail here
         ),
     ]

@@ -16,20 +16,23 @@ from gtcrn_recipes.native.convolution import Convolution, Shape
 from gtcrn_recipes.native.network import NativeGTCRN, supports
 
 
-def make_model(seed: int = 0) -> GTCRN:
-    torch.manual_seed(seed)
-    model = GTCRN(GTCRNConfig(input_exponent=0.25))
+def make_model(channels: int) -> GTCRN:
+    torch.manual_seed(0)
+    model = GTCRN(GTCRNConfig(input_exponent=0.25, channels=channels))
     for parameter in model.parameters():
         parameter.data.add_(0.05 * torch.randn_like(parameter))  # no gain of one, no bias of nought
     return model.train()
 
 
-SIZES = pytest.mark.parametrize(("batch", "frames"), [(3, 1), (1, 2), (2, 9), (3, 21), (5, 16)])
+SIZES = pytest.mark.parametrize(
+    ("batch", "frames", "channels"),
+    [(3, 1, 16), (1, 2, 16), (2, 9, 16), (3, 21, 16), (5, 16, 16), (2, 13, 32), (2, 7, 48)],
+)
 
 
 @SIZES
-def test_the_network_is_the_models(batch: int, frames: int) -> None:
-    twin = make_model()
+def test_the_network_is_the_models(batch: int, frames: int, channels: int) -> None:
+    twin = make_model(channels)
     model = copy.deepcopy(twin).double()
     spectrum = torch.randn(batch, 2, frames, 257)
     expected, _ = model(spectrum.double(), model.initial_state(batch))
@@ -39,9 +42,9 @@ def test_the_network_is_the_models(batch: int, frames: int) -> None:
 
 
 @SIZES
-def test_its_gradients_are_the_models(batch: int, frames: int) -> None:
+def test_its_gradients_are_the_models(batch: int, frames: int, channels: int) -> None:
     """With slopes of 1: at the kink of other PReLUs rounding decides the gradient, torch's own too."""
-    twin = make_model()
+    twin = make_model(channels)
     for layer in twin.modules():
         if isinstance(layer, nn.PReLU):
             nn.init.ones_(layer.weight)
@@ -77,14 +80,18 @@ def test_convolution_is_torchs(up: bool, inputs: int, outputs: int) -> None:
         torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-4)
 
 
+def running(channels: int, momentum: float = 0.1) -> fast.Running:
+    return fast.Running(torch.zeros(channels), torch.zeros(channels), momentum, 1e-5)
+
+
 @pytest.mark.parametrize("activation", [fast.NOTHING, fast.PRELU, fast.TANH])
-@pytest.mark.parametrize(("channels", "frames"), [(16, 3), (8, 3), (2, 5)])
+@pytest.mark.parametrize(("channels", "frames"), [(16, 3), (8, 3), (2, 5), (24, 3)])
 def test_normalisation_far_from_zero_is_torchs(activation: int, channels: int, frames: int) -> None:
     torch.manual_seed(2)
     x = (7 + torch.randn(1, frames, 129, channels)).requires_grad_()
     weight, bias = torch.rand(channels, requires_grad=True), torch.randn(channels, requires_grad=True)
     slope = torch.tensor([0.2], requires_grad=True)
-    found = fast.Normalise.apply(x, weight, bias, slope, fast.moments(x.detach()), 1e-5, activation)
+    found = fast.Normalise.apply(x, weight, bias, slope, running(channels), activation)
     expected = functional.batch_norm(x.permute(0, 3, 1, 2), None, None, weight, bias, True).permute(0, 2, 3, 1)
     if activation:
         expected = torch.tanh(expected) if activation == fast.TANH else functional.prelu(expected, slope)
@@ -101,9 +108,10 @@ def test_statistics_hold_where_the_mean_is_large() -> None:
     torch.manual_seed(3)
     x = 10.1 + 1e-2 * torch.randn(2, 7, 33, 16)
     x[..., 3] = 30.7
-    found = fast.moments(x)
+    found = running(16, momentum=1.0)
+    fast.Normalise.apply(x, torch.ones(16), torch.zeros(16), torch.ones(1), found, fast.NOTHING)
     torch.testing.assert_close(found.mean, x.double().mean((0, 1, 2)).float())
-    variance = x.double().var((0, 1, 2), correction=0).float()
+    variance = x.double().var((0, 1, 2), correction=1).float()
     torch.testing.assert_close(found.variance, variance, atol=1e-9, rtol=1e-3)
     assert found.variance[3] == 0
 
@@ -137,7 +145,7 @@ def test_the_recurrence_along_frames_is_torchs(batch: int, frames: int, bands: i
     nothing = torch.eye(48), torch.zeros(48)
     expected, _ = functional_gru(order, nothing[0], weight, nothing[1], bias)
     expected = expected.unflatten(0, (batch, bands)).transpose(1, 2)
-    same(fast.Recurrence.apply(inputs, weight, bias, False), expected, (inputs, weight, bias))
+    same(fast.Recurrence.apply(inputs, weight, bias, fast.Cells(16, 16, False)), expected, (inputs, weight, bias))
 
 
 def functional_gru(x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> tuple[Tensor, Tensor]:
@@ -147,7 +155,7 @@ def functional_gru(x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Te
 
 def test_the_recurrence_goes_backward_once() -> None:
     inputs, weight, bias = leaves((1, 3, 2, 48), (48, 16), (48,))
-    y = fast.Recurrence.apply(inputs, weight, bias, True)
+    y = fast.Recurrence.apply(inputs, weight, bias, fast.Cells(16, 4, True))
     y.sum().backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="twice"):
         y.sum().backward()
@@ -163,15 +171,31 @@ def test_energy_and_shuffle_are_torchs() -> None:
 
 def test_what_the_layers_cannot_take_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TypeError, match="float32"):
-        fast.moments(torch.zeros(1, 2, 3, 16, dtype=torch.float64))
+        fast.Energy.apply(torch.zeros(1, 2, 3, 16, dtype=torch.float64))
     library._library.cache_clear()
     monkeypatch.setattr(library, "VERSION", -1)
     with pytest.raises(GtcrnError, match="install"):
-        fast.moments(torch.zeros(1, 2, 3, 16))
+        fast.Energy.apply(torch.zeros(1, 2, 3, 16))
     library._library.cache_clear()
 
 
-def test_other_sizes_are_left_to_torch() -> None:
-    assert supports(GTCRNConfig())
-    assert not supports(GTCRNConfig(channels=32))
+def test_widths_are_native_and_other_networks_left_to_torch() -> None:
+    assert all(supports(GTCRNConfig(channels=channels)) for channels in (16, 32, 48))
+    assert not supports(GTCRNConfig(channels=24))
     assert not supports(GTCRNConfig(kernel_width=1))
+
+
+def test_threads_change_nothing() -> None:
+    """Sums over items have one order: a seed stays a seed."""
+    model, spectrum = make_model(16), torch.randn(5, 2, 16, 257)
+
+    def outcome() -> list[Tensor]:
+        twin = copy.deepcopy(model)
+        y = NativeGTCRN(twin)(spectrum)
+        y.square().sum().backward()
+        return [y.detach(), *(p.grad for p in twin.parameters()), *twin.buffers()]
+
+    alone = outcome()
+    assert library.use_threads(3) == 3
+    for _ in range(20):
+        assert all(torch.equal(a, b) for a, b in zip(alone, outcome(), strict=True))

@@ -1,47 +1,80 @@
-/* Temporal attention's ends: energy of 8 channels in a frame; their weighting, and the shuffle with 8 others. */
+/* Temporal attention's ends: energy of the channels in a frame; their weighting, and the shuffle with as many others.
+ * Channels are a multiple of eight.
+ */
 
-enum { HALF = 8 };
+typedef struct {
+    int64_t items, frames, bands, channels, step; /* floats from one band of `passed` to the next */
+} frame_shape;
 
-/* x (frames, bands, 8) -> mean square over the bands (frames, 8). */
-FAST void energy(const float *x, float *out, int64_t frames, int64_t bands)
+typedef struct { const frame_shape *s; const float *x, *weight, *passed; float *y, *dx, *d_passed; } attention_work;
+
+FAST static void energy_item(void *what, int64_t item)
 {
-    for (int64_t t = 0; t < frames; t++) {
-        vec8 total = {0};
-        for (int f = 0; f < bands; f++) {
-            vec8 v = load8(x + (t * bands + f) * HALF);
-            total += v * v;
+    const attention_work *job = what;
+    const frame_shape *s = job->s;
+    for (int64_t t = item * s->frames; t < (item + 1) * s->frames; t++)
+        for (int64_t c = 0; c < s->channels; c += LANES) {
+            vec total = {0};
+            for (int64_t f = 0; f < s->bands; f++) {
+                vec v = load(job->x + (t * s->bands + f) * s->channels + c);
+                total += v * v;
+            }
+            store(job->y + t * s->channels + c, total / (float)s->bands);
         }
-        store8(out + t * HALF, total / (float)bands);
-    }
 }
 
-/* x (frames, bands, 8), weight (frames, 8), passed (frames, bands, 8 of `step`) -> (frames, bands, 16), alternating. */
-FAST void shuffle(const float *x, const float *weight, const float *passed, int64_t step, float *y, int64_t frames,
-                  int64_t bands)
+/* x (items, frames, bands, channels) -> mean square over the bands (items, frames, channels). */
+void energy(const frame_shape *s, const float *x, float *y)
 {
-    for (int64_t t = 0; t < frames; t++) {
-        vec8 w = load8(weight + t * HALF);
-        for (int f = 0; f < bands; f++) {
-            int64_t i = t * bands + f;
-            vec8 a = load8(x + i * HALF) * w, b = load8(passed + i * step);
-            for (int k = 0; k < HALF; k++) y[i * LANES + 2 * k] = a[k], y[i * LANES + 2 * k + 1] = b[k];
-        }
-    }
+    attention_work job = {s, x, 0, 0, y, 0, 0};
+    for_items(energy_item, &job, s->items);
 }
 
-FAST void shuffle_backward(const float *x, const float *weight, const float *dy, float *dx, float *d_weight,
-                           float *d_passed, int64_t frames, int64_t bands)
+FAST static void shuffle_item(void *what, int64_t item)
 {
-    for (int64_t t = 0; t < frames; t++) {
-        vec8 w = load8(weight + t * HALF), total = {0};
-        for (int f = 0; f < bands; f++) {
-            int64_t i = t * bands + f;
-            vec8 a, b;
-            for (int k = 0; k < HALF; k++) a[k] = dy[i * LANES + 2 * k], b[k] = dy[i * LANES + 2 * k + 1];
-            total += a * load8(x + i * HALF);
-            store8(dx + i * HALF, a * w);
-            store8(d_passed + i * HALF, b);
+    const attention_work *job = what;
+    const frame_shape *s = job->s;
+    for (int64_t t = item * s->frames; t < (item + 1) * s->frames; t++)
+        for (int64_t c = 0; c < s->channels; c += LANES) {
+            vec w = load(job->weight + t * s->channels + c);
+            for (int64_t i = t * s->bands; i < (t + 1) * s->bands; i++) {
+                vec a = load(job->x + i * s->channels + c) * w, b = load(job->passed + i * s->step + c);
+                float *y = job->y + 2 * (i * s->channels + c);
+                store(y, SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11));
+                store(y + LANES, SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15));
+            }
         }
-        store8(d_weight + t * HALF, total);
-    }
+}
+
+/* x (items, frames, bands, channels) times weight (items, frames, channels), alternating with `passed`. */
+void shuffle(const frame_shape *s, const float *x, const float *weight, const float *passed, float *y)
+{
+    attention_work job = {s, x, weight, passed, y, 0, 0};
+    for_items(shuffle_item, &job, s->items);
+}
+
+FAST static void shuffle_backward_item(void *what, int64_t item)
+{
+    const attention_work *job = what;
+    const frame_shape *s = job->s;
+    for (int64_t t = item * s->frames; t < (item + 1) * s->frames; t++)
+        for (int64_t c = 0; c < s->channels; c += LANES) {
+            vec w = load(job->weight + t * s->channels + c), total = {0};
+            for (int64_t i = t * s->bands; i < (t + 1) * s->bands; i++) {
+                const float *dy = job->passed + 2 * (i * s->channels + c);
+                vec low = load(dy), high = load(dy + LANES);
+                vec a = SHUFFLE(low, high, 0, 2, 4, 6, 8, 10, 12, 14), b = SHUFFLE(low, high, 1, 3, 5, 7, 9, 11, 13, 15);
+                total += a * load(job->x + i * s->channels + c);
+                store(job->dx + i * s->channels + c, a * w);
+                store(job->d_passed + i * s->channels + c, b);
+            }
+            store(job->y + t * s->channels + c, total);
+        }
+}
+
+void shuffle_backward(const frame_shape *s, const float *x, const float *weight, const float *dy, float *dx,
+                      float *d_weight, float *d_passed)
+{
+    attention_work job = {s, x, weight, dy, d_weight, dx, d_passed};
+    for_items(shuffle_backward_item, &job, s->items);
 }

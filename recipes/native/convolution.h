@@ -1,86 +1,179 @@
-/* Convolutions along the bands of a frame, for outputs of LANE_COUNT channels; included once for each count.
+/* Convolutions along the bands of a frame.
  *
  * A tap (from, to, k) adds x[from] times the matrix w[k] to y[to]; a list of taps describes any stride, edge and
- * direction. Tensors are (frames, bands, channels); x may have gaps between its bands (`x_step` floats from one to the
- * next). Frames go by BLOCK, so that a row of weights is read once for all of them.
+ * direction. Tensors are (items, frames, bands, channels); x may have gaps between its bands (`x_step` floats from one
+ * to the next). Outputs go by blocks of 8: block o takes `inputs` channels from `first[o]` on, which is what groups
+ * are. Frames go by ROWS, so that a row of weights is read once for all of them.
  */
-#define JOIN_(a, b) a##b
-#define JOIN(a, b) JOIN_(a, b)
-#define LANE JOIN(lane, LANE_COUNT)
+typedef struct { int from, to, k; } tap;
 
-typedef float LANE __attribute__((vector_size(4 * LANE_COUNT)));
+typedef struct {
+    int64_t items, frames;             /* frames of an item */
+    int64_t x_frame, y_frame;          /* floats from one frame to the next */
+    int64_t x_step, y_step;            /* floats from one band to the next */
+    int64_t inputs, outputs, width, taps;
+    const tap *tap; /* ordered by `to` */
+    const int64_t *first;
+} conv;
 
-INLINE void JOIN(convolve_block_, LANE_COUNT)(const conv *c, const float *x, const float *w, const float *bias,
-                                              float *y, int frames)
+enum { ROWS = 6, COLUMNS = 4, CACHED = 8 }; /* frames of a tensor that stay in the nearest cache */
+
+typedef struct { const conv *c; const float *x, *w, *bias; float *y; } conv_work;
+
+INLINE void convolve_rows(const conv *c, const float *x, const float *w, const float *bias, float *y, int rows,
+                          int blocks, int64_t inputs, int64_t lanes)
 {
-    LANE b;
-    memcpy(&b, bias, sizeof b);
-    for (int first = 0; first < c->taps;) {
-        int to = c->tap[first].to, end = first;
-        LANE acc[BLOCK];
-        for (int r = 0; r < frames; r++) acc[r] = b;
+    int64_t block = c->width * inputs * LANES; /* floats of a block's weights */
+    for (int64_t first = 0; first < c->taps;) {
+        int64_t to = c->tap[first].to, end = first;
+        vec acc[2][ROWS];
+        for (int o = 0; o < blocks; o++)
+            for (int r = 0; r < rows; r++) acc[o][r] = bias ? load_some(bias + o * LANES, lanes) : spread(0);
         for (; end < c->taps && c->tap[end].to == to; end++) {
-            const float *row = w + (int64_t)c->tap[end].k * c->x_channels * LANE_COUNT;
-            const float *from = x + (int64_t)c->tap[end].from * c->x_step;
-            for (int i = 0; i < c->x_channels; i++) {
-                LANE v;
-                memcpy(&v, row + i * LANE_COUNT, sizeof v);
-                for (int r = 0; r < frames; r++) acc[r] += v * from[r * c->x_frame + i];
-            }
+            const float *row = w + c->tap[end].k * inputs * LANES, *from = x + c->tap[end].from * c->x_step;
+            for (int64_t i = 0; i < inputs; i++)
+                for (int r = 0; r < rows; r++)
+                    for (int o = 0; o < blocks; o++)
+                        acc[o][r] += load(row + o * block + i * LANES) * from[r * c->x_frame + i];
         }
-        for (int r = 0; r < frames; r++) memcpy(y + r * c->y_frame + (int64_t)to * c->y_step, &acc[r], sizeof b);
+        for (int o = 0; o < blocks; o++)
+            for (int r = 0; r < rows; r++) {
+                float *place = y + r * c->y_frame + to * c->y_step + o * LANES;
+                if (lanes < LANES) store_some(place, acc[o][r], lanes);
+                else store(place, acc[o][r]);
+            }
         first = end;
     }
 }
 
-FAST void JOIN(convolve_, LANE_COUNT)(const conv *c, const float *x, const float *w, const float *bias, float *y)
+INLINE void convolve_frames(const conv *c, const float *x, const float *w, const float *bias, float *y, int blocks,
+                            int64_t inputs, int64_t lanes)
 {
-    int64_t r = 0;
-    for (; r + BLOCK <= c->frames; r += BLOCK)
-        JOIN(convolve_block_, LANE_COUNT)(c, x + r * c->x_frame, w, bias, y + r * c->y_frame, BLOCK);
-    for (; r < c->frames; r++)
-        JOIN(convolve_block_, LANE_COUNT)(c, x + r * c->x_frame, w, bias, y + r * c->y_frame, 1);
+    int64_t t = 0;
+    for (; t + ROWS <= c->frames; t += ROWS)
+        convolve_rows(c, x + t * c->x_frame, w, bias, y + t * c->y_frame, ROWS, blocks, inputs, lanes);
+    for (; t < c->frames; t++)
+        convolve_rows(c, x + t * c->x_frame, w, bias, y + t * c->y_frame, 1, blocks, inputs, lanes);
 }
 
-/* The weights' gradient of `frames` frames, for COLUMNS input channels from column i. */
-INLINE void JOIN(outer_columns_, LANE_COUNT)(const conv *c, const float *x, const float *y, float *w, int frames,
-                                             int columns)
+/* Trip counts that the compiler sees, for the numbers of channels that come often. */
+INLINE void convolve_blocks(const conv *c, const float *x, const float *w, const float *bias, float *y, int blocks,
+                            int64_t lanes)
 {
-    for (int k = 0; k < c->width; k++) {
-        LANE acc[BLOCK];
-        float *row = w + (int64_t)k * c->x_channels * LANE_COUNT;
-        memcpy(acc, row, columns * sizeof *acc);
-        for (int t = 0; t < c->taps; t++) {
-            if (c->tap[t].k != k) continue;
-            const float *from = x + (int64_t)c->tap[t].from * c->x_step, *to = y + (int64_t)c->tap[t].to * c->y_step;
-            for (int r = 0; r < frames; r++) {
-                LANE v;
-                memcpy(&v, to + r * c->y_frame, sizeof v);
-                for (int i = 0; i < columns; i++) acc[i] += v * from[r * c->x_frame + i];
-            }
-        }
-        memcpy(row, acc, columns * sizeof *acc);
+    if (c->inputs == 8) convolve_frames(c, x, w, bias, y, blocks, 8, lanes);
+    else if (c->inputs == 16) convolve_frames(c, x, w, bias, y, blocks, 16, lanes);
+    else convolve_frames(c, x, w, bias, y, blocks, c->inputs, lanes);
+}
+
+FAST static void convolve_item(void *what, int64_t item)
+{
+    const conv_work *job = what;
+    const conv *c = job->c;
+    const float *x = job->x + item * c->frames * c->x_frame;
+    float *y = job->y + item * c->frames * c->y_frame;
+    int64_t size = c->width * c->inputs * LANES;
+    for (int64_t o = 0, n; o * LANES < c->outputs; o += n) {
+        const float *w = job->w + o * size, *bias = job->bias ? job->bias + o * LANES : 0, *from = x + c->first[o];
+        int64_t left = c->outputs - o * LANES;
+        n = left >= 2 * LANES && c->first[o] == c->first[o + 1] ? 2 : 1;
+        if (n == 2) convolve_blocks(c, from, w, bias, y + o * LANES, 2, LANES);
+        else if (left >= LANES) convolve_blocks(c, from, w, bias, y + o * LANES, 1, LANES);
+        else convolve_blocks(c, from, w, bias, y + o * LANES, 1, left);
     }
 }
 
-INLINE void JOIN(outer_frames_, LANE_COUNT)(const conv *c, const float *x, const float *y, float *w, int frames)
+/* x (items, frames, bands, channels), w (blocks, width, inputs, 8), bias (outputs) or none -> y (..., outputs). */
+void convolve(const conv *c, const float *x, const float *w, const float *bias, float *y)
 {
-    int i = 0;
-    for (; i + BLOCK <= c->x_channels; i += BLOCK)
-        JOIN(outer_columns_, LANE_COUNT)(c, x + i, y, w + i * LANE_COUNT, frames, BLOCK);
-    for (; i < c->x_channels; i++) JOIN(outer_columns_, LANE_COUNT)(c, x + i, y, w + i * LANE_COUNT, frames, 1);
+    conv_work job = {c, x, w, bias, y};
+    for_items(convolve_item, &job, c->items);
 }
 
-/* Add to w (width, x_channels, LANE_COUNT) its gradient: over all frames, x[from] times y[to]. */
-FAST void JOIN(outer_, LANE_COUNT)(const conv *c, const float *x, const float *y, float *w)
+/* Add the gradient of a tap's matrix over `frames` frames: `columns` input channels, one or two blocks of outputs. */
+INLINE void outer_columns(const conv *c, const float *x, const float *y, float *w, int64_t k, int64_t frames, int blocks,
+                          int columns)
 {
-    int64_t r = 0;
-    for (; r + BLOCK <= c->frames; r += BLOCK)
-        JOIN(outer_frames_, LANE_COUNT)(c, x + r * c->x_frame, y + r * c->y_frame, w, BLOCK);
-    for (; r < c->frames; r++) JOIN(outer_frames_, LANE_COUNT)(c, x + r * c->x_frame, y + r * c->y_frame, w, 1);
+    vec acc[2][COLUMNS];
+    int64_t block = c->width * c->inputs * LANES;
+    for (int o = 0; o < blocks; o++)
+        for (int i = 0; i < columns; i++) acc[o][i] = load(w + o * block + i * LANES);
+    for (int64_t t = 0; t < c->taps; t++) {
+        if (c->tap[t].k != k) continue;
+        const float *from = x + c->tap[t].from * c->x_step, *to = y + c->tap[t].to * c->y_step;
+        for (int64_t r = 0; r < frames; r++)
+            for (int o = 0; o < blocks; o++) {
+                vec v = load(to + r * c->y_frame + o * LANES);
+                for (int i = 0; i < columns; i++) acc[o][i] += v * from[r * c->x_frame + i];
+            }
+    }
+    for (int o = 0; o < blocks; o++)
+        for (int i = 0; i < columns; i++) store(w + o * block + i * LANES, acc[o][i]);
 }
 
-#undef LANE
-#undef JOIN
-#undef JOIN_
-#undef LANE_COUNT
+INLINE void outer_blocks(const conv *c, const float *x, const float *y, float *w, int64_t frames, int blocks)
+{
+    for (int64_t k = 0; k < c->width; k++) {
+        float *row = w + k * c->inputs * LANES;
+        int64_t i = 0;
+        for (; i + COLUMNS <= c->inputs; i += COLUMNS)
+            outer_columns(c, x + i, y, row + i * LANES, k, frames, blocks, COLUMNS);
+        for (; i < c->inputs; i++) outer_columns(c, x + i, y, row + i * LANES, k, frames, blocks, 1);
+    }
+}
+
+INLINE void outer_frames(const conv *c, const float *x, const float *y, float *total, int64_t frames)
+{
+    int64_t size = c->width * c->inputs * LANES, blocks = c->outputs / LANES;
+    for (int64_t o = 0, n; o < blocks; o += n) {
+        n = o + 1 < blocks && c->first[o] == c->first[o + 1] ? 2 : 1;
+        if (n == 2) outer_blocks(c, x + c->first[o], y + o * LANES, total + o * size, frames, 2);
+        else outer_blocks(c, x + c->first[o], y + o * LANES, total + o * size, frames, 1);
+    }
+}
+
+FAST static void outer_item(void *what, int64_t item)
+{
+    const conv_work *job = what;
+    const conv *c = job->c;
+    const float *x = job->x + item * c->frames * c->x_frame, *y = job->w + item * c->frames * c->y_frame;
+    int64_t size = c->width * c->inputs * c->outputs, step = c->taps > 1 ? CACHED : CACHED * 32;
+    float *total = job->y + item * size;
+    memset(total, 0, size * sizeof *total);
+    for (int64_t t = 0; t < c->frames; t += step) {
+        int64_t left = c->frames - t;
+        outer_frames(c, x + t * c->x_frame, y + t * c->y_frame, total, left < step ? left : step);
+    }
+}
+
+/* Over all frames and taps, x[from] times y[to]: (items, blocks, width, inputs, 8). */
+void outer(const conv *c, const float *x, const float *y, float *total)
+{
+    conv_work job = {c, x, y, 0, total};
+    for_items(outer_item, &job, c->items);
+}
+
+typedef struct { const float *x; int64_t positions, step, channels; float *total; } column_work;
+
+FAST static void column_item(void *what, int64_t item)
+{
+    const column_work *job = what;
+    const float *x = job->x + item * job->positions * job->step;
+    for (int64_t c = 0; c < job->channels; c += LANES) {
+        int64_t left = job->channels - c;
+        vec even = {0}, odd = {0};
+        for (int64_t i = 0; i < job->positions; i++) {
+            const float *p = x + i * job->step + c;
+            vec v = left < LANES ? load_some(p, left) : load(p);
+            if (i & 1) odd += v;
+            else even += v;
+        }
+        store_some(job->total + item * job->channels + c, even + odd, left);
+    }
+}
+
+/* Sum over the positions of each item, `step` floats apart: (items, channels). */
+void column_sums(const float *x, int64_t items, int64_t positions, int64_t step, int64_t channels, float *total)
+{
+    column_work job = {x, positions, step, channels, total};
+    for_items(column_item, &job, items);
+}

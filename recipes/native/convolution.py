@@ -4,10 +4,10 @@ import ctypes
 from functools import cache
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from gtcrn_recipes.native.library import call
 
@@ -19,18 +19,13 @@ class Tap(ctypes.Structure):
 
 
 class Conv(ctypes.Structure):
-    """`conv` of layers.c."""
+    """`conv` of convolution.h."""
 
     _fields_ = [
-        ("frames", ctypes.c_int64),
-        ("x_frame", ctypes.c_int64),
-        ("y_frame", ctypes.c_int64),
-        ("x_step", ctypes.c_int),
-        ("y_step", ctypes.c_int),
-        ("x_channels", ctypes.c_int),
-        ("width", ctypes.c_int),
-        ("taps", ctypes.c_int),
+        *((name, ctypes.c_int64) for name in ("items", "frames", "x_frame", "y_frame", "x_step", "y_step")),
+        *((name, ctypes.c_int64) for name in ("inputs", "outputs", "width", "taps")),
         ("tap", ctypes.POINTER(Tap)),
+        ("first", ctypes.POINTER(ctypes.c_int64)),
     ]
 
 
@@ -64,10 +59,17 @@ def _taps(shape: Shape, flipped: bool) -> ctypes.Array[Tap]:
     return (Tap * len(found))(*(Tap(*tap) for tap in found))
 
 
-def _conv(shape: Shape, flipped: bool, x: Tensor, y: Tensor) -> Conv:
-    taps = _taps(shape, flipped)
-    sizes = (x.shape[0] * x.shape[1], _frame(x), _frame(y), x.stride(2), y.stride(2), x.shape[3])
-    return Conv(*sizes, shape.width, len(taps), taps)
+@cache
+def _first(blocks: int, outputs: int, inputs: int) -> ctypes.Array[ctypes.c_int64]:
+    """Where the inputs of each block of outputs begin, `outputs` and `inputs` of a group."""
+    return (ctypes.c_int64 * blocks)(*(block * LANES // outputs * inputs for block in range(blocks)))
+
+
+def _conv(shape: Shape, flipped: bool, x: Tensor, y: Tensor, groups: int) -> Conv:
+    taps, (inputs, outputs) = _taps(shape, flipped), (x.shape[3] // groups, y.shape[3])
+    first = _first(-(-outputs // LANES), outputs // groups, inputs)
+    steps = (_frame(x), _frame(y), x.stride(2), y.stride(2))
+    return Conv(*x.shape[:2], *steps, inputs, outputs, shape.width, len(taps), taps, first)
 
 
 def _frame(x: Tensor) -> int:
@@ -80,51 +82,59 @@ def _frame(x: Tensor) -> int:
 
 
 class Convolution(Function):
-    """x (B, T, bands, I), which may skip channels, weight (width, I, O), bias (O) -> (B, T, outputs, O).
+    """x (B, T, bands, I), which may skip channels, weight (width, I / groups, O), bias (O) -> (B, T, outputs, O).
 
-    O is 2, 8 or a multiple of 16 (with 2, I is at most 16); so is I, but where x needs no gradient it may be anything.
+    O is below 8, of one group then, or a multiple of 8 times the groups; so is I where x needs a gradient.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, shape: Shape) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, shape: Shape, groups: int = 1) -> Tensor:
         y = x.new_empty(*x.shape[:2], shape.outputs, weight.shape[2])
-        for part, w, b in zip(_lanes(y), _lanes(weight), _lanes(bias), strict=True):
-            call(f"convolve_{part.shape[3]}", _conv(shape, False, x, part), x, w.contiguous(), b, part)
+        call("convolve", _conv(shape, False, x, y, groups), x, _blocks(weight), bias, y)
         ctx.save_for_backward(x, weight)
-        ctx.shape = shape
+        ctx.shape, ctx.groups = shape, groups
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        (x, weight), shape = ctx.saved_tensors, ctx.shape
-        dy = dy.contiguous()
-        dx = _input_gradient(shape, dy, weight, x) if ctx.needs_input_grad[0] else None
-        return dx, _weight_gradient(shape, x, dy), dy.sum((0, 1, 2)), None
+        (x, weight), shape, groups = ctx.saved_tensors, ctx.shape, ctx.groups
+        dy, dx = dy.contiguous(), None
+        if ctx.needs_input_grad[0]:
+            dx = dy.new_empty(x.shape)
+            call("convolve", _conv(shape, True, dy, dx, groups), dy, _blocks(_turned(weight, groups)), None, dx)
+        return dx, _weight_gradient(shape, x, dy, groups), column_sums(dy.flatten(1, 2)), None, None
 
 
-def _lanes(x: Tensor) -> tuple[Tensor, ...]:
-    lanes: tuple[Tensor, ...] = x.split(LANES, dim=-1)
-    return lanes
+def _blocks(weight: Tensor) -> Tensor:
+    """(width, I, O) -> (O / 8, width, I, 8), filled up with zeros."""
+    if missing := -weight.shape[2] % LANES:
+        weight = functional.pad(weight, (0, missing))
+    return weight.unflatten(2, (-1, LANES)).permute(2, 0, 1, 3).contiguous()
 
 
-def _input_gradient(shape: Shape, dy: Tensor, weight: Tensor, x: Tensor) -> Tensor:
-    dx = dy.new_empty(x.shape)
-    for part, w in zip(_lanes(dx), weight.split(LANES, dim=1), strict=True):
-        none = dy.new_zeros(w.shape[1])
-        call(f"convolve_{w.shape[1]}", _conv(shape, True, dy, part), dy, w.transpose(1, 2).contiguous(), none, part)
-    return dx
+def _turned(weight: Tensor, groups: int) -> Tensor:
+    """(width, I / groups, O) -> (width, O / groups, I)."""
+    return weight.unflatten(2, (groups, -1)).permute(0, 3, 2, 1).flatten(2)
 
 
-def _weight_gradient(shape: Shape, x: Tensor, dy: Tensor) -> Tensor:
-    """(width, I, O). The outputs take the lanes where there are enough of them."""
-    if dy.shape[3] < 8:
+def _weight_gradient(shape: Shape, x: Tensor, dy: Tensor, groups: int) -> Tensor:
+    """(width, I / groups, O). The outputs take the lanes where there are enough of them."""
+    if dy.shape[3] < LANES:
         return outer(shape, True, dy, x).transpose(1, 2)
-    return torch.cat([outer(shape, False, x, part) for part in _lanes(dy)], dim=2)
+    return outer(shape, False, x, dy, groups)
 
 
-def outer(shape: Shape, flipped: bool, x: Tensor, y: Tensor) -> Tensor:
-    """Sum of x times y over the frames and taps: (width, channels of x, channels of y)."""
-    total = x.new_zeros(shape.width, x.shape[3], y.shape[3])
-    call(f"outer_{y.shape[3]}", _conv(shape, flipped, x, y), x, y, total)
-    return total
+def outer(shape: Shape, flipped: bool, x: Tensor, y: Tensor, groups: int = 1) -> Tensor:
+    """Sum of x times y over the frames and taps: (width, channels of x / groups, channels of y)."""
+    conv = _conv(shape, flipped, x, y, groups)
+    total = x.new_empty(len(x), y.shape[3] // LANES, shape.width, conv.inputs, LANES)
+    call("outer", conv, x, y, total)
+    return total.sum(0).permute(1, 2, 0, 3).flatten(2)
+
+
+def column_sums(x: Tensor) -> Tensor:
+    """(B, N, C), which may skip channels -> (C)."""
+    total = x.new_empty(len(x), x.shape[2])
+    call("column_sums", x, *x.shape[:2], x.stride(1), x.shape[2], total)
+    return total.sum(0)

@@ -1,11 +1,11 @@
 """The compiled layers as differentiable functions of torch tensors: float32, (B, T, F, C), contiguous unless said.
 
 Each is tested against torch's own operators (tests/test_native.py). Only what training needs: the zero state, the
-batch's own statistics, sizes of the published network.
+batch's own statistics, channels by eights.
 """
 
 import ctypes
-from collections.abc import Iterable
+import math
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -14,21 +14,27 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from gtcrn_recipes.native.convolution import Shape, outer
+from gtcrn_recipes.native.convolution import LANES, Shape, column_sums, outer
 from gtcrn_recipes.native.library import call
 
-UNITS, GATES, SAVED = 16, 3, 5  # as in recurrence.h
+GATES, SAVED, TAPS, MOST_CHANNELS = 3, 5, 3, 128  # as in recurrence.h, depthwise.h and norm.h
 NOTHING, PRELU, TANH = range(3)
 
 
+class Depth(ctypes.Structure):
+    """`depth` of depthwise.h."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in ("items", "frames", "bands", "channels", "dilation")]
+
+
 class Depthwise(Function):
-    """x (B, T, F, 16), weight (3, 3, 16), bias (16) -> (B, T, F, 16); causal, dilated in time."""
+    """x (B, T, F, C), weight (3, 3, C), bias (C) -> (B, T, F, C); causal, dilated in time."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
         x, weight = x.contiguous(), weight.contiguous()
         y = torch.empty_like(x)
-        call("depthwise", x, weight, bias, y, *x.shape[:3], dilation)
+        call("depthwise", Depth(*x.shape, dilation), x, weight, bias, y)
         ctx.save_for_backward(x, weight)
         ctx.dilation = dilation
         return y
@@ -37,78 +43,75 @@ class Depthwise(Function):
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        dy = dy.contiguous()
-        dx, dw, db = torch.empty_like(x), torch.empty_like(weight), weight.new_empty(UNITS)
-        call("depthwise_backward", x, weight, dy, dx, dw, db, *x.shape[:3], ctx.dilation)
-        return dx, dw, db, None
+        dx, total = torch.empty_like(x), x.new_empty(len(x), TAPS**2 + 1, x.shape[3])
+        call("depthwise_backward", Depth(*x.shape, ctx.dilation), x, weight, dy.contiguous(), dx, total)
+        *weights, bias = total.sum(0)
+        return dx, torch.stack(weights).view_as(weight), bias, None
 
 
-class Moments(NamedTuple):
+class Running(NamedTuple):
+    """Statistics that follow those of the batches, (C) each, by a share of `momentum`."""
+
     mean: Tensor
-    variance: Tensor  # biased
-
-
-def moments(x: Tensor) -> Moments:
-    """Of each channel."""
-    x = x.contiguous()
-    found = Moments(x.new_empty(x.shape[-1]), x.new_empty(x.shape[-1]))
-    call("moments", x, x.numel(), x.shape[-1], *found)
-    return found
+    variance: Tensor
+    momentum: float
+    eps: float
 
 
 class Norm(ctypes.Structure):
-    """`norm` of layers.c: sizes, statistics, activation."""
+    """`norm` of norm.h."""
 
     _fields_ = [
-        ("n", ctypes.c_int64),
-        ("channels", ctypes.c_int64),
-        *((name, ctypes.c_void_p) for name in ("mean", "rstd", "scale", "shift")),
-        ("slope", ctypes.c_float),
+        *((name, ctypes.c_int64) for name in ("items", "n", "channels")),
+        *((name, ctypes.c_void_p) for name in ("weight", "bias", "slope")),
+        *((name, ctypes.c_float) for name in ("eps", "momentum")),
         ("activation", ctypes.c_int),
+        *((name, ctypes.c_void_p) for name in ("running_mean", "running_variance", "mean", "rstd", "scale", "shift")),
+        ("totals", ctypes.c_void_p),
     ]
 
 
-def norm(x: Tensor, statistics: Iterable[Tensor], slope: float, activation: int) -> Norm:
-    """Borrows the statistics' memory."""
-    return Norm(x.numel(), x.shape[-1], *(s.data_ptr() for s in statistics), slope, activation)
-
-
 class Normalise(Function):
-    """Batch normalisation and an activation: weight and bias (C), slope a PReLU's, (1)."""
+    """Batch normalisation and an activation: weight and bias (C), slope a PReLU's, (1); `running` follows."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, slope: Tensor, found: Moments, eps: float, activation: int
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, slope: Tensor, running: Running, activation: int
     ) -> Tensor:
-        rstd = (found.variance + eps).rsqrt()
-        scale = weight * rstd
-        statistics = (found.mean, rstd, scale, bias - found.mean * scale)
         x = x.contiguous()
-        y = torch.empty_like(x)
-        ctx.numbers = (float(slope), activation)
-        call("normalise", norm(x, statistics, *ctx.numbers), x, y)
-        ctx.save_for_backward(x, *statistics)
+        statistics, y = x.new_empty(4, x.shape[-1]), torch.empty_like(x)
+        ctx.totals = x.new_empty(len(x), 3, MOST_CHANNELS, dtype=torch.float64)
+        ctx.running, ctx.activation = running, activation
+        ctx.save_for_backward(x, weight, bias, slope, statistics)
+        call("normalise", _norm(ctx, x, weight, bias, slope, statistics), x, y)
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, *statistics = ctx.saved_tensors
+        x, *rest = ctx.saved_tensors
         dx = torch.empty_like(x)
         d_weight, d_bias, d_slope = (x.new_empty(n) for n in (x.shape[-1], x.shape[-1], 1))
-        call("normalise_backward", norm(x, statistics, *ctx.numbers), x, dy.contiguous(), dx, d_weight, d_bias, d_slope)
-        return dx, d_weight, d_bias, d_slope, None, None, None
+        call("normalise_backward", _norm(ctx, x, *rest), x, dy.contiguous(), dx, d_weight, d_bias, d_slope)
+        return dx, d_weight, d_bias, d_slope, None, None
+
+
+def _norm(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, slope: Tensor, statistics: Tensor) -> Norm:
+    """Borrows the tensors' memory."""
+    running = ctx.running
+    sizes = len(x), x[0].numel(), x.shape[-1]
+    learned = (t.data_ptr() for t in (weight, bias, slope))
+    kept = (t.data_ptr() for t in (running.mean, running.variance, *statistics))
+    return Norm(*sizes, *learned, running.eps, running.momentum, ctx.activation, *kept, ctx.totals.data_ptr())
 
 
 class Sequences(ctypes.Structure):
-    """`recurrence` of layers.c: which positions of a (B, T, F, ...) tensor follow each other."""
+    """`recurrence` of recurrence.h: which positions of a (B, T, F, ...) tensor follow each other."""
 
     _fields_ = [
-        ("sequences", ctypes.c_int64),
-        ("steps", ctypes.c_int64),
-        ("step", ctypes.c_int64),
+        *((name, ctypes.c_int64) for name in ("items", "sequences", "steps", "step", "units", "span")),
         ("start", ctypes.c_void_p),
-        ("directions", ctypes.c_int),
+        ("directions", ctypes.c_int64),
     ]
 
 
@@ -118,28 +121,39 @@ def _starts(batch: int, frames: int, bands: int, along_bands: bool) -> Tensor:
     return (places[:, :, 0] if along_bands else places[:, 0]).flatten().contiguous()
 
 
-def sequences(shape: torch.Size, along_bands: bool) -> Sequences:
-    batch, frames, bands = shape[:3]
-    start = _starts(batch, frames, bands, along_bands)
-    steps, step = (bands, 1) if along_bands else (frames, bands)
-    return Sequences(len(start), steps, step, start.data_ptr(), 2 if along_bands else 1)
+class Cells(NamedTuple):
+    """GRUs side by side: `units` of all, `cell` of one; along bands the second half of them goes backwards."""
+
+    units: int
+    cell: int
+    along_bands: bool
+
+    @property
+    def span(self) -> int:
+        """Units within which the state of a vector of units depends: of whole cells and whole vectors."""
+        return math.lcm(self.cell, LANES)
+
+    def sequences(self, shape: torch.Size) -> Sequences:
+        batch, frames, bands = shape[:3]
+        start = _starts(batch, frames, bands, self.along_bands)
+        steps, step = (bands, 1) if self.along_bands else (frames, bands)
+        counts = (batch, len(start) // batch, steps, step, self.units, self.span)
+        return Sequences(*counts, start.data_ptr(), 2 if self.along_bands else 1)
 
 
 class Recurrence(Function):
-    """A GRU from zero along frames, or along bands with units 8..15 going backwards.
-
-    inputs (B, T, F, 48), weight (48, 16) and bias (48) of the hidden state, gates r, z, n -> (B, T, F, 16).
-    """
+    """GRUs from zero: inputs (B, T, F, 3 U), weight (3 U, U), zero between the cells, and bias (3 U) of the hidden
+    state, gates r, z, n -> (B, T, F, U)."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, along_bands: bool) -> Tensor:
-        order = sequences(inputs.shape, along_bands)
-        y = inputs.new_empty(*inputs.shape[:3], UNITS)
-        saved = inputs.new_empty(order.sequences * order.steps, SAVED, UNITS)
-        weight = weight.detach().view(GATES, UNITS, UNITS).contiguous()
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, cells: Cells) -> Tensor:
+        order, units = cells.sequences(inputs.shape), cells.units
+        y = inputs.new_empty(*inputs.shape[:3], units)
+        saved = inputs.new_empty(order.items, order.sequences * order.steps, SAVED, units)
+        weight = weight.detach().view(GATES, units, units).contiguous()
         call("recurrence_forward", order, inputs.contiguous(), weight.permute(2, 0, 1).contiguous(), bias, y, saved)
         ctx.save_for_backward(weight)
-        ctx.saved, ctx.along_bands, ctx.shape = saved, along_bands, inputs.shape
+        ctx.saved, ctx.cells, ctx.shape = saved, cells, inputs.shape
         return y
 
     @staticmethod
@@ -149,20 +163,35 @@ class Recurrence(Function):
         if saved is None:
             raise RuntimeError("the compiled recurrence cannot go backward twice.")
         dx = dy.new_empty(ctx.shape)
-        call("recurrence_backward", sequences(ctx.shape, ctx.along_bands), dy.contiguous(), weight, saved, dx)
-        hidden, before = saved[None, :, None, :GATES].flatten(3), saved[None, :, None, SAVED - 1]
-        d_weight = outer(Shape(1, 1, 1), False, hidden, before)[0]
-        return dx, d_weight, hidden.sum((0, 1, 2)), None
+        call("recurrence_backward", ctx.cells.sequences(ctx.shape), dy.contiguous(), weight, saved, dx)
+        d_bias = column_sums(saved.flatten(2)[:, :, : GATES * ctx.cells.units])
+        return dx, _hidden_gradient(saved, ctx.cells), d_bias, None
+
+
+def _hidden_gradient(saved: Tensor, cells: Cells) -> Tensor:
+    """(3 U, U) of what `recurrence_backward` left: the gates' gradients times the state before, within the spans."""
+    before, spans = saved[:, :, None, SAVED - 1], cells.units // cells.span
+    total = saved.new_zeros(GATES, spans, cells.span, spans, cells.span)
+    for gate, each in enumerate(total):
+        found = outer(Shape(1, 1, 1), False, saved[:, :, None, gate], before, spans)[0]  # (span, U)
+        each.diagonal(dim1=0, dim2=2).copy_(found.unflatten(1, (spans, -1)).transpose(1, 2))
+    return total.flatten(3).flatten(0, 2)
+
+
+class Frames(ctypes.Structure):
+    """`frame_shape` of attention.h."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in ("items", "frames", "bands", "channels", "step")]
 
 
 class Energy(Function):
-    """Mean square over bands: (B, T, F, 8) -> (B, T, 8)."""
+    """Mean square over bands: (B, T, F, C) -> (B, T, C)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         x = x.contiguous()
         y = x.new_empty(*x.shape[:2], x.shape[3])
-        call("energy", x, y, x.shape[0] * x.shape[1], x.shape[2])
+        call("energy", Frames(*x.shape), x, y)
         ctx.save_for_backward(x)
         return y
 
@@ -174,13 +203,13 @@ class Energy(Function):
 
 
 class Shuffle(Function):
-    """x (B, T, F, 8) times weight (B, T, 8), alternating with passed (B, T, F, 8): (B, T, F, 16)."""
+    """x (B, T, F, C) times weight (B, T, C), alternating with passed (B, T, F, C): (B, T, F, 2 C)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, passed: Tensor) -> Tensor:
         y = x.new_empty(*x.shape[:3], 2 * x.shape[3])
         x, weight = x.contiguous(), weight.contiguous()
-        call("shuffle", x, weight, passed, passed.stride(2), y, x.shape[0] * x.shape[1], x.shape[2])
+        call("shuffle", Frames(*x.shape, passed.stride(2)), x, weight, passed, y)
         ctx.save_for_backward(x, weight)
         return y
 
@@ -189,6 +218,5 @@ class Shuffle(Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, ...]:
         x, weight = ctx.saved_tensors
         dx, d_weight, d_passed = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(x)
-        frames, bands = x.shape[0] * x.shape[1], x.shape[2]
-        call("shuffle_backward", x, weight, dy.contiguous(), dx, d_weight, d_passed, frames, bands)
+        call("shuffle_backward", Frames(*x.shape), x, weight, dy.contiguous(), dx, d_weight, d_passed)
         return dx, d_weight, d_passed

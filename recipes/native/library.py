@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gtcrn.errors import GtcrnError
 
-VERSION = 2  # of the functions' arguments; layers.c has the same
+VERSION = 3  # of the functions' arguments; layers.c has the same
 MODULE = "gtcrn_recipes.native._layers"
 
 
@@ -34,9 +34,14 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def call(name: str, *arguments: Tensor | int | float | ctypes.Structure) -> None:
+def call(name: str, *arguments: Tensor | int | ctypes.Structure | None) -> None:
     """Call a function of the library; tensors as pointers to their first number."""
     getattr(_library(), name)(*map(_argument, arguments))
+
+
+def use_threads(count: int) -> int:
+    """Let the layers share the items of a batch among this many threads, the caller's included; how many there are."""
+    return int(_library().use_threads(ctypes.c_int(count)))
 
 
 def _argument(value: Any) -> Any:
@@ -46,4 +51,4 @@ def _argument(value: Any) -> Any:
         return ctypes.c_void_p(value.data_ptr())
     if isinstance(value, ctypes.Structure):
         return ctypes.byref(value)
-    return ctypes.c_int64(value) if isinstance(value, int) else ctypes.c_float(value)
+    return value if value is None else ctypes.c_int64(value)

@@ -1,105 +1,54 @@
 /* Batch normalisation with the batch's own statistics, then PReLU, tanh or nothing.
- * 16, 8 or 2 channels: `channels` divides the lanes, so one vector is one or several positions.
+ * `channels` divides 8 or is a multiple of it: `period` vectors after each other hold all channels once or several times.
  */
 
 enum { NOTHING, PRELU, TANH };
+enum { PART = 128, MOST_CHANNELS = 128, MOST_PERIOD = MOST_CHANNELS / LANES };
+
+typedef double sums[3][MOST_CHANNELS];
 
 typedef struct {
-    int64_t n, channels; /* floats of the tensor, and how many channels they are of */
-    const float *mean, *rstd, *scale, *shift;
-    float slope; /* of the PReLU */
+    int64_t items, n, channels; /* floats of an item, and how many channels they are of */
+    const float *weight, *bias, *slope;
+    float eps, momentum;
     int activation;
+    float *running_mean, *running_variance;
+    float *mean, *rstd, *scale, *shift; /* of this batch, kept for the way back */
+    sums *totals;                       /* of each item, for the time of a call */
 } norm;
 
-/* What a pass over the tensor needs of `norm`, lane by lane. */
-typedef struct { vec scale, shift, slope; } lanes;
+typedef struct {
+    const norm *m;
+    const float *x, *dy;
+    float *y;
+    float factor[MOST_CHANNELS], offset[MOST_CHANNELS];
+} norm_work;
 
-enum { PART = 256 }; /* vectors summed in single precision before they go to double */
+INLINE int period_of(const norm *m) { return m->channels < LANES ? 1 : m->channels / LANES; }
 
-typedef struct { double sum[LANES], other[LANES], third[LANES]; } totals;
-
-INLINE void add_up(totals *t, vec a, vec b, vec c)
+INLINE vec repeated(const float *values, int64_t channels, int b)
 {
-    for (int k = 0; k < LANES; k++) t->sum[k] += a[k], t->other[k] += b[k], t->third[k] += c[k];
-}
-
-/* Lanes of the same channel together. */
-INLINE double channel_sum(const double *lanes, int channel, int channels)
-{
-    double total = 0;
-    for (int k = channel; k < LANES; k += channels) total += lanes[k];
-    return total;
-}
-
-INLINE vec repeated(const float *values, int channels)
-{
+    if (channels >= LANES) return load(values + b * LANES);
     vec v;
     for (int k = 0; k < LANES; k++) v[k] = values[k % channels];
     return v;
 }
 
-INLINE lanes lanes_of(const norm *m)
+/* Lanes of the same channel together. */
+INLINE void fold(double *to, const double *lanes, int64_t channels)
 {
-    int channels = m->channels;
-    return (lanes){repeated(m->scale, channels), repeated(m->shift, channels), spread(m->slope)};
+    for (int64_t k = 0; k < (channels < LANES ? LANES : channels); k++) to[k % channels] += lanes[k];
 }
 
-INLINE vec load_some(const float *p, int64_t count)
+INLINE void add_up(double total[MOST_CHANNELS], int b, vec a)
 {
-    vec v = {0};
-    memcpy(&v, p, (count < LANES ? count : LANES) * sizeof *p);
-    return v;
-}
-
-INLINE void store_some(float *p, vec v, int64_t count) { memcpy(p, &v, (count < LANES ? count : LANES) * sizeof *p); }
-
-/* Mean and biased variance of each channel of x (n floats), by sums about the first position's values: those about
- * zero would cancel where the mean is large. */
-FAST void moments(const float *x, int64_t n, int64_t channels, float *mean, float *variance)
-{
-    totals t = {{0}, {0}, {0}};
-    vec pivot = repeated(x, channels);
-    for (int64_t i = 0; i < n;) {
-        vec sum = {0}, square = {0};
-        for (int64_t end = i + PART * LANES; i < n && i < end; i += LANES) {
-            int64_t left = n - i;
-            vec v = left >= LANES ? load(x + i) - pivot : load_some(x + i, left) - load_some((float *)&pivot, left);
-            sum += v, square += v * v;
-        }
-        add_up(&t, sum, square, spread(0));
-    }
-    for (int c = 0; c < channels; c++) {
-        double m = channel_sum(t.sum, c, channels) * channels / n;
-        double v = channel_sum(t.other, c, channels) * channels / n - m * m;
-        mean[c] = x[c] + m;
-        variance[c] = v > 0 ? v : 0;
-    }
+    for (int k = 0; k < LANES; k++) total[b * LANES + k] += a[k];
 }
 
 INLINE vec activate(vec z, vec slope, int activation)
 {
     if (activation == PRELU) return select(z > 0, z, z * slope);
     return activation == TANH ? hyperbolic_tangent(z) : z;
-}
-
-INLINE void normalise_as(const norm *m, const float *x, float *y, int activation)
-{
-    lanes w = lanes_of(m);
-    for (int64_t i = 0; i < m->n; i += LANES) {
-        int64_t left = m->n - i;
-        vec v = left >= LANES ? load(x + i) : load_some(x + i, left);
-        v = activate(v * w.scale + w.shift, w.slope, activation);
-        if (left >= LANES) store(y + i, v);
-        else store_some(y + i, v, left);
-    }
-}
-
-/* y = activation(x * scale + shift), scale and shift by channel. */
-FAST void normalise(const norm *m, const float *x, float *y)
-{
-    if (m->activation == PRELU) normalise_as(m, x, y, PRELU);
-    else if (m->activation == TANH) normalise_as(m, x, y, TANH);
-    else normalise_as(m, x, y, NOTHING);
 }
 
 INLINE vec through(vec g, vec z, vec slope, int activation)
@@ -110,61 +59,172 @@ INLINE vec through(vec g, vec z, vec slope, int activation)
     return g * (1 - y * y);
 }
 
-INLINE void gradient_sums(const norm *m, const float *x, const float *dy, int activation, totals *t)
+/* Block b of the channels: sums of x and x^2 about the first position of the tensor, which cancel less than about 0. */
+INLINE void moment_sums(const norm *m, const float *x, vec pivot, int b, int period, sums t)
 {
-    lanes w = lanes_of(m);
-    for (int64_t i = 0; i < m->n;) {
+    int64_t step = period * LANES;
+    for (int64_t i = b * LANES; i < m->n;) {
+        vec sum = {0}, square = {0};
+        for (int64_t end = i + PART * step; i < m->n && i < end; i += step) {
+            int64_t left = m->n - i;
+            vec v = left >= LANES ? load(x + i) - pivot : load_some(x + i, left) - load_some((float *)&pivot, left);
+            sum += v, square += v * v;
+        }
+        add_up(t[0], b, sum), add_up(t[1], b, square);
+    }
+}
+
+FAST static void moments_item(void *what, int64_t item)
+{
+    norm_work *job = what;
+    const norm *m = job->m;
+    int period = period_of(m);
+    memset(m->totals[item], 0, sizeof(sums));
+    for (int b = 0; b < period; b++)
+        moment_sums(m, job->x + item * m->n, repeated(job->x, m->channels, b), b, period, m->totals[item]);
+}
+
+INLINE void normalise_as(const norm *m, const float *x, float *y, int activation)
+{
+    int period = period_of(m);
+    vec slope = spread(m->slope ? *m->slope : 0);
+    for (int b = 0; b < period; b++) {
+        vec scale = repeated(m->scale, m->channels, b), shift = repeated(m->shift, m->channels, b);
+        for (int64_t i = b * LANES; i < m->n; i += period * LANES) {
+            int64_t left = m->n - i;
+            vec v = left >= LANES ? load(x + i) : load_some(x + i, left);
+            v = activate(v * scale + shift, slope, activation);
+            if (left >= LANES) store(y + i, v);
+            else store_some(y + i, v, left);
+        }
+    }
+}
+
+FAST static void normalise_item(void *what, int64_t item)
+{
+    norm_work *job = what;
+    const norm *m = job->m;
+    const float *x = job->x + item * m->n;
+    float *y = job->y + item * m->n;
+    if (m->activation == PRELU) normalise_as(m, x, y, PRELU);
+    else if (m->activation == TANH) normalise_as(m, x, y, TANH);
+    else normalise_as(m, x, y, NOTHING);
+}
+
+/* Statistics of the batch from the items' sums, taken in the order of the items. */
+static void settle(const norm *m, const float *pivot)
+{
+    sums all = {{0}};
+    for (int64_t item = 0; item < m->items; item++)
+        for (int s = 0; s < 2; s++) fold(all[s], m->totals[item][s], m->channels);
+    double count = (double)m->items * m->n / m->channels;
+    for (int64_t c = 0; c < m->channels; c++) {
+        double off = all[0][c] / count, variance = all[1][c] / count - off * off, mean = pivot[c] + off;
+        variance = variance > 0 ? variance : 0;
+        m->mean[c] = mean;
+        m->rstd[c] = 1 / sqrt(variance + m->eps);
+        m->scale[c] = m->weight[c] * m->rstd[c];
+        m->shift[c] = m->bias[c] - m->mean[c] * m->scale[c];
+        m->running_mean[c] += m->momentum * (m->mean[c] - m->running_mean[c]);
+        m->running_variance[c] += m->momentum * (variance * (count / (count - 1)) - m->running_variance[c]);
+    }
+}
+
+/* y = activation of x (items, n) normalised over the batch; the running statistics follow. */
+void normalise(const norm *m, const float *x, float *y)
+{
+    norm_work job = {.m = m, .x = x, .y = y};
+    for_items(moments_item, &job, m->items);
+    settle(m, x);
+    for_items(normalise_item, &job, m->items);
+}
+
+/* Block b: sums of the gradient before the activation, of it times x, and of the slope's. */
+INLINE void gradient_sums(const norm *m, const float *x, const float *dy, int activation, int b, int period, sums t)
+{
+    int64_t step = period * LANES;
+    vec scale = repeated(m->scale, m->channels, b), shift = repeated(m->shift, m->channels, b);
+    vec slope = spread(m->slope ? *m->slope : 0);
+    for (int64_t i = b * LANES; i < m->n;) {
         vec sum = {0}, product = {0}, slopes = {0};
-        for (int64_t end = i + PART * LANES; i < m->n && i < end; i += LANES) {
+        for (int64_t end = i + PART * step; i < m->n && i < end; i += step) {
             int64_t left = m->n - i;
             vec v = left >= LANES ? load(x + i) : load_some(x + i, left);
             vec d = left >= LANES ? load(dy + i) : load_some(dy + i, left);
-            vec z = v * w.scale + w.shift, g = through(d, z, w.slope, activation);
+            vec z = v * scale + shift, g = through(d, z, slope, activation);
             sum += g, product += g * v;
             if (activation == PRELU) slopes += select(z > 0, spread(0), d * z);
         }
-        add_up(t, sum, product, slopes);
+        add_up(t[0], b, sum), add_up(t[1], b, product), add_up(t[2], b, slopes);
+    }
+}
+
+FAST static void gradient_sums_item(void *what, int64_t item)
+{
+    norm_work *job = what;
+    const norm *m = job->m;
+    const float *x = job->x + item * m->n, *dy = job->dy + item * m->n;
+    int period = period_of(m);
+    memset(m->totals[item], 0, sizeof(sums));
+    for (int b = 0; b < period; b++) {
+        if (m->activation == PRELU) gradient_sums(m, x, dy, PRELU, b, period, m->totals[item]);
+        else if (m->activation == TANH) gradient_sums(m, x, dy, TANH, b, period, m->totals[item]);
+        else gradient_sums(m, x, dy, NOTHING, b, period, m->totals[item]);
     }
 }
 
 /* dx = g * scale + x * factor + offset, g the gradient before the activation. */
-INLINE void gradient_pass(const norm *m, const float *x, const float *dy, float *dx, vec factor, vec offset,
-                          int activation)
+INLINE void gradient_pass(const norm_work *job, const float *x, const float *dy, float *dx, int activation)
 {
-    lanes w = lanes_of(m);
-    for (int64_t i = 0; i < m->n; i += LANES) {
-        int64_t left = m->n - i;
-        vec v = left >= LANES ? load(x + i) : load_some(x + i, left);
-        vec d = left >= LANES ? load(dy + i) : load_some(dy + i, left);
-        vec g = through(d, v * w.scale + w.shift, w.slope, activation) * w.scale + v * factor + offset;
-        if (left >= LANES) store(dx + i, g);
-        else store_some(dx + i, g, left);
+    const norm *m = job->m;
+    int period = period_of(m);
+    vec slope = spread(m->slope ? *m->slope : 0);
+    for (int b = 0; b < period; b++) {
+        vec scale = repeated(m->scale, m->channels, b), shift = repeated(m->shift, m->channels, b);
+        vec factor = repeated(job->factor, m->channels, b), offset = repeated(job->offset, m->channels, b);
+        for (int64_t i = b * LANES; i < m->n; i += period * LANES) {
+            int64_t left = m->n - i;
+            vec v = left >= LANES ? load(x + i) : load_some(x + i, left);
+            vec d = left >= LANES ? load(dy + i) : load_some(dy + i, left);
+            vec g = through(d, v * scale + shift, slope, activation) * scale + v * factor + offset;
+            if (left >= LANES) store(dx + i, g);
+            else store_some(dx + i, g, left);
+        }
     }
 }
 
-INLINE void normalise_backward_as(const norm *m, const float *x, const float *dy, float *dx, float *d_weight,
-                                  float *d_bias, float *d_slope, int activation)
+FAST static void gradient_item(void *what, int64_t item)
 {
-    totals t = {{0}, {0}, {0}};
-    float factor[LANES], offset[LANES];
-    int channels = m->channels;
-    gradient_sums(m, x, dy, activation, &t);
-    for (int c = 0; c < channels; c++) {
-        double count = (double)m->n / channels, sum = channel_sum(t.sum, c, channels);
-        double centred = (channel_sum(t.other, c, channels) - m->mean[c] * sum) * m->rstd[c]; /* sum of g x^ */
-        d_bias[c] = sum, d_weight[c] = centred;
-        factor[c] = -m->scale[c] * m->rstd[c] * centred / count;
-        offset[c] = -m->scale[c] * sum / count - factor[c] * m->mean[c];
-    }
-    *d_slope = channel_sum(t.third, 0, 1);
-    gradient_pass(m, x, dy, dx, repeated(factor, channels), repeated(offset, channels), activation);
+    const norm_work *job = what;
+    int64_t at = item * job->m->n;
+    const float *x = job->x + at, *dy = job->dy + at;
+    if (job->m->activation == PRELU) gradient_pass(job, x, dy, job->y + at, PRELU);
+    else if (job->m->activation == TANH) gradient_pass(job, x, dy, job->y + at, TANH);
+    else gradient_pass(job, x, dy, job->y + at, NOTHING);
 }
 
-/* Gradients of `normalise` whose scale is weight * rstd and shift bias - mean * scale, statistics included. */
-FAST void normalise_backward(const norm *m, const float *x, const float *dy, float *dx, float *d_weight,
-                             float *d_bias, float *d_slope)
+static void settle_gradient(norm_work *job, float *d_weight, float *d_bias, float *d_slope)
 {
-    if (m->activation == PRELU) normalise_backward_as(m, x, dy, dx, d_weight, d_bias, d_slope, PRELU);
-    else if (m->activation == TANH) normalise_backward_as(m, x, dy, dx, d_weight, d_bias, d_slope, TANH);
-    else normalise_backward_as(m, x, dy, dx, d_weight, d_bias, d_slope, NOTHING);
+    const norm *m = job->m;
+    sums all = {{0}};
+    double slope = 0, count = (double)m->items * m->n / m->channels;
+    for (int64_t item = 0; item < m->items; item++)
+        for (int s = 0; s < 3; s++) fold(all[s], m->totals[item][s], m->channels);
+    for (int64_t c = 0; c < m->channels; c++) {
+        double sum = all[0][c], centred = (all[1][c] - m->mean[c] * sum) * m->rstd[c]; /* sum of g x^ */
+        d_bias[c] = sum, d_weight[c] = centred, slope += all[2][c];
+        job->factor[c] = -m->scale[c] * m->rstd[c] * centred / count;
+        job->offset[c] = -m->scale[c] * sum / count - job->factor[c] * m->mean[c];
+    }
+    *d_slope = slope;
+}
+
+/* Gradients of `normalise`, statistics included. */
+void normalise_backward(const norm *m, const float *x, const float *dy, float *dx, float *d_weight, float *d_bias,
+                        float *d_slope)
+{
+    norm_work job = {.m = m, .x = x, .dy = dy, .y = dx};
+    for_items(gradient_sums_item, &job, m->items);
+    settle_gradient(&job, d_weight, d_bias, d_slope);
+    for_items(gradient_item, &job, m->items);
 }

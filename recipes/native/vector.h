@@ -1,14 +1,15 @@
-/* Vectors of 16 floats, and what the training layers need of them. */
+/* Vectors of 8 floats, and what the training layers need of them. Wider ones than the registers go through memory with
+ * GCC; AVX-512 gains from its many registers. */
 #ifndef TRAIN_VECTOR_H
 #define TRAIN_VECTOR_H
 
 #include <stdint.h>
 #include <string.h>
 
-enum { LANES = 16 };
+enum { LANES = 8 };
 
-typedef float vec __attribute__((vector_size(4 * 16)));
-typedef int ivec __attribute__((vector_size(4 * 16)));
+typedef float vec __attribute__((vector_size(4 * 8)));
+typedef int ivec __attribute__((vector_size(4 * 8)));
 
 #define INLINE static inline __attribute__((always_inline))
 /* Clones for wider vectors want GCC 12 for these names, and a C library that chooses among them as it loads. */
@@ -18,27 +19,30 @@ typedef int ivec __attribute__((vector_size(4 * 16)));
 #define FAST
 #endif
 
-/* Wider vectors than the registers go through memory with GCC: what multiplies matrices takes these. */
-typedef float vec8 __attribute__((vector_size(4 * 8)));
-typedef int ivec8 __attribute__((vector_size(4 * 8)));
-
-INLINE vec8 load8(const float *p)
-{
-    vec8 v;
-    memcpy(&v, p, sizeof v); /* tensors need not be aligned */
-    return v;
-}
-
-INLINE void store8(float *p, vec8 v) { memcpy(p, &v, sizeof v); }
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
+#endif
 
 INLINE vec load(const float *p)
 {
     vec v;
-    memcpy(&v, p, sizeof v);
+    memcpy(&v, p, sizeof v); /* tensors need not be aligned */
     return v;
 }
 
 INLINE void store(float *p, vec v) { memcpy(p, &v, sizeof v); }
+
+/* The first `count` lanes, or all of them where there are more; zeros behind. */
+INLINE vec load_some(const float *p, int64_t count)
+{
+    vec v = {0};
+    memcpy(&v, p, (count < LANES ? count : LANES) * sizeof *p);
+    return v;
+}
+
+INLINE void store_some(float *p, vec v, int64_t count) { memcpy(p, &v, (count < LANES ? count : LANES) * sizeof *p); }
 
 INLINE vec spread(float value) { return (vec){0} + value; }
 
@@ -55,17 +59,6 @@ INLINE vec hyperbolic_tangent(vec x)
     return x * p / q;
 }
 
-INLINE vec8 tanh8(vec8 x)
-{
-    const vec8 limit = (vec8){0} + 8;
-    ivec8 high = x > limit, low = x < -limit;
-    x = (vec8)(((ivec8)x & ~(low | high)) | ((ivec8)-limit & low) | ((ivec8)limit & high));
-    vec8 s = x * x;
-    vec8 p = (((1.52924613e-08f * s + 2.19391242e-05f) * s + 3.57431331e-03f) * s + 1.34467953e-01f) * s + 1;
-    vec8 q = (((8.54769443e-07f * s + 3.41571859e-04f) * s + 2.61748038e-02f) * s + 4.67801246e-01f) * s + 1;
-    return x * p / q;
-}
-
-INLINE vec8 sigmoid8(vec8 x) { return tanh8(x * 0.5f) * 0.5f + 0.5f; }
+INLINE vec sigmoid(vec x) { return hyperbolic_tangent(x * 0.5f) * 0.5f + 0.5f; }
 
 #endif

@@ -180,7 +180,7 @@ class TrainSettings(Section):
     betas: tuple[Decay, Decay] = Field((0.9, 0.99), description="Decays of the optimiser's two moments.")
     clip: Positive = Field(3.0, description="Largest norm of the gradient.")
     ema: Decay = Field(0.0, description="Decay of the averaged weights that are validated and kept; 0: none.")
-    native: bool = Field(True, description="On a CPU, the compiled layers: the same network, faster; one thread.")
+    native: bool = Field(True, description="On a CPU, the compiled layers: the same network, faster.")
     precision: Literal["32-true", "bf16-mixed"] = Field("32-true", description="Numbers of the network.")
     seed: Natural = Field(1, description="Of the weights and of every draw.")
     init: str = Field("", description="Weights to start from; empty: random.")

@@ -17,6 +17,7 @@ from gtcrn import checkpoint
 from gtcrn.errors import CheckpointError, ConfigError
 from gtcrn.network.model import GTCRN
 from gtcrn_recipes.settings import Recipe, TrainSettings, to_table
+from gtcrn_recipes.training.soap import Soap
 
 
 @dataclass
@@ -114,8 +115,7 @@ class Run:
 
     def describe(self) -> None:
         """Write config.toml: the resolved recipe and the versions it ran with."""
-        soap = ("pytorch-optimizer",) if self.recipe.train.optimizer == "soap" else ()
-        packages = ("torch", "lightning", "numpy", *soap, "gtcrn")
+        packages = ("torch", "lightning", "numpy", "gtcrn")
         versions = {"python": platform.python_version(), **{p: version(p) for p in packages}}
         text = "".join(f"# {name} {number}\n" for name, number in versions.items())
         (self.folder / "config.toml").write_text(text + tomli_w.dumps(to_table(self.recipe)))
@@ -142,12 +142,7 @@ def make_optimizer(model: nn.Module, settings: TrainSettings) -> optim.Optimizer
     values: dict[str, Any] = {"lr": settings.lr, "betas": settings.betas, "weight_decay": settings.weight_decay}
     if settings.optimizer == "adamw":
         return optim.AdamW(model.parameters(), **values)
-    try:
-        from pytorch_optimizer import SOAP
-    except ImportError as error:
-        raise ConfigError("train.optimizer = 'soap' needs pytorch-optimizer: pip install 'gtcrn[train]'.") from error
-    soap: optim.Optimizer = SOAP(model.parameters(), **values)
-    return soap
+    return Soap(model.parameters(), **values)
 
 
 def _step(line: str) -> float:

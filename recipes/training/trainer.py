@@ -13,6 +13,7 @@ from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import ConfigError, GtcrnError
 from gtcrn_recipes.data.loader import Items, Prefetcher, Source, draw_generator
 from gtcrn_recipes.mixing.mixture import Mixture, mix
+from gtcrn_recipes.native.library import use_threads
 from gtcrn_recipes.native.network import NativeGTCRN, supports
 from gtcrn_recipes.settings import Recipe
 from gtcrn_recipes.training.distributed import synchronise_norms
@@ -32,7 +33,8 @@ class Trainer:
             synchronise_norms(run.model)
         self.network, self.optimizer = fabric.setup(run.model, run.optimizer)
         self.native = NativeGTCRN(run.model) if self._goes_native() else None
-        self.layers = "compiled, one thread" if self.native else f"torch, {torch.get_num_threads()} threads a process"
+        threads = use_threads(torch.get_num_threads()) if self.native else torch.get_num_threads()
+        self.layers = f"{'compiled' if self.native else 'torch'}, {threads} threads a process"
         pesq = self.recipe.loss.pesq
         self.losses = [self._loss(0.0 if self.recipe.train.pesq_from else pesq), self._loss(pesq)]
         if run.average is not None:
