@@ -1,7 +1,7 @@
 """The numbers everything else derives from: the short-time spectrum and the network. Free of torch."""
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from gtcrn.errors import ConfigError
 
@@ -53,6 +53,10 @@ class GTCRNConfig:
     `input_exponent` compresses the magnitude of the input features to |X|^e and leaves the phase: 1 is the published
     network, 1/2 and 1/4 (square roots, exact in every implementation) make it less sensitive to the level.
     """
+
+    features: ClassVar[int] = 3  # of a bin: magnitude, real and imaginary part
+    groups: ClassVar[int] = 2  # that the second convolution and the recurrent layers are cut into
+    kernel: ClassVar[int] = 3  # frames, and bands, that the depthwise convolution of a GTConvBlock spans
 
     spectral: SpectralConfig = field(default_factory=SpectralConfig, metadata={"description": "Short-time spectrum."})
     erb_low: int = _setting(65, "Bins kept as they are.", at_least=1)

@@ -50,7 +50,7 @@ def test_temporal_attention_keeps_the_contract() -> None:
 
 def test_dual_path_keeps_the_contract() -> None:
     x = torch.randn(2, CHANNELS, FRAMES, WIDTH)
-    verify_contract(DualPathGRNN(CHANNELS, WIDTH), lambda batch: torch.zeros(batch, WIDTH, CHANNELS), x)
+    verify_contract(DualPathGRNN(CHANNELS, WIDTH, groups=2), lambda batch: torch.zeros(batch, WIDTH, CHANNELS), x)
 
 
 def test_a_grouped_gru_along_time_keeps_the_contract() -> None:

@@ -156,7 +156,7 @@ class DualPathGRNN(nn.Module):
     State: the second GRU's, (B, F, C).
     """
 
-    def __init__(self, channels: int, width: int, groups: int = 2) -> None:
+    def __init__(self, channels: int, width: int, groups: int) -> None:
         super().__init__()
         self.intra = GroupedGRU(channels, channels, groups, directions=2)
         self.intra_linear = nn.Linear(channels, channels)

@@ -12,8 +12,6 @@ from gtcrn.config import GTCRNConfig
 from gtcrn.erb import erb_matrix
 from gtcrn.network.layers import DualPathGRNN, FrequencyConv, GTConvBlock, GTConvState, SubbandFeatures
 
-KERNEL = 3  # frames and bands that a GTConvBlock's depthwise convolution spans
-
 
 class GTCRNState(NamedTuple):
     """All that the network remembers of the past; batch is dimension 0 of every leaf."""
@@ -30,9 +28,9 @@ class Encoder(nn.Module):
         super().__init__()
         c, k = config.channels, config.kernel_width
         self.features = SubbandFeatures(config.neighbours)
-        self.first = FrequencyConv(3 * config.neighbours, c, k, groups=1, activation=nn.PReLU(), up=False)
-        self.second = FrequencyConv(c, c, k, groups=2, activation=nn.PReLU(), up=False)
-        self.blocks = nn.ModuleList(GTConvBlock(c, config.neighbours, KERNEL, d) for d in config.dilations)
+        self.first = FrequencyConv(config.features * config.neighbours, c, k, groups=1, activation=nn.PReLU(), up=False)
+        self.second = FrequencyConv(c, c, k, groups=config.groups, activation=nn.PReLU(), up=False)
+        self.blocks = nn.ModuleList(GTConvBlock(c, config.neighbours, config.kernel, d) for d in config.dilations)
 
     def forward(self, x: Tensor, states: tuple[GTConvState, ...]) -> tuple[list[Tensor], tuple[GTConvState, ...]]:
         outputs = [self.first(self.features(x))]  # (B, C, T, 65)
@@ -51,8 +49,10 @@ class Decoder(nn.Module):
     def __init__(self, config: GTCRNConfig) -> None:
         super().__init__()
         c, k = config.channels, config.kernel_width
-        self.blocks = nn.ModuleList(GTConvBlock(c, config.neighbours, KERNEL, d) for d in reversed(config.dilations))
-        self.second = FrequencyConv(c, c, k, groups=2, activation=nn.PReLU(), up=True)
+        self.blocks = nn.ModuleList(
+            GTConvBlock(c, config.neighbours, config.kernel, d) for d in reversed(config.dilations)
+        )
+        self.second = FrequencyConv(c, c, k, groups=config.groups, activation=nn.PReLU(), up=True)
         self.first = FrequencyConv(c, 2, k, groups=1, activation=nn.Tanh(), up=True)
 
     def forward(
@@ -78,7 +78,7 @@ class GTCRN(nn.Module):
         self.register_buffer("erb", torch.from_numpy(erb_matrix(config)), persistent=False)
         self.encoder = Encoder(config)
         self.dual_path = nn.ModuleList(
-            DualPathGRNN(config.channels, config.width) for _ in range(config.dual_path_blocks)
+            DualPathGRNN(config.channels, config.width, config.groups) for _ in range(config.dual_path_blocks)
         )
         self.decoder = Decoder(config)
 
@@ -88,7 +88,7 @@ class GTCRN(nn.Module):
         dilations = self.config.dilations
 
         def block(dilation: int) -> GTConvState:
-            frames = like.new_zeros(batch, c, (KERNEL - 1) * dilation, width)
+            frames = like.new_zeros(batch, c, (self.config.kernel - 1) * dilation, width)
             return GTConvState(frames, like.new_zeros(batch, c))
 
         return GTCRNState(

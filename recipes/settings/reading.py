@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable, Iterator
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -115,7 +115,8 @@ def _names(section: Any) -> dict[str, Any]:
     """The settings of a section, each with its type."""
     if isinstance(section, type) and issubclass(section, BaseModel):
         return {name: field.annotation for name, field in section.model_fields.items()}
-    return get_type_hints(section) if is_dataclass(section) else {}
+    hints = get_type_hints(section) if is_dataclass(section) else {}
+    return {field.name: hints[field.name] for field in fields(section)} if hints else {}
 
 
 def _all_names(section: Any, where: str = "") -> Iterator[str]:
