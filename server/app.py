@@ -19,8 +19,10 @@ from gtcrn.denoiser import Denoiser
 from gtcrn.errors import GtcrnError
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.headers import SecurityHeaders
-from gtcrn_server.limits import TheService, require_key
+from gtcrn_server.limits import TheService, require_key, require_status_key
 from gtcrn_server.messages import Fault, Health, Info, sentence
+from gtcrn_server.openapi import faults
+from gtcrn_server.origins import Origins
 from gtcrn_server.service import Service
 from gtcrn_server.settings import Settings
 from gtcrn_server.transports import duplex, files
@@ -39,6 +41,7 @@ def create_app(settings: Settings, denoiser: Denoiser, worker: int = 0) -> FastA
         version=version("gtcrn"),
         description="Denoises speech: files, and live audio frame by frame. The WebSocket is at /v1/stream.",
         lifespan=lifespan,
+        openapi_url=None,  # below, with a key
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
     )
@@ -105,10 +108,17 @@ def _add_headers(app: FastAPI, settings: Settings) -> None:
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=["Location", "Retry-After", "Gtcrn-Nonfinite"],
         )
+    app.add_middleware(Origins, settings=settings)
     app.add_middleware(SecurityHeaders)
 
 
-@status.get("/v1/info")
+@status.get("/openapi.json", include_in_schema=False, dependencies=[Depends(require_status_key)])
+async def openapi(request: Request) -> JSONResponse:
+    """The description of this interface."""
+    return JSONResponse(request.app.openapi())
+
+
+@status.get("/v1/info", responses=faults(), dependencies=[Depends(require_status_key)])
 async def info(service: TheService) -> Info:
     """What runs here and what it takes."""
     settings, spectral = service.settings, service.denoiser.config.spectral
@@ -138,7 +148,7 @@ async def readyz(service: TheService) -> Health:
     return Health(status="ready")
 
 
-@status.get("/metrics", response_class=Response)
+@status.get("/metrics", response_class=Response, responses=faults(), dependencies=[Depends(require_status_key)])
 async def metrics(service: TheService) -> Response:
     """Prometheus text format."""
     return Response(service.telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)

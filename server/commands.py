@@ -1,5 +1,6 @@
 """`gtcrn serve`. Light: what the service needs is imported when it is started, or its settings are to be shown."""
 
+import os
 from typing import Annotated, Any
 
 import typer
@@ -36,13 +37,15 @@ def serve(
         from pydantic import ValidationError
 
         from gtcrn_server.processes.serving import serve as run
-        from gtcrn_server.settings import Settings
+        from gtcrn_server.settings import Settings, refuse_unknown
     except ImportError as error:
         raise ConfigError(f"{error.name} is missing; install the service with: pip install 'gtcrn[serve]'.") from error
+    refuse_unknown(os.environ)
     options: dict[str, Any] = {"host": host, "port": port, "workers": workers, "weights": weights}
     try:
         settings = Settings(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigError(f"GTCRN_{str(first['loc'][0]).upper()}: {first['msg']}.") from error
+        place = "".join(f"GTCRN_{str(name).upper()}: " for name in first["loc"][:1])
+        raise ConfigError(f"{place}{first['msg'].removeprefix('Value error, ')}.") from error
     run(settings)

@@ -52,6 +52,12 @@ def require_key(service: TheService, bearer: Bearer, request: Request) -> Caller
     return Caller(key, network(request.client.host) if request.client else "")
 
 
+def require_status_key(service: TheService, bearer: Bearer, request: Request) -> None:
+    """Dependency of what tells about the service, where the settings say so."""
+    if service.settings.status_needs_key:
+        require_key(service, bearer, request)
+
+
 TheCaller = Annotated[Caller, Depends(require_key)]
 
 
@@ -74,15 +80,6 @@ def presented_keys(headers: Headers, subprotocols: Iterable[str]) -> list[str]:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     bearer = [token.strip()] if scheme.lower() == "bearer" else []
     return bearer + [name.removeprefix(KEY_PREFIX) for name in subprotocols if name.startswith(KEY_PREFIX)]
-
-
-def check_origin(settings: Settings, headers: Headers) -> None:
-    """Raises ServiceError for a web page of another origin that is not allowed; programs send no origin."""
-    origin = headers.get("origin")
-    if origin is None or "*" in settings.allowed_origins or origin in settings.allowed_origins:
-        return
-    if origin.partition("://")[2].lower() != headers.get("host", "").lower():
-        raise ServiceError(Kind.ORIGIN, "Pages of this origin may not use the service; see GTCRN_ALLOWED_ORIGINS.")
 
 
 def too_large(limit: int) -> ServiceError:

@@ -1,9 +1,15 @@
 """Every limit and option of the service, with its unit; read from `GTCRN_...` variables by whoever makes a Settings."""
 
+import contextlib
+import difflib
+import ipaddress
+from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from gtcrn.errors import ConfigError
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -49,17 +55,57 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(30, ge=0, description="time that running streams have after SIGTERM (then close 1001)")
 
     api_keys: Names = Field((), description="keys, comma-separated; empty: no key is asked for")
+    allow_anonymous: bool = Field(False, description="without keys, serve other machines than this one all the same")
+    status_needs_key: bool = Field(True, description="/metrics, /v1/info and /openapi.json ask for a key too")
+    allowed_hosts: Names = Field(
+        (), description="names that the service goes by, beside addresses, localhost and the host above; * allows all"
+    )
     allowed_origins: Names = Field((), description="further origins of web pages, comma-separated; * allows all")
 
-    @field_validator("api_keys", "allowed_origins", "trusted_proxies", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _keys(cls, value: object) -> object:
+        """A list that was meant to hold keys and holds none would open the service to everybody."""
+        keys = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+        if isinstance(keys, tuple) and not all(keys):
+            raise ValueError("holds no key, or a blank one; leave it out where no key is to be asked for")
+        return keys
+
+    @model_validator(mode="after")
+    def _closed_to_strangers(self) -> "Settings":
+        if not (self.api_keys or self.allow_anonymous or is_loopback(self.host)):
+            raise ValueError(
+                f"listening on {self.host} without GTCRN_API_KEYS would serve anybody; name keys, or set "
+                "GTCRN_ALLOW_ANONYMOUS=true"
+            )
+        return self
 
     @field_validator("weights", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return value or None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host.lower() == "localhost"
+
+
+def refuse_unknown(names: Iterable[str]) -> None:
+    """Raises ConfigError for a variable that looks like a setting and is none: its rule would not hold."""
+    known = [f"GTCRN_{name.upper()}" for name in Settings.model_fields]
+    for name in sorted(names):
+        if name.upper().startswith("GTCRN_") and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, 1, 0.8)
+            hint = f"did you mean {near[0]}?" if near else "`gtcrn serve --help` lists all."
+            raise ConfigError(f"{name} is no setting; {hint}")
 
 
 def describe() -> str:

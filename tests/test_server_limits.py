@@ -257,7 +257,7 @@ def test_a_slow_reader_is_dropped_and_memory_does_not_grow(denoiser: Denoiser):
         before = resident_bytes(os.getpid())
         with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
             connection.sendall(
-                b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
             )
             assert b" 101 " in connection.recv(1000)

@@ -42,10 +42,11 @@ class Serving:
 
 @contextlib.contextmanager
 def serving(weights: Path, *arguments: str, **settings: object) -> Iterator[Serving]:
-    environment = {f"GTCRN_{name.upper()}": str(value) for name, value in settings.items()}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GTCRN_")}
+    environment |= {f"GTCRN_{name.upper()}": str(value) for name, value in settings.items()}
     process = subprocess.Popen(
         [sys.executable, "-m", "gtcrn", "serve", "--port", "0", "--weights", str(weights), *arguments],
-        env={**os.environ, "GTCRN_MAX_QUEUE_MS": "60000", **environment},
+        env={"GTCRN_MAX_QUEUE_MS": "60000", **environment},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -170,6 +171,7 @@ def command_line(pid: str) -> bytes:
 def test_bad_settings_are_told_in_one_line(
     setting: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
+    monkeypatch.delenv("GTCRN_SHARED", raising=False)  # of these tests, no setting
     monkeypatch.setenv(setting, value)
     assert cli.run(["serve"]) == 2
     told = capsys.readouterr().err

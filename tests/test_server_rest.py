@@ -123,15 +123,30 @@ def test_idle_streams_expire_and_free_their_place(denoiser: Denoiser):
 def test_the_store_forgets_what_is_long_over_and_keeps_what_is_busy():
     store = MemoryStore()
     for i in range(REMEMBERED + 10):
-        store.put(Held(str(i), None, 0.0, touched=float(i), busy=i == 5))
+        store.put(Held(str(i), "", None, 0.0, touched=float(i), busy=i == 5))
     assert store.expire(touched=100.0, opened=-1.0) == 99
-    assert store.get("5").state == "open"
-    assert store.get("100").state == "open"
+    assert store.get("5", "").state == "open"
+    assert store.get("100", "").state == "open"
     for i in range(100, REMEMBERED + 10):
-        store.put(Held(str(i), None, 0.0, 0.0, state="ended"))
-    assert store.get(str(REMEMBERED + 9)).state == "ended"
+        store.put(Held(str(i), "", None, 0.0, 0.0, state="ended"))
+    assert store.get(str(REMEMBERED + 9), "").state == "ended"
     with pytest.raises(Exception, match="no stream of this id"):
-        store.get("0")
+        store.get("0", "")
+
+
+def test_a_stream_belongs_to_the_key_that_opened_it(denoiser: Denoiser):
+    with running(denoiser, api_keys="one,two") as service:
+        mine, theirs = (
+            httpx.Client(base_url=service.http, headers={"Authorization": f"Bearer {k}"}) for k in ("one", "two")
+        )
+        with mine, theirs:
+            path = opened(mine)
+            refused = [theirs.get(path), theirs.patch(path, json={}), frames(theirs, path, 0, b""), theirs.delete(path)]
+            assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(404, "unknown_stream")] * 4
+            assert refused[0].json() == theirs.get("/v1/streams/0-never").json()
+            assert frames(mine, path, 0, b"\0" * 640).status_code == 200
+            assert mine.delete(path).status_code == 200
+            assert theirs.delete(path).status_code == 404
 
 
 def metric(service: Running, name: str, **labels: str) -> float:

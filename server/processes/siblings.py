@@ -6,6 +6,7 @@ them and need none of this.
 """
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Iterable, Sequence
 
@@ -13,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,6 +25,7 @@ from gtcrn_server.messages import Fault
 from gtcrn_server.settings import Settings
 
 OWN_METRICS = "/metrics/worker"
+METRICS_SECONDS = 0.8  # that a worker has to answer; without one that hangs the others' are told
 HOP_HEADERS = (b"connection", b"content-length", b"transfer-encoding", b"expect", b"keep-alive", b"upgrade")
 
 
@@ -38,7 +41,7 @@ class Siblings:
             if scope["path"] == OWN_METRICS:
                 scope = {**scope, "path": "/metrics"}
             elif scope["path"] == "/metrics":
-                answer = await self._all_metrics()
+                answer = await self._all_metrics(Headers(scope=scope))
             elif (owner := self._owner(scope["path"])) is not None:
                 answer = await self._pass_on(owner, Request(scope, receive))
         await (answer or self._app)(scope, receive, send)
@@ -53,7 +56,8 @@ class Siblings:
         limits = self._settings
         try:
             body = b"".join([piece async for piece in bounded(request, limits, limits.max_message_bytes)])
-            return await self._ask(owner, request, body)
+            async with asyncio.timeout(limits.slow_reader_seconds):
+                return await self._ask(owner, request, body)
         except ServiceError as error:
             kind, message = error.kind, str(error)
         except OSError:
@@ -66,12 +70,22 @@ class Siblings:
         line = request.method.encode() + b" " + path + (b"?" + query if query else b"")
         return await exchange(self._ports[owner], line, headers, body)
 
-    async def _all_metrics(self) -> Response:
-        line = b"GET " + OWN_METRICS.encode()
-        asked = (exchange(port, line, [(b"host", b"localhost")], b"") for port in self._ports)
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        texts = [bytes(answer.body).decode() for answer in answers if isinstance(answer, Response)]
+    async def _all_metrics(self, headers: Headers) -> Response:
+        """Of all workers that answer in time; where this one refuses, its refusal."""
+        passed = [(name, value) for name, value in headers.raw if name not in HOP_HEADERS]
+        asked = (self._metrics_of(port, passed) for port in self._ports)
+        answers = dict(zip(range(len(self._ports)), await asyncio.gather(*asked), strict=True))
+        own = answers[self._worker]
+        if own and own.status_code != 200:
+            return own
+        texts = [bytes(answer.body).decode() for answer in answers.values() if answer]
         return Response(merge(texts), media_type=CONTENT_TYPE_LATEST)
+
+    async def _metrics_of(self, port: int, headers: list[tuple[bytes, bytes]]) -> Response | None:
+        with contextlib.suppress(OSError):  # among them TimeoutError
+            async with asyncio.timeout(METRICS_SECONDS):
+                return await exchange(port, b"GET " + OWN_METRICS.encode(), headers, b"")
+        return None
 
 
 async def exchange(port: int, line: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Response:

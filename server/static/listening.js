@@ -54,7 +54,7 @@ export class Listening {
   }
 
   async askFactor() {
-    const factor = await realTimeFactor();
+    const factor = await realTimeFactor(this.page.key);
     if (factor) byId("factor").textContent = factorText(factor);
   }
 

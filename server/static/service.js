@@ -4,14 +4,17 @@ import { ofAnswer, ofNetwork } from "./problems.js";
 
 const ENDINGS = { "audio/wav": "wav", "audio/flac": "flac", "audio/ogg": "ogg" };
 
+// What the service says of itself; no more than that it is there where it wants a key first.
 export async function info() {
   const response = await fetch("/v1/info").catch(() => null);
+  if (response?.status === 401) return { model: "gtcrn", version: "told with a key" };
   return response?.ok ? response.json() : null;
 }
 
 // Processor time over audio time of live streams, of the busiest worker; null where metrics are not shown.
-export async function realTimeFactor() {
-  const response = await fetch("/metrics").catch(() => null);
+export async function realTimeFactor(key) {
+  const headers = key ? { Authorization: `Bearer ${key}` } : {};
+  const response = await fetch("/metrics", { headers }).catch(() => null);
   if (!response?.ok) return null;
   const found = (await response.text()).matchAll(/^gtcrn_real_time_factor\{[^}]*\} (\S+)/gm);
   return Math.max(0, ...Array.from(found, ([, value]) => Number(value)));

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from gtcrn_server.errors import Kind, ServiceError
-from gtcrn_server.limits import BoundedRoute, TheService
+from gtcrn_server.limits import BoundedRoute, Caller, TheCaller, TheService
 from gtcrn_server.live import Live
 from gtcrn_server.messages import Change, Description, Options, Progress
 from gtcrn_server.openapi import PCM, PCM_BODY, answers, faults
@@ -19,7 +19,9 @@ Sequence = Annotated[int, Query(ge=0, description="0 for the first frames of a s
 
 
 @router.post("", status_code=201, responses=faults(400, 408, 413, 422, 503))
-async def open_stream(service: TheService, response: Response, options: Options | None = None) -> Description:
+async def open_stream(
+    service: TheService, caller: TheCaller, response: Response, options: Options | None = None
+) -> Description:
     """Open a stream. It counts as one until it is deleted or expires."""
     service.admit("rest")
     try:
@@ -28,22 +30,22 @@ async def open_stream(service: TheService, response: Response, options: Options 
         service.release("rest")
         raise
     now = asyncio.get_running_loop().time()
-    service.streams.put(Held(live.identity, live, opened=now, touched=now))
+    service.streams.put(Held(live.identity, caller.key, live, opened=now, touched=now))
     response.headers["Location"] = f"/v1/streams/{live.identity}"
     return live.description()
 
 
 @router.get("/{identity}", responses=faults(404, 410, 422))
-async def read_stream(service: TheService, identity: Identity) -> Progress:
+async def read_stream(service: TheService, caller: TheCaller, identity: Identity) -> Progress:
     """Where the stream stands: the sequence number it waits for, its settings and counts."""
-    held = service.streams.get(identity)
+    held = service.streams.get(identity, caller.key)
     return progress(held, opened(held))
 
 
 @router.patch("/{identity}", responses=faults(400, 404, 408, 410, 413, 422))
-async def change_stream(service: TheService, identity: Identity, change: Change) -> Progress:
+async def change_stream(service: TheService, caller: TheCaller, identity: Identity, change: Change) -> Progress:
     """Change the attenuation limit or bypass between two samples, without a click."""
-    held = touched(service, identity)
+    held = touched(service, caller, identity)
     opened(held).change(change)
     return progress(held, opened(held))
 
@@ -54,9 +56,11 @@ async def change_stream(service: TheService, identity: Identity, change: Change)
     responses=answers(PCM, 400, 404, 408, 409, 410, 413, 422),
     openapi_extra={"requestBody": PCM_BODY},
 )
-async def process_frames(service: TheService, identity: Identity, sequence: Sequence, request: Request) -> Response:
+async def process_frames(
+    service: TheService, caller: TheCaller, identity: Identity, sequence: Sequence, request: Request
+) -> Response:
     """Send samples, receive those that are ready. A request that is repeated is answered again, not applied again."""
-    held = touched(service, identity)
+    held = touched(service, caller, identity)
     live, data = opened(held), await request.body()
     if held.busy or not held.sequence - 1 <= sequence <= held.sequence:
         raise ServiceError(Kind.SEQUENCE, f"The stream waits for sequence {held.sequence}, not {sequence}.")
@@ -77,9 +81,9 @@ async def _apply(held: Held, live: Live, data: bytes) -> bytes:
 
 
 @router.delete("/{identity}", response_class=Response, responses=answers(PCM, 404, 409, 410, 422))
-async def end_stream(service: TheService, identity: Identity) -> Response:
+async def end_stream(service: TheService, caller: TheCaller, identity: Identity) -> Response:
     """End the stream and receive its tail: as many samples in all as were sent. May be repeated."""
-    held = touched(service, identity)
+    held = touched(service, caller, identity)
     if held.busy:
         raise ServiceError(Kind.SEQUENCE, "Frames of the stream are being processed; end it afterwards.")
     if held.live:
@@ -90,9 +94,9 @@ async def end_stream(service: TheService, identity: Identity) -> Response:
     return pcm(held.answer, {"Gtcrn-Nonfinite": str(held.nonfinite)})
 
 
-def touched(service: Service, identity: str) -> Held:
+def touched(service: Service, caller: Caller, identity: str) -> Held:
     """The stream, which is not idle now."""
-    held = service.streams.get(identity)
+    held = service.streams.get(identity, caller.key)
     held.touched = asyncio.get_running_loop().time()
     return held
 

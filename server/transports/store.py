@@ -18,6 +18,7 @@ class Held:
     """A REST stream between two requests. Times are those of the event loop's clock, in seconds."""
 
     identity: str
+    owner: str  # the caller's key, digested
     live: Live | None
     opened: float
     touched: float
@@ -31,8 +32,11 @@ class Held:
 class StreamStore(Protocol):
     """What a store of streams must do."""
 
-    def get(self, identity: str) -> Held:
-        """The stream, open or ended; raises ServiceError for one that is unknown (404) or has expired (410)."""
+    def get(self, identity: str, owner: str) -> Held:
+        """The stream, open or ended; raises ServiceError for one that is unknown (404) or has expired (410).
+
+        What belongs to another key is as unknown as what never was.
+        """
 
     def put(self, held: Held) -> None:
         """Keep the stream as it is now."""
@@ -48,9 +52,9 @@ class MemoryStore:
         self._open: dict[str, Held] = {}
         self._over: OrderedDict[str, Held] = OrderedDict()
 
-    def get(self, identity: str) -> Held:
+    def get(self, identity: str, owner: str) -> Held:
         held = self._open.get(identity) or self._over.get(identity)
-        if held is None:
+        if held is None or held.owner != owner:
             raise ServiceError(Kind.UNKNOWN, "There is no stream of this id; open one with POST /v1/streams.")
         if held.state == "expired":
             raise ServiceError(Kind.GONE, "The stream was idle or open for too long and has expired; open another.")

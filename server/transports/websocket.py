@@ -8,12 +8,12 @@ from collections import deque
 from time import monotonic
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket
 
 from gtcrn.errors import GtcrnError
 from gtcrn_server.errors import Kind, ServiceError
-from gtcrn_server.limits import PROTOCOL, check_key, check_origin, presented_keys
+from gtcrn_server.limits import PROTOCOL, check_key, presented_keys
 from gtcrn_server.live import Live
 from gtcrn_server.messages import Change, Error, Mark, Marked, Message, Overloaded, Ready, Reset, Start, parse
 from gtcrn_server.service import FAREWELL_SECONDS, Service, Session
@@ -38,20 +38,14 @@ class StreamSocket:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        socket = WebSocket(scope, receive, send)
-        try:
-            check_origin(self._service.settings, socket.headers)
-        except ServiceError as error:
-            self._service.tell(error)
-            await socket.close()  # before it is accepted: the handshake is answered with 403
-            return
+        headers = Headers(scope=scope)
         offered = scope.get("subprotocols", [])
         await receive()  # websocket.connect
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL if PROTOCOL in offered else None})
         with contextlib.suppress(Hangup):
             direct = scope.get("extensions", {}).get(EXTENSION) or Direct()
             direct.turns = self._service.turns
-            await Conversation(self._service, receive, send, direct).run(presented_keys(socket.headers, offered))
+            await Conversation(self._service, receive, send, direct).run(presented_keys(headers, offered))
 
 
 class Conversation:
