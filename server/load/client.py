@@ -10,6 +10,7 @@ import json
 import os
 import random
 import struct
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,7 +80,6 @@ class Client(asyncio.Protocol):
     def __init__(self, plan: Plan, tally: Tally, messages: Sequence[bytes]) -> None:
         self.plan, self.tally, self.messages = plan, tally, messages
         loop = asyncio.get_running_loop()
-        self.loop = loop
         self.ready: asyncio.Future[bool] = loop.create_future()
         self.closed: asyncio.Future[None] = loop.create_future()
         self.buffer = bytearray()
@@ -130,7 +130,7 @@ class Client(asyncio.Protocol):
         needed = self.received + self.latency - self.frame_size  # samples the service must have had
         index = -(-needed // self.plan.chunk) - 1
         if 0 <= index < self.sent:
-            self.tally.delays.append(self.loop.time() - self.begin - index * self.plan.period)
+            self.tally.delays.append(time.monotonic() - self.begin - index * self.plan.period)
 
     def _event(self, event: dict[str, Any]) -> None:
         if event["type"] == "ready":
@@ -145,22 +145,22 @@ class Client(asyncio.Protocol):
             else:
                 self.tally.failed.append(event["message"])
 
-    def begin_at(self, when: float) -> None:
-        """Send the first message at `when` (the loop's clock), the others one period apart."""
-        self.begin = when
-        self.loop.call_at(when, self._tick)
+    @property
+    def due(self) -> float:
+        """When the next message is to be sent (`time.monotonic`)."""
+        return self.begin + self.sent * self.plan.period
 
-    def _tick(self) -> None:
-        due = self.begin + self.sent * self.plan.period
+    def step(self) -> bool:
+        """Send the next message, or the end; whether there is more to send."""
         if self.transport.is_closing():
-            return
+            return False
         if self.sent == self.plan.messages:
             self.transport.write(frame(b'{"type":"end"}', 1))
-            return
+            return False
+        self.tally.lateness.append(time.monotonic() - self.due)
         self.transport.write(self.messages[(self.offset + self.sent) % len(self.messages)])
         self.sent += 1
-        self.tally.lateness.append(self.loop.time() - due)
-        self.loop.call_at(due + self.plan.period, self._tick)
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.ready.done():

@@ -6,8 +6,13 @@ Bounded: at most 1000 streams, 10 minutes, loopback addresses only. Give it anot
 """
 
 import asyncio
+import contextlib
+import gc
+import multiprocessing
 import os
 import time
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -16,10 +21,12 @@ import typer
 from numpy.typing import NDArray
 
 from gtcrn_server.load.client import Client, Plan, Tally, frame
+from gtcrn_server.load.hostile import ATTACKS, attack
 
 MAX_STREAMS = 1000
 MAX_SECONDS = 600
 DISTINCT = 97  # different messages that are sent in turn
+TICK_SECONDS = 0.001  # between two looks at what is due to be sent
 LATE_MS = 20.0  # an answer later than this is counted as late
 
 
@@ -44,13 +51,25 @@ async def run(plan: Plan, pid: int = 0) -> Tally:
         _, client = await loop.create_connection(lambda: Client(plan, tally, messages), plan.host, plan.port)
         clients.append(client)
     opened = [client for client in clients if await asyncio.wait_for(client.ready, 30)]
-    start = loop.time() + 0.5
-    measure = asyncio.ensure_future(_measure(plan, tally, pid, before))
+    start = time.monotonic() + 0.5
     for i, client in enumerate(opened):
-        client.begin_at(start + plan.period * i / max(1, len(opened)))
-    await asyncio.wait([client.closed for client in clients], timeout=plan.seconds + 30)
-    await measure
+        client.begin = start + plan.period * i / len(opened)
+    pacing = asyncio.ensure_future(_pace(opened))
+    await asyncio.gather(_measure(plan, tally, pid, before), pacing)
+    await asyncio.wait([client.closed for client in clients], timeout=30)
     return tally
+
+
+async def _pace(clients: list[Client]) -> None:
+    """Let each send what is due, looking once a millisecond: all have one period, so their order never changes."""
+    queue = deque(clients)
+    while queue:
+        now = time.monotonic()
+        while queue and queue[0].due <= now:
+            client = queue.popleft()
+            if client.step():
+                queue.append(client)
+        await asyncio.sleep(TICK_SECONDS)
 
 
 async def _measure(plan: Plan, tally: Tally, pid: int, before: int) -> None:
@@ -115,8 +134,37 @@ def main(
     sample_rate: Annotated[int, typer.Option(help="Hz.")] = 16_000,
     chunk_ms: Annotated[float, typer.Option(help="Audio in one message.")] = 20.0,
     pid: Annotated[int, typer.Option(help="Process of the service: its processor time and memory are shown.")] = 0,
+    hostile: Annotated[str, typer.Option(help=f"A hostile client beside them: {', '.join(ATTACKS)}.")] = "",
 ) -> None:
     """Load the service on this machine with paced PCM16 streams."""
     plan = Plan(port=port, streams=streams, seconds=seconds, sample_rate=sample_rate)
     plan = Plan(**{**vars(plan), "chunk": round(sample_rate * chunk_ms / 1000)})
-    typer.echo(report(plan, asyncio.run(run(plan, pid))))
+    if hostile and hostile not in ATTACKS:
+        raise typer.BadParameter(f"there is no hostile client {hostile}, but {', '.join(ATTACKS)}.")
+    gc.freeze()
+    with beside(hostile, port), asyncio.Runner(loop_factory=_loop) as runner:
+        typer.echo(report(plan, runner.run(run(plan, pid))))
+
+
+@contextlib.contextmanager
+def beside(hostile: str, port: int) -> Iterator[None]:
+    """A hostile client, if it has a name, while the block lasts."""
+    process = multiprocessing.get_context("spawn").Process(target=attack, args=(hostile, port), daemon=True)
+    if hostile:
+        process.start()
+        time.sleep(1.0)
+    try:
+        yield
+    finally:
+        if hostile:
+            process.kill()
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    """uvloop where it is installed: the load must cost less than what it measures."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
