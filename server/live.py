@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from time import monotonic, perf_counter
+from time import perf_counter
 
 from gtcrn.audio.pcm import PcmFormat
 from gtcrn.denoiser import Denoiser
@@ -19,7 +19,7 @@ class Live:
 
     def __init__(self, identity: str, options: Options, denoiser: Denoiser, telemetry: Telemetry, turns: Turns) -> None:
         self.identity, self.options, self.telemetry, self.turns = identity, options, telemetry, turns
-        self.pace = Pace(monotonic)
+        self.pace = Pace()
         rate, channels = options.sample_rate, options.channels
         self.stream = denoiser.stream(rate, channels, options.attenuation_limit, options.bypass)
         spectral = denoiser.config.spectral
@@ -46,9 +46,9 @@ class Live:
             if start + self.slice < len(data):
                 await asyncio.sleep(0)
 
-    def due(self, data: bytes) -> bool:
-        """Whether a slice is due now; then it counts as taken."""
-        if self.pace.take(len(data) / self.bytes_per_second):
+    def due(self, data: bytes, now: float) -> bool:
+        """Whether a slice is due now (`time.monotonic`); then it counts as taken."""
+        if self.pace.take(len(data) / self.bytes_per_second, now):
             return False
         self.turns.due += 1
         return True
@@ -61,15 +61,13 @@ class Live:
         return output
 
     def _count(self, taken: int, output: bytes, busy: float) -> None:
-        before = self.received // self.frame
-        self.received += taken // self.width
-        self.sent += len(output) // self.width
+        given, frame = len(output), self.frame
+        before = self.received
+        self.received = after = before + taken // self.width
+        self.sent += given // self.width
         self.busy += busy
-        telemetry = self.telemetry
-        telemetry.worked((self.received // self.frame - before) * self.options.channels, busy)
-        telemetry.live_seconds += taken / self.bytes_per_second
-        telemetry.bytes_in += taken
-        telemetry.bytes_out += len(output)
+        frames = (after // frame - before // frame) * self.options.channels
+        self.telemetry.worked(frames, busy, taken / self.bytes_per_second, taken, given)
 
     def finish(self) -> bytes:
         """The tail: afterwards as many samples have been returned as came in."""

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import Protocol
 
 import numpy as np
@@ -154,7 +155,7 @@ class Session:
 
     def __init__(self, service: Service, transport: str) -> None:
         self._service, self._transport = service, transport
-        self._clock = asyncio.get_running_loop().time
+        self._clock = monotonic
         self.started = False  # the client has said what it wants
         self.reason: ServiceError | None = None
         self.behind = 0.0  # seconds that the audio of this stream waits, where it is to be told

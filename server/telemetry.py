@@ -56,9 +56,12 @@ class Telemetry(Collector):
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
-    def worked(self, frames: int, busy: float) -> None:
-        """`frames` frames of live audio took `busy` seconds."""
+    def worked(self, frames: int, busy: float, seconds: float, taken: int, given: int) -> None:
+        """`frames` frames took `busy` seconds; so many seconds and bytes of live audio came in, so many bytes went out."""
         self.busy += busy
+        self.live_seconds += seconds
+        self.bytes_in += taken
+        self.bytes_out += given
         self.frames += frames
         if frames:
             self.frame_seconds.observe(busy / frames, frames)

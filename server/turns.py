@@ -9,6 +9,7 @@ import asyncio
 import functools
 from collections import OrderedDict
 from collections.abc import Callable
+from time import monotonic
 
 Work = Callable[[bool], None]
 
@@ -20,14 +21,13 @@ LEAST = 0.005  # seconds of audio that a message counts for at least: it costs s
 class Pace:
     """How much of one stream is due (a leaky bucket, in seconds of audio)."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._taken = clock() - BURST  # what was taken is due until then
+    def __init__(self) -> None:
+        self._taken = 0.0  # what was taken is due until then (`time.monotonic`)
 
-    def take(self, seconds: float) -> float:
+    def take(self, seconds: float, now: float) -> float:
         """0 where so much more is due, which then counts as taken; else the seconds until it will be."""
-        now = self._clock()
-        taken = max(self._taken, now - BURST) + max(seconds, LEAST) / TOLERANCE
+        taken = self._taken if self._taken > now - BURST else now - BURST
+        taken += (seconds if seconds > LEAST else LEAST) / TOLERANCE
         if taken > now:
             return taken - now
         self._taken = taken
@@ -68,7 +68,7 @@ class Turns:
 
     async def pace(self, pace: Pace, seconds: float) -> None:
         """Return when so many more seconds of audio are due, or earlier, when nothing else is."""
-        while wait := pace.take(seconds):
+        while wait := pace.take(seconds, monotonic()):
             if await self.turn(wait):
                 return
         self.due += 1

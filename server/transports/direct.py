@@ -23,6 +23,7 @@ from gtcrn_server.turns import Turns
 EXTENSION = "gtcrn.direct"  # in the ASGI scope
 FINAL, MASKED, BINARY = 0x80, 0x80, 0x02  # bits of a frame's first two bytes (RFC 6455, 5.2)
 LONGEST_HEADER = 14  # bytes
+SHORT_HEADER, HEADER = struct.Struct("!BB"), struct.Struct("!BBH")
 MAX_IN_A_ROW = 4  # frames of one connection that are looked at in a row: then others have their turn
 NEXT_SECONDS = 0.02  # after which its next frames are looked at even while audio of others is due
 
@@ -78,10 +79,13 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         if not self.handshake_initiated or self._refused:
             super().data_received(data)
             return
-        if self._unread:
-            self._unread += data
-        else:
+        if not self._unread:
+            end = _frame_end(data, 0)
+            if end == len(data) and not self._asked and self._short_way(data, 0, end):
+                return  # one frame a read, as live audio comes
             self._unread = data
+        else:
+            self._unread += data
         if not self._asked:
             self._work()
 
@@ -122,21 +126,17 @@ class DirectProtocol(WebSocketsSansIOProtocol):
             self._unread = bytearray(data[start:])
 
     def _short_way(self, data: bytes | bytearray, start: int, end: int) -> bool:
-        take = self._direct.take
-        if take is None or data[start] != FINAL | BINARY or self._fragmented or not self._idle():
+        """One frame of audio, if it is no more and nothing is under way that it must not overtake."""
+        size, take = data[start + 1] ^ MASKED, self._direct.take
+        if data[start] != FINAL | BINARY or size > 126 or take is None or not self._waiting or self._fragmented:
             return False
-        masked, size = data[start + 1] & MASKED, data[start + 1] & 127
-        if not masked or size == 127:
+        if self.close_sent or not self.queue.empty() or not self.writable.is_set():
             return False
         head = start + (8 if size == 126 else 6)
         answer = take(apply_mask(data[head:end], data[head - 4 : head]))
         if answer:
             self.transport.write(_header(len(answer)) + answer)
         return answer is not None
-
-    def _idle(self) -> bool:
-        """Whether nothing is under way in either direction that a message must not overtake."""
-        return self._waiting and self.queue.empty() and self.writable.is_set() and not self.close_sent
 
     def _long_way(self, frame: bytes | bytearray) -> bool:
         """Through the parser to the conversation, unless that has not taken the message before."""
@@ -150,9 +150,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
 
 def _header(size: int) -> bytes:
     """Of a binary message from the server; one slice of audio stays far below 64 KB."""
-    if size < 126:
-        return struct.pack("!BB", FINAL | BINARY, size)
-    return struct.pack("!BBH", FINAL | BINARY, 126, size)
+    return SHORT_HEADER.pack(FINAL | BINARY, size) if size < 126 else HEADER.pack(FINAL | BINARY, 126, size)
 
 
 def _frame_end(data: bytes | bytearray, start: int) -> int:
@@ -160,11 +158,10 @@ def _frame_end(data: bytes | bytearray, start: int) -> int:
     there = len(data) - start
     if there < 2:
         return 0
-    length, head = data[start + 1] & 127, 6 if data[start + 1] & MASKED else 2
+    first = data[start + 1]
+    length, head = first & 127, 6 if first & MASKED else 2
+    if length < 126:
+        return start + head + length
     if length == 126:
-        length, head, needed = int.from_bytes(data[start + 2 : start + 4]), head + 2, 4
-    elif length == 127:
-        length, head, needed = int.from_bytes(data[start + 2 : start + 10]), head + 8, 10
-    else:
-        needed = 2
-    return start + head + length if there >= needed else 0
+        return start + head + 2 + (data[start + 2] << 8 | data[start + 3]) if there >= 4 else 0
+    return start + head + 8 + int.from_bytes(data[start + 2 : start + 10]) if there >= 10 else 0

@@ -56,7 +56,7 @@ class Conversation:
         self._live: Live | None = None
         self._marks: deque[tuple[int, str | int]] = deque()  # (position in samples, id)
         self._faults = 0
-        self._orders = Pace(monotonic)  # of messages other than audio
+        self._orders = Pace()  # of messages other than audio
 
     async def run(self, keys: list[str]) -> None:
         """Admit, converse, close; what ends it early is told to the client."""
@@ -96,9 +96,16 @@ class Conversation:
 
     def _take(self, session: Session, live: Live, data: bytes) -> bytes | None:
         """The short way: one slice of audio and its answer. None where something else is to be done as well."""
-        if self._marks or len(data) > live.slice or len(data) % live.width or session.behind or not live.due(data):
+        size = len(data)
+        if (
+            self._marks
+            or size > live.slice
+            or size % live.width
+            or session.behind
+            or not live.due(data, now := monotonic())
+        ):
             return None
-        session.touch()
+        session.touched = now
         return live.push(data)
 
     async def _next(self) -> Any:
