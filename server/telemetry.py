@@ -57,7 +57,7 @@ class Telemetry(Collector):
         self._registry.register(self)
 
     def worked(self, frames: int, busy: float, seconds: float, taken: int, given: int) -> None:
-        """`frames` frames took `busy` seconds; so many seconds and bytes of live audio came in, so many bytes went out."""
+        """`frames` frames took `busy` seconds; so many seconds and bytes of live audio came in, so many went out."""
         self.busy += busy
         self.live_seconds += seconds
         self.bytes_in += taken
