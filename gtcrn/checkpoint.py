@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gtcrn.network.model import GTCRN
 
 FORMAT_VERSION = 1
+MAX_BYTES = 1 << 28  # of a weights file, however it is packed
+MAX_JSON = 1 << 20  # characters of its configuration, and of its card
 
 
 @dataclass(frozen=True)
@@ -35,23 +37,42 @@ class Checkpoint:
 def read(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a safetensors file, or a published `.tar` where torch is installed.
 
-    Raises CheckpointError for a file that is missing, damaged, foreign or of another format version.
+    Raises CheckpointError for a file that is missing, damaged, foreign or of another format version, and for weights
+    that are not finite or not possible.
     """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"no weights at {path}.")
+    if path.stat().st_size > MAX_BYTES:
+        raise CheckpointError(f"{path.name} is larger than any weights of this network.")
     if path.suffix == ".tar":
         from gtcrn.network.published import read_published
 
-        return Checkpoint(GTCRNConfig(), read_published(path), {"name": path.stem})
+        checkpoint = Checkpoint(GTCRNConfig(), read_published(path), {"name": path.stem})
+    else:
+        checkpoint = _read_safetensors(path)
+    _check_values(checkpoint.weights, path)
+    return checkpoint
+
+
+def _read_safetensors(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            config, card = _parse(metadata, path)
+            config, card = _parse(file.metadata() or {}, path)
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except SafetensorError as error:
+    except (SafetensorError, OSError, AttributeError, TypeError, ValueError) as error:  # numbers unknown to numpy, too
         raise CheckpointError(f"{path.name} is damaged or not a safetensors file.") from error
     return Checkpoint(config, weights, card)
+
+
+def _check_values(weights: dict[str, NDArray[Any]], path: Path) -> None:
+    for name, value in weights.items():
+        if value.dtype != np.float32:
+            raise CheckpointError(f"{name!r} in {path.name} is of {value.dtype}, not float32.")
+        if not np.isfinite(value).all():
+            raise CheckpointError(f"{name!r} in {path.name} is not finite.")
+        if name.endswith("running_var") and (value < 0).any():
+            raise CheckpointError(f"{name!r} in {path.name} is a variance below zero.")
 
 
 def _parse(metadata: dict[str, str], path: Path) -> tuple[GTCRNConfig, dict[str, Any]]:
@@ -62,9 +83,18 @@ def _parse(metadata: dict[str, str], path: Path) -> tuple[GTCRNConfig, dict[str,
             f"{path.name} has format version {metadata['gtcrn_format']}; this version reads {FORMAT_VERSION}."
         )
     try:
-        return GTCRNConfig.from_dict(json.loads(metadata["config"])), json.loads(metadata.get("card", "{}"))
-    except (KeyError, ValueError, TypeError, ConfigError) as error:
+        config, card = (_mapping(metadata.get(name, "{}")) for name in ("config", "card"))
+        return GTCRNConfig.from_dict(config), card
+    except (ValueError, TypeError, RecursionError, ConfigError) as error:
         raise CheckpointError(f"{path.name} has an unusable configuration: {error}") from error
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    if len(text) > MAX_JSON:
+        raise ValueError(f"it has more than {MAX_JSON} characters.")
+    if not isinstance(value := json.loads(text), dict):
+        raise TypeError("it is no JSON object.")
+    return value
 
 
 def write(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from gtcrn.errors import ConfigError
 
+LARGEST = 65_536  # of any number of a configuration that was read
 SAMPLE_RATE = 16_000  # Hz, of the network's speech: weights, data, metrics
 
 
@@ -103,8 +104,11 @@ class GTCRNConfig:
         if unknown := sorted(set(values) - known):
             raise ConfigError(f"unknown network setting {unknown[0]!r}; valid are {', '.join(sorted(known))}.")
         values = dict(values)
-        if isinstance(values.get("spectral"), dict):
-            values["spectral"] = SpectralConfig(**values["spectral"])
-        if "dilations" in values:
-            values["dilations"] = tuple(values["dilations"])
-        return cls(**values)
+        spectral = values.pop("spectral", {})
+        dilations = values.pop("dilations", cls.dilations)
+        if not isinstance(spectral, dict) or not isinstance(dilations, list | tuple):
+            raise ConfigError("spectral must be a table, dilations a list of numbers.")
+        exponent = values.pop("input_exponent", 1.0)
+        if not all(type(n) is int and 0 <= n <= LARGEST for n in (*spectral.values(), *values.values(), *dilations)):
+            raise ConfigError(f"network settings must be whole numbers from 0 to {LARGEST}.")
+        return cls(spectral=SpectralConfig(**spectral), dilations=tuple(dilations), input_exponent=exponent, **values)

@@ -30,7 +30,11 @@ def fold(checkpoint: Checkpoint) -> NDArray[np.float32]:
     """
     _refuse_other_configs(checkpoint.config)
     parts = _network(_Weights(checkpoint, ""), checkpoint.config)
-    return _aligned(np.concatenate([np.asarray(part, np.float32).ravel() for part in parts]))
+    with np.errstate(over="ignore"):
+        folded = np.concatenate([np.asarray(part, np.float32).ravel() for part in parts])
+    if not np.isfinite(folded).all():
+        raise CheckpointError("the weights, multiplied out, are beyond what float32 holds.")
+    return _aligned(folded)
 
 
 def _refuse_other_configs(config: GTCRNConfig) -> None:

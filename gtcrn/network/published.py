@@ -5,11 +5,13 @@ decoder convolves transposed, and they apply subband features as a layer of its 
 """
 
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gtcrn.checkpoint import MAX_BYTES
 from gtcrn.config import GTCRNConfig
 from gtcrn.errors import CheckpointError, GtcrnError
 
@@ -47,12 +49,21 @@ def read_published(path: Path) -> dict[str, Array]:
     except ImportError as error:
         raise GtcrnError(f"reading {path.name} needs torch: pip install 'gtcrn[train]'.") from error
     try:
+        _refuse_bomb(path)
         model = torch.load(path, map_location="cpu", weights_only=True)["model"]
+        return convert({name: tensor.numpy() for name, tensor in model.items()})
     except FileNotFoundError as error:
         raise CheckpointError(f"no weights at {path}.") from error
-    except Exception as error:  # torch raises many kinds for foreign bytes
+    except Exception as error:  # torch raises many kinds for foreign bytes, and what it reads may be anything
         raise CheckpointError(f"{path.name} is neither safetensors nor a published GTCRN checkpoint.") from error
-    return convert({name: tensor.numpy() for name, tensor in model.items()})
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Raises ValueError for an archive that would unpack to more than any weights."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+                raise ValueError("it unpacks to too much")
 
 
 def convert(published: dict[str, Array]) -> dict[str, Array]:
