@@ -110,12 +110,14 @@ def _blocks(weight: Tensor) -> Tensor:
     """(width, I, O) -> (O / 8, width, I, 8), filled up with zeros."""
     if missing := -weight.shape[2] % LANES:
         weight = functional.pad(weight, (0, missing))
-    return weight.unflatten(2, (-1, LANES)).permute(2, 0, 1, 3).contiguous()
+    blocks: Tensor = weight.unflatten(2, (-1, LANES))
+    return blocks.permute(2, 0, 1, 3).contiguous()
 
 
 def _turned(weight: Tensor, groups: int) -> Tensor:
     """(width, I / groups, O) -> (width, O / groups, I)."""
-    return weight.unflatten(2, (groups, -1)).permute(0, 3, 2, 1).flatten(2)
+    grouped: Tensor = weight.unflatten(2, (groups, -1))
+    return grouped.permute(0, 3, 2, 1).flatten(2)
 
 
 def _weight_gradient(shape: Shape, x: Tensor, dy: Tensor, groups: int) -> Tensor:
