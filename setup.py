@@ -11,7 +11,7 @@ setup(
     ext_modules=[
         Extension(
             "gtcrn.kernel._gtcrn",
-            sources=[f"gtcrn/kernel/{name}.c" for name in ("module", "gtcrn", "gtcrn_avx2", "gtcrn_avx512")],
+            sources=sorted(glob("gtcrn/kernel/*.c")),
             depends=sorted(glob("gtcrn/kernel/*.h")),
             extra_compile_args=FLAGS,
             py_limited_api=True,

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gtcrn import snapshot
+from gtcrn import kernel, snapshot
 from gtcrn.audio.limits import MAX_CHANNELS
 from gtcrn.checkpoint import Checkpoint, read
 from gtcrn.errors import AudioError, CheckpointError
 from gtcrn.kernel.fold import fold
-from gtcrn.stream import Stream
+from gtcrn.stream import Stream, as_floats
 
 Samples = NDArray[np.float32]
 
@@ -52,9 +52,7 @@ class Denoiser:
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that tell the weights from others; a snapshot names them."""
-        import hashlib
-
-        return hashlib.sha256(self.params.tobytes()).hexdigest()[:16]
+        return f"{kernel.fingerprint(self.params):016x}"
 
     def __call__(
         self,
@@ -67,7 +65,7 @@ class Denoiser:
 
         The options are those of `stream`. Raises AudioError for anything that is not such an array.
         """
-        audio = np.asarray(audio)
+        audio = as_floats(audio)
         channels = audio.shape[0] if audio.ndim == 2 else 1
         if channels > MAX_CHANNELS and audio.shape[1] <= MAX_CHANNELS:
             raise AudioError(f"audio must have the shape (channels, n), not {audio.shape}; transpose it.")
@@ -87,16 +85,18 @@ class Denoiser:
         delayed to fit, is mixed in accordingly. `bypass` passes the delayed input on unchanged. The network hears
         up to 8 kHz: what lies above in a stream of a higher rate counts as noise.
         """
-        return Stream(self, sample_rate, channels, attenuation_limit, bypass)
+        return Stream(self.params, sample_rate, channels, attenuation_limit, bypass)
 
-    def resume(self, saved: bytes) -> Stream:
+    def resume(self, saved: bytes, key: bytes | None = None) -> Stream:
         """The stream that gave this snapshot, in this process or another; it goes on as if never interrupted.
 
-        Raises AudioError for bytes that are no snapshot, CheckpointError for one made with other weights.
+        `key` is the one it was signed with. Raises AudioError for bytes that are no snapshot, are damaged or not
+        signed so, CheckpointError for a snapshot made with other weights.
         """
-        about = snapshot.about(saved)
-        if about["fingerprint"] != self.fingerprint:
-            raise CheckpointError(f"the snapshot was made with weights {about['fingerprint']}, not {self.fingerprint}.")
-        stream = self.stream(about["sample_rate"], about["channels"])
+        saved = snapshot.verify(saved, key)
+        sample_rate, channels, fingerprint = snapshot.form(saved)
+        if fingerprint != self.fingerprint:
+            raise CheckpointError(f"the snapshot was made with weights {fingerprint}, not {self.fingerprint}.")
+        stream = self.stream(sample_rate, channels)
         stream.restore(saved)
         return stream

@@ -1,65 +1,51 @@
-"""A stream's state as bytes: a safetensors block, its arrays by name and the rest as JSON; nothing is pickled."""
+"""A stream's state as bytes outside the kernel that wrote them: signed on request, judged before they are used."""
 
-import json
-from dataclasses import fields
-from typing import Any
-
-import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
-
+from gtcrn import kernel
 from gtcrn.errors import AudioError
 
-VERSION = 1
-_ABOUT = "about"  # name of the array that holds the JSON text
+SIGNED = b"GTCRNkey"  # begins a signed snapshot; then the signature, then the kernel's bytes
+SIGNATURE_BYTES = 32
 
 
-def pack(state: Any, about: dict[str, Any]) -> bytes:
-    """Bytes of a dataclass whose fields are arrays, numbers or named tuples of them, with facts `about` it."""
-    values: dict[str, Any] = {}
-    for field in fields(state):
-        _flatten(field.name, getattr(state, field.name), values)
-    arrays = {name: np.ascontiguousarray(value) for name, value in values.items() if isinstance(value, np.ndarray)}
-    plain = {name: value for name, value in values.items() if name not in arrays}
-    text = json.dumps({"version": VERSION, "about": about, "plain": plain}).encode()
-    return save({**arrays, _ABOUT: np.frombuffer(text, np.uint8)})
+def sign(saved: bytes, key: bytes | None) -> bytes:
+    """The snapshot with an HMAC-SHA256 in front of it, or as it is for want of a key."""
+    return saved if key is None else SIGNED + _signature(saved, key) + saved
 
 
-def about(snapshot: bytes) -> dict[str, Any]:
-    """The facts given to `pack`. Raises AudioError for bytes that are no snapshot, or one of another version."""
-    found: dict[str, Any] = _parse(snapshot)[1]["about"]
-    return found
+def verify(saved: bytes, key: bytes | None) -> bytes:
+    """What `sign` was given. Raises AudioError where a signature is wrong, missing, or there is no key for it."""
+    if not isinstance(saved, bytes | bytearray | memoryview):
+        raise AudioError(f"a snapshot must be bytes, not {type(saved).__name__}.")
+    saved = bytes(saved)
+    if key is None and saved.startswith(SIGNED):
+        raise AudioError("the snapshot is signed; resuming it needs its key.")
+    if key is None:
+        return saved
+    start = len(SIGNED) + SIGNATURE_BYTES
+    from hmac import compare_digest  # OpenSSL takes its time to load
+
+    if not compare_digest(saved[:start], SIGNED + _signature(saved[start:], key)):
+        raise AudioError("the snapshot is not signed with this key.")
+    return saved[start:]
 
 
-def unpack(snapshot: bytes, state: Any) -> None:
-    """Set every field of `state`, a new one of the same form, to what `pack` was given."""
-    arrays, header = _parse(snapshot)
-    values = {**arrays, **header["plain"]}
-    for field in fields(state):
-        setattr(state, field.name, _fill(field.name, getattr(state, field.name), values))
+def form(saved: bytes) -> tuple[int, int, str]:
+    """Sample rate, channels and the fingerprint of the weights of a snapshot. Raises AudioError if it is none."""
+    found = kernel.snapshot_form(saved)
+    if isinstance(found, int):
+        raise refusal(found)
+    rate, channels, fingerprint = found
+    return rate, channels, f"{fingerprint:016x}"
 
 
-def _parse(snapshot: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    try:
-        arrays = load(snapshot)
-        header = json.loads(arrays.pop(_ABOUT).tobytes())
-        version = header["version"]
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise AudioError("the bytes are not the snapshot of a stream, or are damaged.") from error
-    if version != VERSION:
-        raise AudioError(f"the snapshot has version {version}; this version reads {VERSION}.")
-    return arrays, header
+def refusal(code: int) -> AudioError:
+    """The kernel's reason not to take a snapshot as an error."""
+    if code == kernel.VERSION_ERROR:
+        return AudioError("the snapshot was made by another version; this one cannot read it.")
+    return AudioError("the bytes are not the snapshot of such a stream, or are damaged.")
 
 
-def _flatten(name: str, value: Any, values: dict[str, Any]) -> None:
-    if not hasattr(value, "_fields"):
-        values[name] = value
-        return
-    for part in value._fields:
-        _flatten(f"{name}.{part}", getattr(value, part), values)
+def _signature(saved: bytes, key: bytes) -> bytes:
+    from hmac import digest
 
-
-def _fill(name: str, template: Any, values: dict[str, Any]) -> Any:
-    if hasattr(template, "_fields"):
-        return template._make(_fill(f"{name}.{part}", getattr(template, part), values) for part in template._fields)
-    return values[name].copy() if isinstance(template, np.ndarray) else values[name]
+    return digest(key, saved, "sha256")

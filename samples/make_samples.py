@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import soxr
 from numpy.typing import NDArray
 
 import gtcrn
-from gtcrn.resample import resampler
 
 Samples = NDArray[np.float32]
 
@@ -47,8 +47,7 @@ def speak(voice: str, text: str, words_per_minute: int = 150) -> Samples:
     sound, rate = soundfile.read(
         io.BytesIO(subprocess.run(command, capture_output=True, check=True).stdout), dtype="float32"
     )
-    down = resampler(rate, RATE)
-    speech = down(np.pad(sound, (rate // 5, rate))[None], down.initial_state(1))[0][0]
+    speech = soxr.resample(np.pad(sound, (rate // 5, rate)), rate, RATE)
     return np.pad(speech, (0, max(0, int(SECONDS * RATE) - len(speech))))[: int(SECONDS * RATE)]
 
 

@@ -3,7 +3,7 @@
 
    kernel_driver base|avx2|avx512 process|enhance PARAMS INPUT OUT FRAMES_PER_CALL; exit 77 where the processor lacks
    the variant. INPUT are spectra for process, samples for enhance: whole hops, the first of them before the stream. */
-#include "gtcrn.h"
+#include "layout.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +49,7 @@ static char *read_file(const char *path, size_t *size)
 
 static void process(const stream *s, const char *input, char *out, size_t frames)
 {
-    s->kernel->process(s->params, s->state, (const float *)input, (float *)out, frames);
+    s->kernel->network(s->params, s->state, (const float *)input, (float *)out, frames);
 }
 
 static void enhance(const stream *s, const char *input, char *out, size_t frames)

@@ -1,5 +1,27 @@
-"""The CPU kernel: the network of `gtcrn.network.model`, folded, compiled, one frame at a time. Free of torch."""
+"""The CPU kernel: the network of `gtcrn.network.model`, folded, compiled, in the stream around it. Free of torch."""
 
-from gtcrn.kernel._gtcrn import BINS, PARAMS_SIZE, STATE_SIZE, enhance, process
+from gtcrn.kernel._gtcrn import (
+    BINS,
+    PARAMS_SIZE,
+    STATE_SIZE,
+    VERSION_ERROR,
+    Filters,
+    Stream,
+    enhance,
+    fingerprint,
+    process,
+    snapshot_form,
+)
 
-__all__ = ["BINS", "PARAMS_SIZE", "STATE_SIZE", "enhance", "process"]
+__all__ = [
+    "BINS",
+    "PARAMS_SIZE",
+    "STATE_SIZE",
+    "VERSION_ERROR",
+    "Filters",
+    "Stream",
+    "enhance",
+    "fingerprint",
+    "process",
+    "snapshot_form",
+]

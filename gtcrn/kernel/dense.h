@@ -5,7 +5,7 @@
 #ifndef GTCRN_DENSE_H
 #define GTCRN_DENSE_H
 
-#include "gtcrn.h"
+#include "layout.h"
 #include "vector.h"
 
 enum { ROWS = 3 };

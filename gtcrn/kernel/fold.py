@@ -1,7 +1,7 @@
 """Checkpoint to the kernel's parameter block: all that can be multiplied out before the first frame.
 
 Batch normalisation goes into the convolution before it, subband features into the convolution after them, the half
-of sigmoid(x) = (1 + tanh(x / 2)) / 2 into the gates. The order of the block is that of `kernel/gtcrn.h`.
+of sigmoid(x) = (1 + tanh(x / 2)) / 2 into the gates. The order of the block is that of `kernel/layout.h`.
 """
 
 import math

@@ -1,120 +1,113 @@
-/* GTCRN's compiled twin: sizes, the parameter block that fold.py writes, the state of one stream.
+/* libgtcrn: a real-time speech denoiser as a stream of samples.
 
-   Everything is float32, so both blocks are flat arrays for Python; the order of members is the layout.
-   Weights of dense layers come in blocks of eight outputs, [input][8]. */
+   Samples of any number and of any rate go in, what is ready comes out; after a flush as many have come out as went in,
+   each in its place. A stream belongs to one thread at a time; weights and filters are read only and may be shared.
+   Only the functions called create allocate; nothing here keeps globals, starts threads, reads or writes files. */
 #ifndef GTCRN_H
 #define GTCRN_H
 
 #include <stddef.h>
+#include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32) || !defined(__GNUC__)
+#define GTCRN_API
+#else
+#define GTCRN_API __attribute__((visibility("default")))
+#endif
+
+enum { GTCRN_LOWEST_RATE = 8000, GTCRN_HIGHEST_RATE = 192000 /* Hz */, GTCRN_MOST_CHANNELS = 64 };
+
+typedef struct gtcrn_params gtcrn_params;   /* the network's weights */
+typedef struct gtcrn_filters gtcrn_filters; /* what a sample rate needs: 1 to 600 KB that its streams can share */
+typedef struct gtcrn_stream gtcrn_stream;
+
+/* What a function that can fail returns: 0, or one of these. */
 enum {
-    FFT = 512,  /* samples of a frame */
-    HOP = 256,  /* samples from frame to frame; complex numbers that a frame's transform is made of */
-    SIDE = 16,  /* of the square that those are arranged in */
-    BINS = 257, /* of a frame, 0 to 8 kHz */
-    LOW = 65,   /* bins kept as they are */
-    HIGH = 64,  /* ERB bands that the other bins are gathered into */
-    GATHERED = BINS - LOW,
-    BANDS = LOW + HIGH,
-    HALF = 65,  /* bands after the first strided convolution */
-    WIDTH = 33, /* and after the second */
-    CHANNELS = 16,
-    FEATURES = 3, /* magnitude, real, imaginary */
-    BLOCKS = 3,   /* GTConvBlocks on each side, dilations 1, 2, 5 */
-    HISTORY = 2 * (1 + 2 + 5), /* past frames that the blocks of one side keep */
-    PERIOD = 20 /* frames after which all their rings stand where they began */
+    GTCRN_ARGUMENT = -1, /* an argument out of its range */
+    GTCRN_DAMAGED = -2,  /* not the bytes that were saved */
+    GTCRN_VERSION = -3,  /* of another version of this library */
+    GTCRN_WEIGHTS = -4,  /* made with other weights */
+    GTCRN_FORM = -5      /* of a stream of another rate or number of channels */
 };
 
-typedef struct {
-    /* Five taps over three neighbours are seven taps, but for the first and last row, to which the edges are added. */
-    float weight[2][FEATURES][7][8];
-    float first_edge[FEATURES][CHANNELS], last_edge[FEATURES][CHANNELS];
-    float bias[CHANNELS];
-    float slope[2][8]; /* of the PReLU: (1 + slope) / 2, eight times, and (1 - slope) / 2 */
-} first_conv;
+/* ---- making and ending ---- */
 
-typedef struct {
-    float weight[2][5][8][8]; /* group, tap, input, output */
-    float bias[CHANNELS], slope[2][8];
-} second_conv;
+/* A stream of 1 to 64 channels, each denoised by itself, that makes filters of its own. The weights must outlive it.
+   NULL when an argument is out of its range or memory has run out. */
+GTCRN_API gtcrn_stream *gtcrn_create(const gtcrn_params *weights, int sample_rate, int channels);
 
-typedef struct {
-    float weight[4][CHANNELS][8]; /* four rows of the input to four of the output, (real, imaginary) each */
-    float bias[8];
-} last_conv;
+/* Filters that many streams of one rate share, all of which they must outlive; NULL as above. */
+GTCRN_API gtcrn_filters *gtcrn_filters_create(int sample_rate);
+GTCRN_API gtcrn_stream *gtcrn_create_sharing(const gtcrn_params *weights, const gtcrn_filters *filters, int channels);
 
-typedef struct {
-    float point[2][3][8][8], point_bias[CHANNELS], point_slope[2][8];
-    float depthwise[3][3][CHANNELS], depthwise_bias[CHANNELS], depthwise_slope[2][8]; /* frame, band */
-    float pointwise[CHANNELS][8], pointwise_bias[8];
-    /* Attention. Inputs of a GRU add to the gates r, z, n, the state to n, r, z; biases are for n of the state, r, z,
-       n of the input. What is for r and z is halved, as their sigmoids are computed as tanh of half. */
-    float gru_input[2][3][8][8], gru_state[2][3][CHANNELS][8], gru_bias[2][4][8];
-    float linear[CHANNELS][8], linear_bias[8];
-} gtconv_block;
+GTCRN_API void gtcrn_free(gtcrn_stream *stream);
+GTCRN_API void gtcrn_filters_free(gtcrn_filters *filters);
 
-typedef struct {
-    float weight[2][CHANNELS][8], bias[CHANNELS];
-    float scale[WIDTH][CHANNELS], offset[WIDTH][CHANNELS];
-} linear_norm;
+/* Forget everything heard, as if the stream were new; the options stay. */
+GTCRN_API void gtcrn_reset(gtcrn_stream *stream);
 
-typedef struct {
-    /* By group; its eight units along the bands are four forward, four backward. */
-    float intra_input[2][3][8][8], intra_state[2][3][4][8], intra_bias[2][4][8];
-    linear_norm intra_linear;
-    float inter_input[2][3][8][8], inter_state[2][3][8][8], inter_bias[2][4][8];
-    linear_norm inter_linear;
-} dual_path;
+/* ---- audio ---- */
 
-/* Tables of the Fourier transform, (real, imaginary) first. */
-typedef struct {
-    float window[FFT];            /* square root of a periodic Hann window */
-    float twiddle[2][SIDE][SIDE]; /* exp(-2 pi i row column / HOP) */
-    float split[2][HOP];          /* exp(-2 pi i k / FFT) */
-} fourier;
+/* Samples a channel that would come out now if so many went in, and those that are inside. */
+GTCRN_API size_t gtcrn_ready(const gtcrn_stream *stream, size_t samples);
+GTCRN_API size_t gtcrn_pending(const gtcrn_stream *stream);
 
-typedef struct {
-    float input_roots; /* square roots to take of the magnitude: 0, 1, 2 for input_exponent 1, 1/2, 1/4 */
-    float unused[7];
-    float erb_run[HIGH];           /* bins from the peak of each band to the bin before the peak of the next */
-    float erb_weight[GATHERED][2]; /* of each bin in the band whose run it is in, and in the next */
-    first_conv encoder_first;
-    second_conv encoder_second;
-    gtconv_block encoder[BLOCKS];
-    dual_path dual_path[2];
-    gtconv_block decoder[BLOCKS];
-    second_conv decoder_second;
-    last_conv decoder_first;
-    fourier transform;
-} gtcrn_params;
+/* Whether it has been flushed: then it takes nothing. */
+GTCRN_API int gtcrn_flushed(const gtcrn_stream *stream);
 
-typedef float gtcrn_frame[WIDTH][CHANNELS];
+/* Take `samples` floats of each channel, full scale 1, and write gtcrn_ready() of each, whose number is returned.
+   in[c] and out[c] must not overlap. NaN, infinity and values beyond 1e6 become silence and are counted. After a
+   flush nothing is taken, until a reset. */
+GTCRN_API size_t gtcrn_process(gtcrn_stream *stream, const float *const *in, size_t samples, float *const *out);
 
-typedef struct {
-    float phase; /* frames so far, modulo PERIOD: where the rings of past frames stand */
-    float unused[15];
-    gtcrn_frame encoder[HISTORY], decoder[HISTORY]; /* rings of 2 x dilation frames, block by block */
-    gtcrn_frame inter[2];
-    float attention[2][BLOCKS][CHANNELS];
-} gtcrn_state;
+/* Write the gtcrn_pending() samples of each channel that are still inside; that ends the stream. */
+GTCRN_API size_t gtcrn_flush(gtcrn_stream *stream, float *const *out);
 
-/* Enhance `frames` frames of BINS complex numbers (real, imaginary); `out` may be `spectrum`. */
-typedef void gtcrn_process_function(const gtcrn_params *params, gtcrn_state *state, const float *spectrum, float *out,
-                                    size_t frames);
+/* The same for 16-bit integers, channels interleaved, rounded and clipped (and counted: gtcrn_clipped). */
+GTCRN_API size_t gtcrn_process_s16(gtcrn_stream *stream, const int16_t *in, size_t samples, int16_t *out);
+GTCRN_API size_t gtcrn_flush_s16(gtcrn_stream *stream, int16_t *out);
 
-/* The same between the transforms: (frames + 1) HOP samples, the first HOP of them those before the new ones, to
-   frames HOP samples of `out`, one hop late. `overlap` is the unfinished HOP of the frame before, zeros at first. */
-typedef void gtcrn_enhance_function(const gtcrn_params *params, gtcrn_state *state, float *overlap,
-                                    const float *samples, float *out, size_t frames);
+/* ---- options ---- */
 
-gtcrn_process_function gtcrn_process;
-gtcrn_enhance_function gtcrn_enhance;
+/* By how many dB noise may be pulled down, 0 or more, INFINITY (as at first) for no limit; and whether the delayed input
+   passes unchanged. A change fades in over 16 ms, before the first sample it is there at once. */
+GTCRN_API int gtcrn_set_attenuation_limit(gtcrn_stream *stream, double decibels);
+GTCRN_API void gtcrn_set_bypass(gtcrn_stream *stream, int bypass);
+GTCRN_API double gtcrn_attenuation_limit(const gtcrn_stream *stream);
+GTCRN_API int gtcrn_bypass(const gtcrn_stream *stream);
 
-/* What the two choose from, instruction set by instruction set: these differ in speed only. */
-typedef struct {
-    gtcrn_process_function *process;
-    gtcrn_enhance_function *enhance;
-} gtcrn_kernel;
-extern const gtcrn_kernel gtcrn_base, gtcrn_avx2, gtcrn_avx512;
+/* ---- the stream as bytes ---- */
 
+/* Everything that its future depends on, below 80 KB a channel at 16 kHz, in this machine's byte order; the stream goes
+   on. Equal samples give equal bytes, whatever the chunks were. */
+GTCRN_API size_t gtcrn_snapshot_size(const gtcrn_stream *stream);
+GTCRN_API void gtcrn_snapshot(const gtcrn_stream *stream, void *bytes);
+
+/* What a stream must be to take these bytes, and a number that tells its weights from others. */
+GTCRN_API int gtcrn_snapshot_form(const void *bytes, size_t size, int *sample_rate, int *channels,
+                                  uint64_t *fingerprint);
+GTCRN_API uint64_t gtcrn_fingerprint(const gtcrn_stream *stream);
+
+/* Continue where the saved stream was. Every number is checked first: after an error the stream is as before. */
+GTCRN_API int gtcrn_restore(gtcrn_stream *stream, const void *bytes, size_t size);
+
+/* ---- facts ---- */
+
+/* Samples at most that have to go in, itself included, until a sample comes out. */
+GTCRN_API int gtcrn_latency(const gtcrn_stream *stream);
+GTCRN_API int gtcrn_filters_latency(const gtcrn_filters *filters);
+
+/* Samples so far that were not finite or beyond 1e6; that were clipped; and frames after which the network's memory was
+   not finite and began anew. The last does not happen, and would be survived. */
+GTCRN_API uint64_t gtcrn_nonfinite(const gtcrn_stream *stream);
+GTCRN_API uint64_t gtcrn_clipped(const gtcrn_stream *stream);
+GTCRN_API uint64_t gtcrn_recovered(const gtcrn_stream *stream);
+
+#ifdef __cplusplus
+}
+#endif
 #endif

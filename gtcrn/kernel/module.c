@@ -1,12 +1,9 @@
 /* The Python binding: buffers in, buffers out, sizes checked, the interpreter free meanwhile. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-
-#include "gtcrn.h"
+#include "binding.h"
 
 enum { PARAMS_SIZE = sizeof(gtcrn_params) / sizeof(float), STATE_SIZE = sizeof(gtcrn_state) / sizeof(float) };
 
-static int check_size(const char *name, const Py_buffer *buffer, Py_ssize_t bytes)
+int check_size(const char *name, const Py_buffer *buffer, Py_ssize_t bytes)
 {
     if (buffer->len == bytes) return 0;
     PyErr_Format(PyExc_ValueError, "%s must be %zd bytes, not %zd.", name, bytes, buffer->len);
@@ -35,7 +32,7 @@ static PyObject *process(PyObject *self, PyObject *args)
     failed = check_sizes(&params, &state, &spectrum, &out);
     if (!failed) {
         Py_BEGIN_ALLOW_THREADS
-        gtcrn_process(params.buf, state.buf, spectrum.buf, out.buf, spectrum.len / (BINS * 2 * sizeof(float)));
+        gtcrn_network(params.buf, state.buf, spectrum.buf, out.buf, spectrum.len / (BINS * 2 * sizeof(float)));
         Py_END_ALLOW_THREADS
     }
     PyBuffer_Release(&params);
@@ -81,17 +78,46 @@ static PyObject *enhance(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *fingerprint(PyObject *self, PyObject *params)
+{
+    Py_buffer buffer;
+    PyObject *result = NULL;
+    (void)self;
+    if (PyObject_GetBuffer(params, &buffer, PyBUF_SIMPLE)) return NULL;
+    if (!check_size("params", &buffer, sizeof(gtcrn_params)))
+        result = PyLong_FromUnsignedLongLong(gtcrn_hash(buffer.buf, sizeof(gtcrn_params)));
+    PyBuffer_Release(&buffer);
+    return result;
+}
+
+static PyObject *snapshot_form(PyObject *self, PyObject *bytes)
+{
+    Py_buffer saved;
+    int sample_rate, channels, error;
+    uint64_t weights;
+    (void)self;
+    if (PyObject_GetBuffer(bytes, &saved, PyBUF_SIMPLE)) return NULL;
+    error = gtcrn_snapshot_form(saved.buf, (size_t)saved.len, &sample_rate, &channels, &weights);
+    PyBuffer_Release(&saved);
+    if (error) return PyLong_FromLong(error);
+    return Py_BuildValue("iiK", sample_rate, channels, (unsigned long long)weights);
+}
+
 static PyMethodDef methods[] = {
     {"process", process, METH_VARARGS,
      "process(params, state, spectrum, out): enhance frames of one stream; out may be spectrum."},
     {"enhance", enhance, METH_VARARGS,
      "enhance(params, state, overlap, samples, out): enhance hops of one stream, transforms included."},
+    {"fingerprint", fingerprint, METH_O, "fingerprint(params): a number that tells these weights from others."},
+    {"snapshot_form", snapshot_form, METH_O,
+     "snapshot_form(bytes): sample rate, channels and fingerprint of a saved stream, or what is wrong with it."},
     {NULL, NULL, 0, NULL},
 };
 
 static int add_constants(PyObject *module)
 {
-    return PyModule_AddIntConstant(module, "PARAMS_SIZE", PARAMS_SIZE) ||
+    return add_stream_types(module) || PyModule_AddIntConstant(module, "VERSION_ERROR", GTCRN_VERSION) ||
+           PyModule_AddIntConstant(module, "PARAMS_SIZE", PARAMS_SIZE) ||
            PyModule_AddIntConstant(module, "STATE_SIZE", STATE_SIZE) ||
            PyModule_AddIntConstant(module, "BINS", BINS);
 }

@@ -4,6 +4,7 @@
    defines. */
 #include "convolution.h"
 #include "dual_path.h"
+#include "resample.h"
 #include "transform.h"
 
 /* ---- spectrum ---- */
@@ -118,7 +119,7 @@ static inline void frame(const gtcrn_params *p, gtcrn_state *s, const float *spe
     s->phase = (float)((phase + 1) % PERIOD);
 }
 
-static void process(const gtcrn_params *params, gtcrn_state *state, const float *spectrum, float *out, size_t frames)
+static void network(const gtcrn_params *params, gtcrn_state *state, const float *spectrum, float *out, size_t frames)
 {
     for (size_t t = 0; t < frames; t++) frame(params, state, spectrum + 2 * BINS * t, out + 2 * BINS * t);
 }
@@ -134,4 +135,4 @@ static void enhance(const gtcrn_params *params, gtcrn_state *state, float *overl
     }
 }
 
-const gtcrn_kernel KERNEL = {process, enhance};
+const gtcrn_kernel KERNEL = {network, enhance, resample};

@@ -4,7 +4,7 @@
 #ifndef GTCRN_TRANSFORM_H
 #define GTCRN_TRANSFORM_H
 
-#include "gtcrn.h"
+#include "layout.h"
 #include "vector.h"
 
 /* (re, im) times (c, s) */

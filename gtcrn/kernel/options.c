@@ -1,0 +1,98 @@
+/* Making and ending streams, their options, and facts about them. */
+#include "stream.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- making and ending ---- */
+
+gtcrn_stream *gtcrn_create_sharing(const gtcrn_params *params, const gtcrn_filters *filters, int channels)
+{
+    if (!params || !filters || channels < 1 || channels > GTCRN_MOST_CHANNELS) return NULL;
+    size_t hop = (size_t)filters->fade + 1, reach = (size_t)(filters->down.reach + filters->up.reach);
+    gtcrn_stream *s = calloc(1, sizeof *s);
+    if (!s) return NULL;
+    s->params = params, s->filters = filters, s->channels = channels, s->limit = INFINITY;
+    s->kernel = gtcrn_fastest();
+    s->fingerprint = gtcrn_hash(params, sizeof *params);
+    s->heard_room = (size_t)filters->latency + 2 * reach + hop + TAPS;
+    s->channel_bytes = sizeof(channel) + (s->heard_room + 2 * reach + 2 * HOP + TAPS) * sizeof(float);
+    s->channel_bytes = (s->channel_bytes + 63) / 64 * 64;
+    s->memory = calloc((size_t)channels, s->channel_bytes);
+    if (s->memory) return s;
+    free(s);
+    return NULL;
+}
+
+gtcrn_stream *gtcrn_create(const gtcrn_params *params, int sample_rate, int channels)
+{
+    gtcrn_filters *filters = gtcrn_filters_create(sample_rate);
+    gtcrn_stream *s = gtcrn_create_sharing(params, filters, channels);
+    if (s)
+        s->own = filters;
+    else
+        gtcrn_filters_free(filters);
+    return s;
+}
+
+void gtcrn_free(gtcrn_stream *s)
+{
+    if (!s) return;
+    gtcrn_filters_free(s->own);
+    free(s->memory);
+    free(s);
+}
+
+void gtcrn_reset(gtcrn_stream *s)
+{
+    double share = gtcrn_dry_share(s);
+    memset(s->memory, 0, (size_t)s->channels * s->channel_bytes);
+    s->fade = (fade){share, share, s->filters->fade};
+    s->taken = s->flushed = 0;
+    s->nonfinite = s->clipped = s->recovered = 0;
+}
+
+/* ---- options and facts ---- */
+
+double gtcrn_dry_share(const gtcrn_stream *s)
+{
+    if (s->bypass) return 1;
+    return isinf(s->limit) ? 0 : pow(10, -s->limit / 20);
+}
+
+/* Fade from where the share stands to what the options ask for now. */
+static void change(gtcrn_stream *s)
+{
+    fade *f = &s->fade;
+    double share = f->start + (f->target - f->start) * (double)f->done / s->filters->fade, target = gtcrn_dry_share(s);
+    *f = (fade){s->taken ? share : target, target, 0};
+}
+
+int gtcrn_set_attenuation_limit(gtcrn_stream *s, double decibels)
+{
+    if (!(decibels >= 0)) return GTCRN_ARGUMENT;
+    s->limit = decibels;
+    change(s);
+    return 0;
+}
+
+void gtcrn_set_bypass(gtcrn_stream *s, int bypass)
+{
+    s->bypass = bypass != 0;
+    change(s);
+}
+
+double gtcrn_attenuation_limit(const gtcrn_stream *s) { return s->limit; }
+
+int gtcrn_bypass(const gtcrn_stream *s) { return s->bypass; }
+
+int gtcrn_flushed(const gtcrn_stream *s) { return s->flushed; }
+
+int gtcrn_latency(const gtcrn_stream *s) { return s->filters->latency; }
+
+uint64_t gtcrn_nonfinite(const gtcrn_stream *s) { return s->nonfinite; }
+
+uint64_t gtcrn_clipped(const gtcrn_stream *s) { return s->clipped; }
+
+uint64_t gtcrn_recovered(const gtcrn_stream *s) { return s->recovered; }

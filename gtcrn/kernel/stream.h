@@ -1,0 +1,66 @@
+/* The insides of a stream.
+
+   All lengths follow from one number, the samples taken so far: see `timing`. A snapshot is therefore the same whatever
+   the chunks were, and its size is known before it is read. */
+#ifndef GTCRN_STREAM_H
+#define GTCRN_STREAM_H
+
+#include "layout.h"
+
+#include <float.h>
+
+static const float LOUDEST = 1e6f; /* 120 dB above full scale: no recording; far beyond, squares would overflow */
+
+/* The share of the dry signal on its way from `start` to `target`, `done` samples of filters->fade along. */
+typedef struct {
+    double start, target;
+    int64_t done;
+} fade;
+
+/* Where everything stands once `taken` samples have come. What is kept of a signal begins at its `_start`. */
+typedef struct {
+    int64_t taken, heard_start; /* input: as much as is still to be resampled, or to leave as the dry part */
+    int64_t low, frames;        /* at 16 kHz, and hops of it that went through the network */
+    int64_t wet, wet_start;     /* enhanced, at 16 kHz; the hop before sample 0 does not count */
+    int64_t given;              /* output */
+} timing;
+
+typedef struct {
+    gtcrn_state memory;
+    float overlap[HOP];   /* of synthesis */
+    float low[2 * HOP + TAPS]; /* the last hop analysed and what is no whole hop yet */
+    float signals[];      /* heard, then wet */
+} channel;
+
+struct gtcrn_stream {
+    const gtcrn_params *params;
+    const gtcrn_filters *filters;
+    gtcrn_filters *own; /* filters that go with the stream, or NULL */
+    const gtcrn_kernel *kernel;
+    uint64_t fingerprint; /* of the parameters */
+    int channels, bypass, flushed;
+    double limit; /* dB */
+    fade fade;
+    int64_t taken;
+    uint64_t nonfinite, clipped, recovered;
+    size_t heard_room, channel_bytes; /* floats, bytes */
+    unsigned char *memory;            /* the channels */
+};
+
+static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+timing gtcrn_clock_at(const gtcrn_filters *filters, int64_t taken);
+
+/* The share of the dry signal that the options ask for. */
+double gtcrn_dry_share(const gtcrn_stream *stream);
+
+static inline channel *channel_of(const gtcrn_stream *s, int index)
+{
+    return (channel *)(s->memory + (size_t)index * s->channel_bytes);
+}
+
+static inline float *heard_of(channel *c) { return c->signals; }
+
+static inline float *wet_of(const gtcrn_stream *s, channel *c) { return c->signals + s->heard_room; }
+
+#endif
