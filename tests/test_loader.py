@@ -8,6 +8,7 @@ import torch
 from tiny_data import make_data
 
 from gtcrn.errors import ConfigError
+from gtcrn_recipes.data import loader
 from gtcrn_recipes.data.drawing import cross_fade
 from gtcrn_recipes.data.loader import Prefetcher, Source, draw_generator, named
 from gtcrn_recipes.data.shards import CLIP_FIELDS, ShardWriter
@@ -144,3 +145,17 @@ def test_a_cross_fade_keeps_the_power_of_noise_and_the_length() -> None:
     assert torch.equal(joined[:, :800], a[:, :800])
     assert torch.equal(joined[:, 1000:], b[:, 200:])
     assert len(cross_fade(torch.ones(3), torch.ones(1), 100)) == 4
+
+
+def test_a_large_role_is_read_from_disk_unless_asked_otherwise(
+    settings: DataSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same draws, and the audio is not held."""
+    held = Source(settings, CPU)
+    monkeypatch.setattr(loader, "HELD_BYTES", 1000)
+    bounded, asked = Source(settings, CPU), Source(settings.model_copy(update={"memory": "host"}), CPU)
+    assert [source.speech.mapped for source in (held, bounded, asked)] == [False, True, False]
+    assert "read from disk" in bounded.where
+    assert not hasattr(bounded.speech, "audio")
+    for a, b in zip(*(source.draw(3, draw_generator(1, 0, 0)) for source in (held, bounded)), strict=True):
+        assert torch.equal(a, b)

@@ -66,7 +66,7 @@ MISTAKES = {
     "train.select = 'foo'": r"train\.select must be 'si_sdr', 'pesq' or 'estoi', not 'foo'",
     "train.score_every = 0": r"^train: select = 'pesq' is never scored; raise score_every, or select si_sdr\.$",
     "train.optimizer = 'sgd'": r"train\.optimizer must be 'adamw' or 'soap', not 'sgd'",
-    "data.memory = 'moon'": r"data\.memory must be 'device', 'host' or 'mapped', not 'moon'",
+    "data.memory = 'moon'": r"data\.memory must be 'auto', 'device', 'host' or 'mapped', not 'moon'",
     "data.segment_seconds = 0": r"data\.segment_seconds must be greater than or equal to 0\.1, not 0",
     "data.root = ''": r"data\.root must be text that should have at least 1 character, not ''",
     "name = 'a/b'": r"name must be text that should match pattern",

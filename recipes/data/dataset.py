@@ -18,23 +18,18 @@ Float = npt.NDArray[np.float32]
 
 
 class Shards:
-    """Memory-mapped int16 shards of one folder, opened when first read."""
+    """int16 shards of one folder, read from disk as needed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._maps: dict[int, Int16] = {}
 
     def read(self, shard: int, start: int, samples: int) -> Int16:
-        """A view of `samples` samples; it is read from disk when used."""
-        if shard not in self._maps:
-            self._maps[shard] = np.memmap(shard_path(self.folder, shard), dtype="<i2", mode="r")
-        found = self._maps[shard][start : start + samples]
+        """`samples` samples. Not through a map, whose pages would in time hold the whole shard in memory."""
+        path = shard_path(self.folder, shard)
+        found = np.fromfile(path, "<i2", samples, offset=start * np.dtype(np.int16).itemsize)
         if len(found) < samples:
-            raise ConfigError(f"{shard_path(self.folder, shard)} is shorter than its index says; prepare it again.")
+            raise ConfigError(f"{path} is shorter than its index says; prepare it again.")
         return found
-
-    def __getstate__(self) -> dict[str, object]:
-        return {"folder": self.folder, "_maps": {}}  # maps are not sent to other processes, they open their own
 
 
 @dataclass
@@ -79,6 +74,11 @@ class ClipStore:
     @property
     def seconds(self) -> float:
         return float(self.clips["samples"].sum()) / SAMPLE_RATE
+
+    @property
+    def bytes(self) -> int:
+        """Of all clips together."""
+        return int(self.clips["samples"].sum()) * np.dtype(np.int16).itemsize
 
     def read(self, clip: int, start: int = 0, length: int | None = None) -> Int16:
         """int16 samples (length,) of one clip from `start`; fewer where the clip ends, all by default."""

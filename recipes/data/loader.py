@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import ConfigError
@@ -23,6 +24,7 @@ from gtcrn_recipes.data.drawing import Chooser, cross_fade
 from gtcrn_recipes.settings import Balance, DataSettings, Drawing
 
 AHEAD = 2  # batches prepared while the device works
+HELD_BYTES = 1 << 30  # a role with more (9.3 h) is read from disk unless asked otherwise
 
 
 class Items(NamedTuple):
@@ -40,13 +42,18 @@ class Clips:
     """One role of a data set, as a whole in memory or read from disk: stretches at random places."""
 
     def __init__(self, store: ClipStore, balance: Balance, memory: str, device: torch.device) -> None:
-        self.store, self.mapped = store, memory == "mapped"
+        self.store, self.mapped = store, memory == "mapped" or (memory == "auto" and store.bytes > HELD_BYTES)
         self.chooser = Chooser(store, balance)
         self.lengths = store.clips["samples"].astype(np.int64)
         self.ends = np.cumsum(self.lengths)
         if not self.mapped:
             audio, _ = store.concatenate()
             self.audio = torch.from_numpy(audio).to(device if memory == "device" else "cpu")
+
+    @property
+    def where(self) -> str:
+        """What people are told: how much there is, and where it lives."""
+        return f"{self.store.seconds / 3600:.1f} h {'read from disk' if self.mapped else 'in memory'}"
 
     def stretches(self, count: int, samples: int, drawing: Drawing, random: np.random.Generator) -> Tensor:
         """(count, samples) int16: clips that run on into the next one, or are joined with others of their group."""
@@ -62,21 +69,19 @@ class Clips:
     def heads(self, count: int, samples: int, random: np.random.Generator) -> Tensor:
         """(count, samples) int16: the beginnings of random clips, padded with zeros."""
         chosen = self.chooser.clips(random.integers(0, len(self.lengths), count), random)
-        if self.mapped:
-            rows = [self.store.read(int(i), 0, min(samples, int(self.lengths[i]))) for i in chosen]
-            return torch.from_numpy(np.stack([np.pad(row, (0, samples - len(row))) for row in rows]))
-        inside = torch.arange(samples)[None] < torch.from_numpy(self.lengths[chosen])[:, None]
-        starts = (self.ends - self.lengths)[chosen]
-        return self._gather(torch.from_numpy(starts), samples) * inside.to(self.audio.device)
+        rows = [self._clip(int(i), 0, min(samples, int(self.lengths[i]))) for i in chosen]
+        return torch.stack([functional.pad(row, (0, samples - len(row))) for row in rows])
 
     def _run_on(self, places: NDArray[np.int64], samples: int) -> Tensor:
-        if self.mapped:
-            return torch.from_numpy(np.stack([self._read(int(place), samples) for place in places]))
-        return self._gather(torch.from_numpy(places), samples)
+        return torch.stack([self._stretch(int(place), samples) for place in places])
 
-    def _gather(self, places: Tensor, samples: int) -> Tensor:
-        index = places[:, None] + torch.arange(samples)
-        return self.audio[index.clamp(max=len(self.audio) - 1).to(self.audio.device)]
+    def _stretch(self, place: int, samples: int) -> Tensor:
+        """(samples,) int16 from a place on, clip after clip."""
+        return torch.from_numpy(self._read(place, samples)) if self.mapped else self.audio[place : place + samples]
+
+    def _clip(self, clip: int, offset: int, samples: int) -> Tensor:
+        """(samples,) int16 of one clip."""
+        return self._stretch(int(self.ends[clip] - self.lengths[clip]) + offset, samples)
 
     def _read(self, place: int, samples: int) -> NDArray[np.int16]:
         parts: list[NDArray[np.int16]] = []
@@ -103,11 +108,7 @@ class Clips:
 
     def _piece(self, clip: int, offset: int, most: int) -> Tensor:
         """A clip from `offset` on, up to `most` samples, as numbers that can be weighted."""
-        samples = min(most, int(self.lengths[clip]) - offset)
-        if self.mapped:
-            return torch.from_numpy(self.store.read(clip, offset, samples).astype(np.float32))
-        start = int(self.ends[clip] - self.lengths[clip]) + offset
-        return self.audio[start : start + samples].float()
+        return self._clip(clip, offset, min(most, int(self.lengths[clip]) - offset)).float()
 
 
 class Source:
@@ -126,6 +127,12 @@ class Source:
         include, exclude = (named(names, role) for names in (settings.include, settings.exclude))
         store = ClipStore.open(settings.root, role, include=include, exclude=exclude)
         return Clips(store, getattr(settings, role), settings.memory, device)
+
+    @property
+    def where(self) -> str:
+        """How much there is of each role, and where it lives."""
+        clips = {"speech": self.speech, "noise": self.noise, "rooms": self.rir}
+        return ", ".join(f"{name} {found.where}" for name, found in clips.items() if found)
 
     def draw(self, batch: int, random: np.random.Generator) -> Items:
         speech = self.speech.stretches(batch, self.samples, self.settings.speech, random)

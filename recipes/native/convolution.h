@@ -136,7 +136,7 @@ FAST static void outer_item(void *what, int64_t item)
     const conv_work *job = what;
     const conv *c = job->c;
     const float *x = job->x + item * c->frames * c->x_frame, *y = job->w + item * c->frames * c->y_frame;
-    int64_t size = c->width * c->inputs * c->outputs, step = c->taps > 1 ? CACHED : CACHED * 32;
+    int64_t size = c->width * c->inputs * c->outputs, step = c->taps > 1 ? CACHED : CACHED * 16;
     float *total = job->y + item * size;
     memset(total, 0, size * sizeof *total);
     for (int64_t t = 0; t < c->frames; t += step) {

@@ -88,7 +88,8 @@ def _block(x: Tensor, block: GTConvBlock) -> Tensor:
     depthwise = separable.depthwise
     y = fast.Depthwise.apply(y, depthwise.weight[:, 0].permute(1, 2, 0), depthwise.bias, depthwise.dilation[0])
     y = _normalise(y, separable.norm, separable.activation)
-    y = _normalise(_convolve(y, separable.pointwise), block.separable_norm, None)
+    pointwise = separable.pointwise
+    y = _normalise(_linear(y, pointwise.weight[:, :, 0, 0], pointwise.bias), block.separable_norm, None)
     z: Tensor = fast.Shuffle.apply(y, _attention(y, block.attention), passed)
     return z
 
@@ -121,8 +122,9 @@ def _grouped_gru(x: Tensor, layer: GroupedGRU) -> Tensor:
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    y: Tensor = Convolution.apply(x, weight.t()[None], bias, Shape(x.shape[2], x.shape[2], 1))
-    return y
+    """Of each position by itself, (B, T, F, I) contiguous: all positions of an item as frames of one band."""
+    y: Tensor = Convolution.apply(x.flatten(1, 2)[:, :, None], weight.t()[None], bias, Shape(1, 1, 1))
+    return y.view(*x.shape[:3], -1)
 
 
 def supports(config: GTCRNConfig) -> bool:

@@ -53,8 +53,8 @@ class DataSettings(Section):
     """What is trained on."""
 
     root: str = Field("data", min_length=1, description="Folder that `gtcrn prepare` wrote.")
-    memory: Literal["device", "host", "mapped"] = Field(
-        "host", description="Where the clips live; mapped: read from disk as needed."
+    memory: Literal["auto", "device", "host", "mapped"] = Field(
+        "auto", description="Where the clips live; mapped: read from disk as needed; auto: a role above 1 GiB (9 h) is."
     )
     include: tuple[str, ...] = Field((), description='Data sets as role/name, "speech/emodb" say; none of a role: all.')
     exclude: tuple[str, ...] = Field((), description="Data sets to leave out, named the same way.")
