@@ -6,6 +6,9 @@ GtcrnError
  |- ConfigError       settings that contradict each other, unknown names
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class GtcrnError(Exception):
     """Base of all errors raised on purpose; its text is one sentence for the person who meets it."""
@@ -21,3 +24,12 @@ class CheckpointError(GtcrnError):
 
 class ConfigError(GtcrnError):
     """A configuration that contradicts itself or names something unknown."""
+
+
+@contextmanager
+def needs(extra: str) -> Iterator[None]:
+    """Around imports from an extra's packages. Raises ConfigError that says what to install where one is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"this needs the package {error.name}: pip install 'gtcrn[{extra}]'.") from error

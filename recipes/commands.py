@@ -38,9 +38,9 @@ def prepare(
     seed: Annotated[int, typer.Option(min=0, help="Of the simulated rooms.")] = 1,
     jobs: Jobs = 0,
 ) -> None:
-    """Turn folders of audio into a data set to train on; a second run adds what is missing.
+    """Turn folders of audio into a data set to train on.
 
-    Speakers, noise recordings and rooms are held out as a whole, never by the file.
+    A second run adds what is missing. Speakers, noise recordings and rooms are held out as a whole, never by the file.
     """
     from gtcrn_recipes.data import overview
     from gtcrn_recipes.data.fixed_pairs import make_pairs
@@ -66,14 +66,16 @@ def evaluate(
     noisy: Annotated[Path, typer.Option(help="Folder of noisy files.")],
     clean: Annotated[Path | None, typer.Option(help="Clean files of the same names; without: DNSMOS only.")] = None,
     enhanced: Annotated[Path | None, typer.Option(help="Enhanced files of the same names.")] = None,
-    weights: Annotated[str | None, typer.Option(help="Enhance with these: a file, or gtcrn, the shipped ones.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Enhance with these; else with the shipped ones.")] = None,
     table: Annotated[Path | None, typer.Option(help="CSV with name,snr_db where names do not tell the SNR.")] = None,
     metrics: Annotated[str, typer.Option(help="Only these, such as pesq,estoi,si_sdr.")] = "",
     csv: Annotated[Path | None, typer.Option(help="Write the scores of each file here.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Write pictures into this folder.")] = None,
     jobs: Jobs = 0,
 ) -> None:
-    """Score noisy and enhanced files: WB-PESQ, STOI, ESTOI, SI-SDR, CSIG/CBAK/COVL, DNSMOS; by SNR where it is known.
+    """Score noisy and enhanced files, by SNR where it is known.
+
+    WB-PESQ, STOI, ESTOI, SI-SDR, CSIG/CBAK/COVL and DNSMOS. Without --enhanced and --weights the shipped ones enhance.
 
     A set-up is right when the noisy test set of VCTK-DEMAND reads WB-PESQ 1.97 and STOI 0.921.
     """
@@ -81,6 +83,7 @@ def evaluate(
     from gtcrn_recipes.evaluation import plots as pictures
     from gtcrn_recipes.evaluation import scoreboard
 
+    weights = weights or (None if enhanced else "gtcrn")
     trials = scoring.find_trials(noisy, clean, enhanced, weights, table)
     results = scoring.evaluate(trials, scoring.chosen(metrics, clean is not None), weights, cores(jobs))
     typer.echo(scoreboard.report(results))

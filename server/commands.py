@@ -32,7 +32,7 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Processes that share the port [GTCRN_WORKERS, else 1].")] = None,
     weights: Annotated[str | None, typer.Option(help="Shipped weights' name or a path [GTCRN_WEIGHTS].")] = None,
 ) -> None:
-    """Serve the denoiser over WebSocket and REST, with a demo page at /."""
+    """Serve over WebSocket and REST, with a demo page at /."""
     try:
         from pydantic import ValidationError
 

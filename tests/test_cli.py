@@ -361,6 +361,40 @@ def test_denoising_starts_without_what_it_does_not_need(folder):
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "module", "extra"),
+    [
+        (["train", "quick"], "torch", "train"),
+        (["info", "--layers"], "torch", "train"),
+        (["export"], "torch", "export"),
+        (["serve"], "fastapi", "serve"),
+        (["evaluate", "--noisy", "in", "--metrics", "ovrl"], "speechmos", "eval"),
+    ],
+)
+def test_a_missing_extra_is_exit_code_2_and_how_to_install_it(folder, arguments, module, extra):
+    write(folder / "in" / "a.wav")
+    script = f"import sys; sys.modules['{module}'] = None; from gtcrn.cli.app import run; sys.exit(run({arguments}))"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.returncode == 2
+    assert f"{module}" in result.stderr
+    assert result.stderr.endswith(f"pip install 'gtcrn[{extra}]'.\n")
+    assert result.stderr.count("\n") == 1
+
+
+def test_no_line_of_help_is_cut(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["--help"]) == 0
+    assert "..." not in capsys.readouterr().out.split("Commands:")[1]
+
+
+def test_info_prints_scores_readably(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["info"]) == 0
+    found = capsys.readouterr().out
+    assert re.search(r"^scores +si_sdr \d+\.\d{3}, pesq \d\.\d{3}, estoi 0\.\d{3}$", found, re.MULTILINE)
+    assert max(map(len, found.splitlines())) <= 80
+
+
 def test_options_are_completed_by_the_shell():
     words = {"_GTCRN_COMPLETE": "complete_bash", "COMP_WORDS": "gtcrn denoise --sk", "COMP_CWORD": "2"}
     found = subprocess.run(GTCRN, env={**os.environ, **words}, capture_output=True, text=True)

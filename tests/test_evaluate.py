@@ -204,6 +204,13 @@ def test_the_command_prints_the_table(folders: Path, tmp_path: Path, capsys: pyt
     assert "not scored: broken" in capsys.readouterr().err
 
 
+def test_the_shipped_weights_enhance_unless_others_are_given(folders: Path, tmp_path: Path) -> None:
+    sides = [x for kind in ("noisy", "clean") for x in (f"--{kind}", str(folders / kind))]
+    options = ["--metrics", "si_sdr", "--csv", str(tmp_path / "s.csv"), "--jobs", "1"]
+    assert run(["evaluate", *sides, *options]) == 0
+    assert "enhanced" in (tmp_path / "s.csv").read_text()
+
+
 @pytest.mark.slow
 def test_without_clean_files_dnsmos_is_scored(folders: Path) -> None:
     trial = scoring.find_trials(folders / "noisy")[0]

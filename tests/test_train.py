@@ -15,9 +15,11 @@ from tiny_data import make_data
 from gtcrn import checkpoint
 from gtcrn.errors import CheckpointError, ConfigError, GtcrnError
 from gtcrn_recipes import settings
+from gtcrn_recipes.data import dataset
 from gtcrn_recipes.data.loader import Source
+from gtcrn_recipes.evaluation import metrics
 from gtcrn_recipes.settings import Recipe, TrainSettings
-from gtcrn_recipes.training import packing
+from gtcrn_recipes.training import packing, validation
 from gtcrn_recipes.training import trainer as train
 from gtcrn_recipes.training.distributed import SyncedBatchNorm2d
 from gtcrn_recipes.training.run_folder import Run, rate
@@ -120,6 +122,14 @@ def started(tmp_path: Path, data: Path, folder: str, *launcher: str, changes: tu
     arguments = [path, str(tmp_path / folder), f"data.root={data}", *SMALL, *changes]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen([sys.executable, *launcher, str(script), *arguments], env=environment)
+
+
+@pytest.mark.parametrize(("gain", "word"), [(1.0, "below"), (4.0, "as expected"), (9.0, "better")])
+def test_a_verdict_says_whether_a_run_went_as_it_should(data: Path, gain: float, word: str) -> None:
+    pairs = list(dataset.PairSet.open(str(data), "valid"))
+    noisy = np.mean([metrics.si_sdr(pair.clean, pair.noisy) for pair in pairs])
+    recipe = settings.build(settings.Recipe, {"data": {"root": str(data)}, "train": {"expected_gain_db": (2.0, 6.0)}})
+    assert word in validation.verdict(recipe, float(noisy) + gain)
 
 
 def test_two_processes_equal_one_with_the_double_batch(data: Path, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def info(
         bool, typer.Option("--layers", help="Parameters and MAC/s of every layer (needs torch).")
     ] = False,
 ) -> None:
-    """Say what is in an audio file or in weights, or what each layer costs."""
+    """Facts about an audio file or weights, or what each layer costs."""
     from gtcrn.cli import info
 
     if layers:
@@ -104,7 +104,10 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Shorter runs, rougher figures.")] = False,
 ) -> None:
-    """Measure this machine: time of a frame, files, start and memory, beside the torch model and ONNX Runtime."""
+    """Measure this machine beside the torch model and ONNX Runtime.
+
+    Time of a frame, files, start and memory, each beside what it is compared with in the same run.
+    """
     from gtcrn.cli.bench import measure, print_table
 
     rows = measure(weights, quick)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gtcrn.errors import GtcrnError
+from gtcrn.errors import needs
 
 
 class Format(enum.StrEnum):
@@ -31,12 +31,13 @@ def export(
         Shape.spectrum
     ),
 ) -> None:
-    """Write weights as a graph of one frame for other runtimes, its state as inputs and outputs (extra: export)."""
+    """Write weights as an ONNX graph for other runtimes.
+
+    The graph takes one frame, its state as inputs and outputs. Extra: export.
+    """
     from gtcrn import load
 
-    try:
+    with needs("export"):
         from gtcrn.network.export import export_onnx
-    except ModuleNotFoundError as error:
-        raise GtcrnError(f"this needs the package {error.name}: pip install 'gtcrn[export]'.") from error
     export_onnx(load(weights).checkpoint, out, "sherpa" if form is Format.sherpa else shape)
     typer.echo(f"wrote {out}")

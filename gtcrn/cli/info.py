@@ -1,5 +1,8 @@
 """`gtcrn info`: what is in an audio file, in weights, in this installation; what each layer costs."""
 
+import shutil
+import textwrap
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from gtcrn.audio.files import Reader
 from gtcrn.cli.standard import without_words_of_libraries
 from gtcrn.config import GTCRNConfig
 from gtcrn.denoiser import Denoiser, load
-from gtcrn.errors import GtcrnError
+from gtcrn.errors import needs
 
 WEIGHTS = (".safetensors", ".tar")
 
@@ -29,10 +32,8 @@ def print_info(source: Path | None) -> None:
 
 def print_layers(source: Path | None) -> None:
     """Parameters and MAC/s of every layer; then each depthwise-separable pair beside a standard convolution."""
-    try:
+    with needs("train"):
         from gtcrn.network.costs import costs, separable_pairs
-    except ImportError as error:
-        raise GtcrnError("the cost of layers needs torch: pip install 'gtcrn[train]'.") from error
     config = checkpoint.read(source).config if source else GTCRNConfig()
     rows = costs(config)
     table = _table("layer", "kind", "parameters", "kMAC/s")
@@ -58,7 +59,14 @@ def _weights(denoiser: Denoiser) -> dict[str, str]:
         "sample rate": f"{spectral.sample_rate} Hz inside, 8,000 to 192,000 Hz outside",
         "frame": f"{spectral.frame_seconds * 1e3:.0f} ms, window and latency {spectral.window_seconds * 1e3:.0f} ms",
     }
-    return facts | {name: str(value) for name, value in denoiser.card.items()}
+    return facts | {name: _value(value) for name, value in denoiser.card.items()}
+
+
+def _value(value: object) -> str:
+    """Scores as `pesq 1.889, estoi 0.643`."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_value(inner)}" for name, inner in value.items())
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _audio(path: Path) -> dict[str, str]:
@@ -81,5 +89,7 @@ def _table(*columns: str) -> Table:
 
 def _print(facts: dict[str, str]) -> None:
     width = max(map(len, facts))
+    columns = max(40, shutil.get_terminal_size().columns - width - 2)
     for name, value in facts.items():
-        print(f"{name:{width}}  {value}")
+        lines = textwrap.wrap(value, columns, break_long_words=False, break_on_hyphens=False)
+        print(f"{name:{width}}  " + f"\n{'':{width}}  ".join(lines))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gtcrn.checkpoint import MAX_BYTES
 from gtcrn.config import GTCRNConfig
-from gtcrn.errors import CheckpointError, GtcrnError
+from gtcrn.errors import CheckpointError, needs
 
 Array = NDArray[np.float32]
 
@@ -44,10 +44,8 @@ LAYERS = {
 
 def read_published(path: Path) -> dict[str, Array]:
     """Weights of a published `.tar` (a torch file with tensors only) under this project's names; needs torch."""
-    try:
+    with needs("train"):
         import torch
-    except ImportError as error:
-        raise GtcrnError(f"reading {path.name} needs torch: pip install 'gtcrn[train]'.") from error
     try:
         _refuse_bomb(path)
         model = torch.load(path, map_location="cpu", weights_only=True)["model"]

@@ -116,7 +116,7 @@ def chosen(names: str, with_clean: bool) -> tuple[str, ...]:
         raise ConfigError(f"no metric {unknown[0]!r} without clean files or at all; valid here: {', '.join(possible)}.")
     for metric, package in {"pesq": "pesq", "csig": "pesq", "stoi": "pystoi", "ovrl": "speechmos.dnsmos"}.items():
         if metric in wanted:
-            metrics.extra(package, package.split(".")[0])
+            metrics.extra(package)
     return wanted
 
 

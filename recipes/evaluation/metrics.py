@@ -15,7 +15,7 @@ from typing import NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from gtcrn.errors import AudioError, GtcrnError
+from gtcrn.errors import AudioError, needs
 
 Audio = npt.NDArray[np.floating]
 
@@ -91,7 +91,7 @@ def dnsmos(enhanced: Audio) -> dict[str, float]:
 @cache
 def dnsmos_scorer() -> Callable[[npt.NDArray[np.float32], int, bool], dict[str, float]]:
     """The package's models, loaded once, each on one thread: files are scored in parallel, not parts of a file."""
-    module, runtime = extra("speechmos.dnsmos", "speechmos"), extra("onnxruntime")
+    module, runtime = extra("speechmos.dnsmos"), extra("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     folder = Path(module.__file__ or "").parent / "dnsmos_models"
@@ -130,9 +130,7 @@ def sound(audio: Audio, name: str) -> npt.NDArray[np.float64]:
     return samples
 
 
-def extra(module: str, package: str = "") -> ModuleType:
-    """A package of the extra `eval`; raises GtcrnError that says how to install it."""
-    try:
+def extra(module: str) -> ModuleType:
+    """A package of the extra `eval`; raises ConfigError that says how to install it."""
+    with needs("eval"):
         return import_module(module)
-    except ModuleNotFoundError as error:
-        raise GtcrnError(f"{package or module} is not installed; pip install 'gtcrn[eval]'.") from error

@@ -42,7 +42,7 @@ def save(figure: "Figure", path: Path) -> Path:
 
 def new_figure(width: float, height: float) -> "Figure":
     """A figure outside pyplot: no window system and no global state."""
-    figure: Figure = extra("matplotlib.figure", "matplotlib").Figure((width, height), layout="constrained")
+    figure: Figure = extra("matplotlib.figure").Figure((width, height), layout="constrained")
     return figure
 
 

@@ -189,6 +189,10 @@ class TrainSettings(Section):
     validate_every: Count = Field(1000, description="Steps between two validations (SI-SDR) and checkpoints.")
     score_every: Natural = Field(5, description="Validations between two of PESQ and ESTOI; 0: never.")
     select: Literal["si_sdr", "pesq", "estoi"] = Field("pesq", description="The score that chooses the best weights.")
+    expected_gain_db: Span = Field(
+        (0.0, 0.0),
+        description="SI-SDR gain on the validation pairs that is told as usual at the end, dB; equal: none is.",
+    )
     max_skipped: Count = Field(20, description="Batches in a row without a finite gradient before giving up.")
 
     @model_validator(mode="after")

@@ -1,12 +1,12 @@
 """The commands `gtcrn train` and `gtcrn weights pack`; torch is imported when one of them runs."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gtcrn.cli.export import export
-from gtcrn.errors import ConfigError, GtcrnError
+from gtcrn.errors import ConfigError, needs
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
 def train(
     recipe: Annotated[Path, typer.Argument(help="A recipe, or the name of one that is included (quick, corpus, ...).")],
     change: Annotated[list[str] | None, typer.Option("--set", help="A single change: train.lr=5e-4.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The data set, as `prepare` made it; else the recipe's.")] = None,
     name: Annotated[str, typer.Option(help="Name of the run; the recipe's unless given.")] = "",
     runs: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run from its last checkpoint.")] = False,
@@ -28,17 +29,26 @@ def train(
     threads: Annotated[int, typer.Option(min=0, help="CPU threads of torch; 0: its own choice.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
-    """Train a network by a recipe; under torchrun, in several processes."""
-    settings = _needs("train", "gtcrn_recipes.settings")
-    trainer = _needs("train", "gtcrn_recipes.training.trainer")
-    import torch
+    """Train a network by a recipe.
+
+    Under torchrun in several processes.
+    """
+    with needs("train"):
+        import torch
+
+        from gtcrn_recipes import settings
+        from gtcrn_recipes.training import trainer, validation
 
     if threads:
         torch.set_num_threads(threads)
-    resolved = settings.load(find_recipe(recipe), change or ())
+    changes = [*(change or ()), *([f"data.root={data}"] if data else ())]
+    resolved = settings.load(find_recipe(recipe), changes)
     folder = runs / (name or resolved.name)
     run = trainer.train(resolved, folder, resume, quiet, device)
     typer.echo(f"{run.progress.step} steps, {run.progress.hours:.2f} h of audio, weights in {run.outcome}")
+    lowest, highest = resolved.train.expected_gain_db
+    if lowest < highest and resolved.data.validation and resolved.train.select == "si_sdr":
+        typer.echo(validation.verdict(resolved, run.progress.best))
 
 
 def pack(
@@ -49,8 +59,11 @@ def pack(
     notes: Annotated[Path | None, typer.Option(help="Markdown to end the card with: sources, tables.")] = None,
 ) -> None:
     """Turn the best checkpoint of a run into weights to ship, with a model card."""
+    with needs("train"):
+        from gtcrn_recipes.training import packing
+
     text = notes.read_text() if notes else ""
-    packed = _needs("train", "gtcrn_recipes.training.packing").pack(run, out, licence, data, text)
+    packed = packing.pack(run, out, licence, data, text)
     typer.echo(f"wrote {out} and {out.with_suffix('.md').name}: step {packed.card['step']}, {packed.card['scores']}")
 
 
@@ -62,13 +75,3 @@ def find_recipe(recipe: Path) -> Path:
     if recipe.stem in included:
         return included[recipe.stem]
     raise ConfigError(f"no recipe at {recipe}; included are {', '.join(sorted(included))}.")
-
-
-def _needs(extra: str, module: str) -> Any:
-    """A module whose own imports are in an extra."""
-    from importlib import import_module
-
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        raise GtcrnError(f"this needs the package {error.name}: pip install 'gtcrn[{extra}]'.") from error

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gtcrn.config import SpectralConfig
-from gtcrn.errors import GtcrnError
+from gtcrn.errors import needs
 from gtcrn_recipes.mixing.acoustics import active_rms
 from gtcrn_recipes.settings import LossConfig
 from gtcrn_recipes.training.enhance import spectrum
@@ -172,10 +172,8 @@ def pesq(pair: Pair) -> Tensor:
 
 
 def _pesq_loss(sample_rate: int) -> nn.Module:
-    try:
+    with needs("train"):
         from torch_pesq import PesqLoss
-    except ImportError as error:
-        raise GtcrnError("the PESQ term needs the package torch-pesq: pip install 'gtcrn[train]'.") from error
     module: nn.Module = PesqLoss(1.0, sample_rate)
     return module
 
