@@ -182,6 +182,76 @@ def downloaded(page: Page) -> tuple[str, bytes]:
     return download.value.suggested_filename, Path(download.value.path()).read_bytes()
 
 
+def test_a_sample_can_be_tried_without_microphone_or_file(open_page: Open, service: Running) -> None:
+    page = open_page(service, permissions=[])
+    page.click("#sample")
+    expect(page.locator("#play")).to_be_visible()
+    expect(page.locator("#status")).to_contain_text("sample.flac: 3.6 s denoised")
+    expect(page.locator("#speed")).to_have_text(re.compile(r"^[\d.]+ times$"))
+    assert page.locator("#axis span").all_inner_texts() == [f"{tenths / 10:g} s" for tenths in range(0, 36, 10)]
+    assert min(colours(page, "before"), colours(page, "after")) > 20
+    assert downloaded(page)[0] == "sample.denoised.flac"
+
+
+def test_play_is_beside_the_picture(open_page: Open, service: Running) -> None:
+    for width in (360, 1000):
+        page = open_page(service, viewport={"width": width, "height": 740})
+        page.click("#sample")
+        expect(page.locator("#play")).to_be_visible()
+        button, picture = (page.locator(name).bounding_box() for name in ("#play", "#before"))
+        assert button is not None
+        assert picture is not None
+        assert 0 < picture["y"] - (button["y"] + button["height"]) < 80
+
+
+def test_a_session_can_be_downloaded_and_shows_where_the_denoiser_was_off(open_page: Open, service: Running) -> None:
+    page = open_page(service)
+    page.click("#start")
+    expect(page.locator("#delay")).to_have_text(re.compile("ms"))
+    assert page.locator("#axis span").all_inner_texts()[-1] == "now"
+    assert marked(page) == 0
+    page.click("#denoise")
+    expect(page.locator("#legend")).to_be_visible()
+    wait_for(lambda: marked(page) > 20)
+    page.click("#denoise")
+    expect(page.locator("#session")).to_be_hidden()
+    page.click("#start")
+    with page.expect_download() as download:
+        page.click("#session")
+    assert download.value.suggested_filename == "session.denoised.webm"
+    assert Path(download.value.path()).stat().st_size > 1000
+    page.click("#sample")
+    expect(page.locator("#play")).to_be_visible()
+    expect(page.locator("#session")).to_be_hidden()
+    expect(page.locator("#legend")).to_be_hidden()
+
+
+def marked(page: Page) -> int:
+    """Columns of the picture after the denoiser that say that it was off."""
+    return page.evaluate(
+        """() => {
+          const canvas = document.getElementById("after");
+          const copy = new OffscreenCanvas(canvas.width, 1).getContext("2d", { willReadFrequently: true });
+          copy.drawImage(canvas, 0, 0);
+          const { data } = copy.getImageData(0, 0, canvas.width, 1);
+          return new Uint32Array(data.buffer).filter((pixel) => pixel === 0xff00b0ff).length;
+        }"""
+    )
+
+
+def test_status_and_errors_are_at_one_place_in_view(open_page: Open, service: Running) -> None:
+    """On a phone, however far down the page."""
+    page = open_page(service, viewport={"width": 360, "height": 640}, quiet=False)
+    page.click("#sample")
+    expect(page.locator("#play")).to_be_visible()
+    page.evaluate("() => scrollTo(0, document.body.scrollHeight)")
+    expect(page.locator("#status")).to_be_in_viewport()
+    page.set_input_files("#file", {"name": "text.wav", "mimeType": "audio/wav", "buffer": b"no sound"})
+    expect(page.locator("#problem")).to_be_in_viewport()
+    place = "e => e.closest('.messages') !== null"
+    assert all(page.locator(name).evaluate(place) for name in ("#status", "#problem", "#key-form"))
+
+
 def test_a_dropped_file_is_denoised(open_page: Open, service: Running, recording: Path) -> None:
     page = open_page(service)
     files = page.evaluate_handle(
@@ -204,7 +274,10 @@ def test_a_dropped_file_is_denoised(open_page: Open, service: Running, recording
 def test_what_is_no_sound_file_is_told_in_the_words_of_the_service(open_page: Open, service: Running) -> None:
     page = open_page(service, quiet=False)  # browsers log every answer of 400 and above
     page.set_input_files("#file", {"name": "text.wav", "mimeType": "audio/wav", "buffer": b"no sound"})
-    expect(page.locator("#problem")).to_contain_text("The service did not take the file:")
+    expect(page.locator("#problem")).to_contain_text("The service did not take text.wav:")
+    for name in ("before", "after"):  # no empty black boxes: the words that were there at first
+        expect(page.locator(f".glass:has(#{name}) .empty")).to_be_visible()
+    expect(page.locator("#player")).to_be_hidden()
 
 
 def test_a_refused_microphone_and_what_to_do(open_page: Open, service: Running) -> None:
@@ -214,11 +287,12 @@ def test_a_refused_microphone_and_what_to_do(open_page: Open, service: Running) 
     expect(page.locator("#start")).to_be_enabled()
 
 
-def test_an_insecure_page_says_where_to_go_and_takes_files(open_page: Open, service: Running, recording: Path) -> None:
-    page = open_page(service, f"http://gtcrn.test:{service.port}", quiet=False, permissions=[])
-    expect(page.locator("#problem")).to_contain_text("only to pages from https:// or localhost")
-    page.set_input_files("#file", recording)
-    expect(page.locator("#play")).to_be_visible()
+def test_an_insecure_page_says_where_to_go_and_takes_files(open_page: Open, recording: Path) -> None:
+    with running(random_denoiser(), allowed_hosts="gtcrn.test") as service:
+        page = open_page(service, f"http://gtcrn.test:{service.port}", quiet=False, permissions=[])
+        expect(page.locator("#problem")).to_contain_text("only to pages from https:// or localhost")
+        page.set_input_files("#file", recording)
+        expect(page.locator("#play")).to_be_visible()
 
 
 def test_a_key_is_asked_for_and_a_full_service_says_so(open_page: Open, recording: Path) -> None:
@@ -272,10 +346,10 @@ def test_the_keyboard_reaches_and_works_every_control(open_page: Open, service: 
     page.set_input_files("#file", recording)
     expect(page.locator("#play")).to_be_visible()
     reached = []
-    for _ in range(8):
+    for _ in range(9):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("() => document.activeElement.id"))
-    assert reached == ["start", "file", "denoise", "limit", "volume", "play", "seek", "download"]
+    assert reached == ["start", "file", "sample", "denoise", "limit", "volume", "play", "seek", "download"]
     assert unnamed(page) == []
     page.focus("#denoise")
     page.keyboard.press("Space")

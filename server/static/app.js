@@ -1,11 +1,12 @@
 // The page: its controls, and the one source of sound that is open, a microphone or a file.
 
+import * as axis from "./axis.js";
 import { Graph } from "./graph.js";
 import { Listening } from "./listening.js";
 import { INSECURE, Problem } from "./problems.js";
 import { Recording } from "./recording.js";
 import { Screen } from "./screen.js";
-import { info } from "./service.js";
+import { info, sample } from "./service.js";
 import { byId, limitText } from "./text.js";
 
 class Page {
@@ -37,6 +38,7 @@ class Page {
 
   wireControls() {
     byId("start").onclick = () => this.startOrStop();
+    byId("sample").onclick = () => this.open(() => new Recording(this, sample));
     byId("denoise").onclick = () => this.switchDenoise();
     byId("limit").oninput = () => this.limitMoved();
     byId("limit").onchange = () => this.limitChosen();
@@ -105,6 +107,7 @@ class Page {
       await work();
     } catch (error) {
       await this.stop();
+      this.empty();
       this.complain(error);
     }
     byId("start").disabled = false;
@@ -169,6 +172,14 @@ class Page {
     this.again();
   }
 
+  // As the page was when it was opened: nothing is left of a source that failed to start.
+  empty() {
+    this.before.vacate();
+    this.after.vacate();
+    this.name("Before", "After");
+    this.forgetFigures();
+  }
+
   complain(error) {
     const known = error instanceof Problem;
     byId("problem").textContent = known ? error.message : `Something unforeseen happened: ${error.message}`;
@@ -191,8 +202,9 @@ class Page {
   forgetFigures() {
     for (const id of ["delay", "factor", "gaps"]) byId(id).textContent = "–";
     byId("delay-parts").textContent = "measured while the microphone runs";
-    byId("factor-note").textContent = "processor time ÷ audio time";
-    byId("player").hidden = true;
+    byId("speed").textContent = "–";
+    byId("player").hidden = byId("legend").hidden = byId("session").hidden = true;
+    axis.none();
   }
 
   show(waiting) {

@@ -1,8 +1,10 @@
 // The microphone as the page's source: starts the live stream and shows its figures.
 
 import { Live } from "./live.js";
+import * as axis from "./axis.js";
 import { realTimeFactor } from "./service.js";
-import { byId, factorText } from "./text.js";
+import { Session } from "./session.js";
+import { byId, factorText, offer } from "./text.js";
 
 const FACTOR_MS = 2000; // between two looks at the service's figures
 
@@ -19,6 +21,8 @@ export class Listening {
     page.name("Microphone", "Denoised");
     page.graph.hear(true);
     await this.live.start({ attenuation_limit: page.limit, bypass: !page.denoised }, page.key);
+    if (window.MediaRecorder) this.session = new Session(page.graph);
+    axis.ofLive(page.after.seconds);
     this.timer = setInterval(() => this.askFactor(), FACTOR_MS);
     this.askFactor();
     const { sample_rate: rate, latency_ms: latency } = this.live.description;
@@ -26,8 +30,15 @@ export class Listening {
     this.latency = latency;
   }
 
+  // The switch is heard when the sound that was captured then has come back.
+  heardOff(now) {
+    const turning = now - (this.turned ?? -Infinity) < (this.transit ?? 0);
+    return this.page.denoised === turning;
+  }
+
   setDenoised(on) {
     this.live.set({ bypass: !on });
+    this.turned = performance.now();
     this.page.name("Microphone", on ? "Denoised" : "Not denoised");
   }
 
@@ -37,7 +48,9 @@ export class Listening {
 
   frame(now) {
     this.page.before.follow(this.page.graph.before, now, true);
-    this.page.after.follow(this.page.graph.after, now, true);
+    const off = this.heardOff(now);
+    this.page.after.follow(this.page.graph.after, now, true, off);
+    if (off) byId("legend").hidden = false;
     return true;
   }
 
@@ -46,7 +59,7 @@ export class Listening {
     byId("gaps").textContent = gaps;
     if (delay === null) return;
     const device = 1000 * this.page.graph.deviceSeconds;
-    const measured = 1000 * delay;
+    const measured = (this.transit = 1000 * delay);
     byId("delay").textContent = `${Math.round(measured + device)} ms`;
     const waiting = Math.max(0, measured - this.latency);
     byId("delay-parts").textContent =
@@ -61,10 +74,20 @@ export class Listening {
   async stop() {
     clearInterval(this.timer);
     await this.live.stop();
+    await this.offerSession();
+  }
+
+  // Also when the connection broke: what was heard until then is kept.
+  async offerSession() {
+    const { session } = this;
+    this.session = null;
+    const recorded = await session?.stop();
+    if (recorded) offer(byId("session"), recorded);
   }
 
   over({ summary, problem }) {
     clearInterval(this.timer);
+    this.offerSession();
     if (summary) byId("factor").textContent = factorText(summary.real_time_factor);
     this.page.ended(this, problem, summary && `${summary.seconds.toFixed(1)} s denoised. Ready for more.`);
   }

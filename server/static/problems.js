@@ -41,11 +41,11 @@ export function ofClose({ code, fault, ready }, key) {
 }
 
 // Of an HTTP answer that is not a success.
-export async function ofAnswer(response, key) {
+export async function ofAnswer(response, name, key) {
   if (response.status === 401) return new Problem(key ? WRONG_KEY : KEY, true);
   const { message = `It answered ${response.status}.` } = await response.json().catch(() => ({}));
   if (response.status === 503) return busy(message, response.headers.get("Retry-After"));
-  return new Problem(`The service did not take the file: ${message}`);
+  return new Problem(`The service did not take ${name}: ${message}`);
 }
 
 export function ofNetwork() {

@@ -2,11 +2,13 @@
 
 import { Player } from "./player.js";
 import { denoise } from "./service.js";
-import { byId, clock, factorText } from "./text.js";
+import * as axis from "./axis.js";
+import { byId, clock, offer } from "./text.js";
 
 const MOST_SHOWN_BYTES = 150e6; // decoded by the browser; larger files are only denoised
 
 export class Recording {
+  // `file`: a File, or what fetches one.
   constructor(page, file) {
     this.page = page;
     this.file = file;
@@ -14,15 +16,18 @@ export class Recording {
   }
 
   async start() {
-    const { page, file } = this;
+    const { page } = this;
+    if (typeof this.file === "function") this.file = await this.file();
+    const { file } = this;
     page.say(`Denoising ${file.name}…`);
     page.name("Before", "After");
     const result = await denoise(file, page.limit, page.key);
     this.offer(result);
     const [before, after] = await Promise.all([this.decode(file), this.decode(result.blob)]);
-    if (!before || !after) return page.say("Denoised. This browser cannot play the file; download it.");
+    if (!before || !after) return page.say(`${file.name} is denoised. This browser cannot play it; download it.`);
     page.before.show(before);
     page.after.show(after);
+    axis.ofFile(before.duration);
     this.player = new Player(page.graph, before, after, () => this.tick());
     this.connect();
     this.tell(result, before.duration);
@@ -34,11 +39,8 @@ export class Recording {
     return this.page.graph.context.decodeAudioData(await blob.arrayBuffer()).catch(() => null);
   }
 
-  offer({ blob, name }) {
-    const link = byId("download");
-    URL.revokeObjectURL(link.href);
-    link.href = URL.createObjectURL(blob);
-    link.download = name;
+  offer(result) {
+    offer(byId("download"), result);
     byId("player").hidden = false;
     for (const id of ["play", "seek", "time"]) byId(id).hidden = true;
   }
@@ -54,8 +56,7 @@ export class Recording {
 
   tell(result, seconds) {
     const speed = seconds / result.seconds;
-    byId("factor").textContent = factorText(1 / speed);
-    byId("factor-note").textContent = "with upload and download";
+    byId("speed").textContent = `${speed < 10 ? speed.toPrecision(2) : Math.round(speed)} times`;
     const took = `${seconds.toFixed(1)} s denoised in ${result.seconds.toFixed(2)} s`;
     this.page.say(`${this.file.name}: ${took}. Press Play, switch Denoise.`);
   }

@@ -3,6 +3,8 @@
 import { Spectrum } from "./spectrum.js";
 
 const COLUMNS_PER_SECOND = 60;
+const MARK = [255, 176, 0]; // where the denoiser was off
+const MARK_ROWS = 8;
 const MOST_COLUMNS = 30; // at once, after the page was hidden
 const FLOOR = -60; // dBFS, the left end of the meter
 const HOT = -1; // dBFS of a peak
@@ -33,8 +35,19 @@ export class Screen {
     this.rest();
   }
 
+  // Nothing to be seen, and the words that say what will be.
+  vacate() {
+    this.clear();
+    this.hint.hidden = false;
+  }
+
+  // Seconds of live sound across the width.
+  get seconds() {
+    return this.canvas.width / COLUMNS_PER_SECOND;
+  }
+
   // Draw and measure what the analyser hears now; `scroll` false only measures.
-  follow(analyser, now, scroll) {
+  follow(analyser, now, scroll, marked = false) {
     this.samples ??= new Float32Array(analyser.fftSize);
     analyser.getFloatTimeDomainData(this.samples);
     this.measure(now);
@@ -43,7 +56,7 @@ export class Screen {
     const due = Math.min(MOST_COLUMNS, Math.floor(((now - this.painted) / 1000) * COLUMNS_PER_SECOND));
     if (!due) return;
     this.painted = Math.max(this.painted + (1000 * due) / COLUMNS_PER_SECOND, now - 100);
-    this.scroll(due, this.spectrum(analyser.context.sampleRate).column(this.samples));
+    this.scroll(due, this.spectrum(analyser.context.sampleRate).column(this.samples), marked);
   }
 
   spectrum(rate) {
@@ -52,12 +65,12 @@ export class Screen {
     return this.kept;
   }
 
-  scroll(columns, shades) {
+  scroll(columns, shades, marked) {
     const { width, height } = this.canvas;
     this.pen.globalCompositeOperation = "copy";
     this.pen.drawImage(this.canvas, -columns, 0);
     const image = this.pen.createImageData(columns, height);
-    for (let x = 0; x < columns; x++) paint(image, x, shades);
+    for (let x = 0; x < columns; x++) paint(image, x, shades, marked ? MARK_ROWS : 0);
     this.pen.putImageData(image, width - columns, 0);
   }
 
@@ -109,10 +122,12 @@ export class Screen {
   }
 }
 
-function paint(image, x, shades) {
+// One column; its first rows carry the mark.
+function paint(image, x, shades, marks = 0) {
   for (let y = 0; y < shades.length; y++) {
     const pixel = 4 * (y * image.width + x);
-    for (let channel = 0; channel < 3; channel++) image.data[pixel + channel] = COLOURS[3 * shades[y] + channel];
+    for (let channel = 0; channel < 3; channel++)
+      image.data[pixel + channel] = y < marks ? MARK[channel] : COLOURS[3 * shades[y] + channel];
     image.data[pixel + 3] = 255;
   }
 }

@@ -20,6 +20,13 @@ export async function realTimeFactor(key) {
   return Math.max(0, ...Array.from(found, ([, value]) => Number(value)));
 }
 
+// The example that comes with the page.
+export async function sample() {
+  const response = await fetch("sample.flac").catch(() => null);
+  if (!response?.ok) throw ofNetwork();
+  return new File([await response.blob()], "sample.flac");
+}
+
 // The denoised file as {blob, name, seconds it took}; raises Problem.
 export async function denoise(file, limit, key) {
   const begun = performance.now();
@@ -27,7 +34,7 @@ export async function denoise(file, limit, key) {
   const headers = { "Content-Type": "application/octet-stream", ...(key && { Authorization: `Bearer ${key}` }) };
   const response = await fetch(`/v1/denoise${query}`, { method: "POST", body: file, headers }).catch(() => null);
   if (!response) throw ofNetwork();
-  if (!response.ok) throw await ofAnswer(response, key);
+  if (!response.ok) throw await ofAnswer(response, file.name, key);
   const blob = await response.blob().catch(() => null);
   if (!blob) throw ofNetwork();
   const ending = ENDINGS[blob.type] ?? "wav";

@@ -13,6 +13,14 @@ export function factorText(factor) {
   return factor.toPrecision(2);
 }
 
+// Offers a blob at a link, and lets go of the one offered there before.
+export function offer(link, { blob, name }) {
+  URL.revokeObjectURL(link.href);
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.hidden = false;
+}
+
 // The strongest setting of the slider means no limit at all.
 export function limitText(limit) {
   return limit === null ? "no limit" : `${limit} dB`;
