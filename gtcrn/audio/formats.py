@@ -27,6 +27,26 @@ CONTAINERS = {
     ".snd": "AU",
     ".caf": "CAF",
 }
+MEDIA = {  # what needs PyAV, and FFmpeg's names of it
+    ".m4a": "ipod",
+    ".m4b": "ipod",
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".3gp": "3gp",
+    ".3g2": "3g2",
+    ".webm": "webm",
+    ".mkv": "matroska",
+    ".mka": "matroska",
+    ".wma": "asf",
+    ".wmv": "asf",
+    ".ac3": "ac3",
+    ".eac3": "eac3",
+    ".aac": "adts",
+    ".amr": "amr",
+    ".avi": "avi",
+    ".ts": "mpegts",
+}
 CODECS = {"OPUS": "OGG", "VORBIS": "OGG"}  # that people name where a container is asked for
 
 
@@ -67,6 +87,12 @@ def target_format(
         form = replace(form, container="RF64")
     _refuse_unholdable(form, frames)
     return form
+
+
+def media_suffix(suffix: str, container: str | None) -> str | None:
+    """The extension that names the media format of an output, where it is one."""
+    wanted = f".{container}".lower() if container else suffix.lower()
+    return wanted if wanted in MEDIA else None
 
 
 def file_suffix(container: str) -> str:

@@ -33,6 +33,7 @@ def _add_targets(made: argparse.ArgumentParser) -> None:
     add("-o", "--output", metavar="PATH", help="A file, a folder for many, or -. Default: NAME.denoised.EXT.")
     add("--format", dest="container", metavar="NAME", help="WAV, FLAC, ... Default: as the input.")
     add("--subtype", metavar="NAME", help="PCM_16, FLOAT, ... Default: as the input.")
+    add("--bitrate", type=_bits, metavar="RATE", help="Of M4A, MP4, ...: 96k. Default: as the input.")
     add("--overwrite", action="store_true", help="Let an output replace an input.")
     add("--skip-existing", action="store_true", help="Leave outputs that are there.")
 
@@ -54,6 +55,11 @@ def _add_raw(made: argparse.ArgumentParser) -> None:
     add("--encoding", metavar="NAME", help="s16le, f32le, ulaw, ... of raw PCM. Default: s16le.")
 
 
+def _bits(text: str) -> int:
+    """96k or 96000, bits a second."""
+    return _positive(text[:-1]) * 1000 if text[-1:] in ("k", "K") else _positive(text)
+
+
 def _positive(text: str) -> int:
     if not (text.isdecimal() and int(text)):
         raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
@@ -71,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
 
     gc.freeze()
     gc.enable()
-    options = Options(asked.weights, asked.attenuation_limit, asked.container, asked.subtype)
+    options = Options(asked.weights, asked.attenuation_limit, asked.container, asked.subtype, asked.bitrate)
     report = Report(asked.quiet, asked.json, asked.output)
     if not asked.raw and (asked.rate or asked.channels or asked.encoding):
         raise ConfigError("--rate, --channels and --encoding describe --raw PCM; other audio keeps its own.")

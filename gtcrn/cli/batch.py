@@ -3,15 +3,19 @@
 import functools
 import time
 from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from gtcrn.audio.files import Reader, Source
-from gtcrn.audio.formats import target_format
+from gtcrn.audio.files import Source
+from gtcrn.audio.formats import media_suffix, target_format
+from gtcrn.audio.media import MediaReader, open_audio
 from gtcrn.audio.writer import Sink, Writer
 from gtcrn.cli.plan import Job
 from gtcrn.cli.signals import Deferral
 from gtcrn.denoiser import Denoiser, load
-from gtcrn.errors import GtcrnError
+from gtcrn.errors import ConfigError, GtcrnError
+from gtcrn.stream import Stream
 
 Progress = Callable[[float], None]  # told the seconds of audio that have been worked on since the last call
 
@@ -24,6 +28,7 @@ class Options:
     attenuation_limit: float | None = None  # dB
     container: str | None = None
     subtype: str | None = None
+    bit_rate: int | None = None  # bits a second, of media files
 
 
 @dataclass(frozen=True)
@@ -71,10 +76,38 @@ def denoise_file(options: Options, job: Job, progress: Progress) -> Outcome:
 
 
 def _denoise(options: Options, job: Job, progress: Progress) -> Outcome:
-    with Reader(job.source) as reader:
-        form = target_format(reader.format, job.target.suffix, options.container, options.subtype, reader.frames)
-        with Writer(job.target, form) as writer:
-            return denoise_blocks(_denoiser(options.weights), reader, writer, options.attenuation_limit, progress)
+    with open_audio(job.source) as reader:
+        suffix = media_suffix(job.target.suffix, options.container)
+        if suffix and isinstance(reader, MediaReader):
+            return _denoise_media(options, job, suffix, progress)
+        with sink_of(job.target, reader, options) as sink:
+            return denoise_blocks(_denoiser(options.weights), reader, sink, options.attenuation_limit, progress)
+
+
+def sink_of(target: Path, source: Source, options: Options) -> AbstractContextManager[Sink]:
+    """The file for what comes from a source. Raises AudioError and ConfigError for what it cannot hold."""
+    if suffix := media_suffix(target.suffix, options.container):
+        from gtcrn.audio.remux import MediaWriter
+
+        return MediaWriter(target, source.format, suffix, options.bit_rate)
+    if options.bit_rate:
+        raise ConfigError("--bitrate is for M4A, MP4 and the like; libsndfile chooses those of its formats.")
+    return Writer(
+        target, target_format(source.format, target.suffix, options.container, options.subtype, source.frames)
+    )
+
+
+def _denoise_media(options: Options, job: Job, suffix: str, progress: Progress) -> Outcome:
+    from gtcrn.audio.remux import denoise_media
+
+    denoiser = _denoiser(options.weights)
+
+    def enhance(rate: int, channels: int) -> Stream:
+        return denoiser.stream(rate, channels, options.attenuation_limit)
+
+    counts = denoise_media(job.source, job.target, suffix, enhance, options.bit_rate, progress)
+    name = str(job.source)
+    return Outcome(name, seconds=counts.seconds, clipped=counts.clipped, nonfinite=counts.nonfinite)
 
 
 @functools.cache

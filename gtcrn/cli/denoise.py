@@ -5,16 +5,17 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from gtcrn.audio.encode import RawEncoder, encoder
-from gtcrn.audio.files import Reader, Source
+from gtcrn.audio.files import Source
 from gtcrn.audio.formats import file_suffix, target_format
+from gtcrn.audio.media import open_audio
 from gtcrn.audio.pcm import ENCODINGS, PcmFormat
 from gtcrn.audio.pipe import PipeWriter, read_pipe
-from gtcrn.audio.writer import Writer
 from gtcrn.cli import standard
-from gtcrn.cli.batch import Options, Outcome, Progress, denoise_blocks, run
-from gtcrn.cli.plan import Job, plan
+from gtcrn.cli.batch import Options, Outcome, Progress, denoise_blocks, run, sink_of
+from gtcrn.cli.plan import Job, left_out, plan
 from gtcrn.cli.report import Report
 from gtcrn.denoiser import load
 from gtcrn.errors import ConfigError
@@ -40,6 +41,8 @@ def denoise_files(
     """All files; exit code 0 when every one went well, 2 when data were at fault, 1 when something else was."""
     suffix = file_suffix(options.container) if options.container else None
     jobs = plan(inputs, output, suffix, overwrite)
+    if others := left_out(inputs):
+        report.left_out(others)
     there = {job: None for job in jobs if skip_existing and os.path.exists(job.target)}
     for job in there:
         report.add(Outcome(str(job.source), str(job.target), skipped=True))
@@ -83,16 +86,13 @@ def denoise_pipe(
         stack.enter_context(standard.without_words_of_libraries())
         source = _source(inputs[0], raw, stack)
         if output not in (None, "-"):
-            form = target_format(
-                source.format, os.path.splitext(output)[1], options.container, options.subtype, source.frames
-            )
-            with Writer(output, form) as writer:
-                outcome = denoise_blocks(denoiser, source, writer, options.attenuation_limit, lambda _: None)
-        else:
-            sink = _pipe_out(source, options, raw)
-            with standard.until_nobody_reads():
+            with sink_of(Path(output), source, options) as sink:
                 outcome = denoise_blocks(denoiser, source, sink, options.attenuation_limit, lambda _: None)
-                sink.finish()
+        else:
+            pipe = _pipe_out(source, options, raw)
+            with standard.until_nobody_reads():
+                outcome = denoise_blocks(denoiser, source, pipe, options.attenuation_limit, lambda _: None)
+                pipe.finish()
     report.add(replace(outcome, target=output or "-"))
     return report.end(summary=False)
 
@@ -100,7 +100,8 @@ def denoise_pipe(
 def _source(name: str, raw: PcmFormat | None, stack: contextlib.ExitStack) -> Source:
     if name == "-":
         return read_pipe(standard.input_pipe(), raw, stack)
-    return stack.enter_context(Reader(name))
+    reader: contextlib.AbstractContextManager[Source] = open_audio(name)
+    return stack.enter_context(reader)
 
 
 def _pipe_out(source: Source, options: Options, raw: PcmFormat | None) -> PipeWriter:

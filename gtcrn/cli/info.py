@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gtcrn import checkpoint
-from gtcrn.audio.files import Reader
+from gtcrn.audio.media import open_audio
 from gtcrn.cli.standard import without_words_of_libraries
 from gtcrn.config import GTCRNConfig
 from gtcrn.denoiser import Denoiser, load
@@ -70,7 +70,7 @@ def _value(value: object) -> str:
 
 
 def _audio(path: Path) -> dict[str, str]:
-    with without_words_of_libraries(), Reader(path) as reader:
+    with without_words_of_libraries(), open_audio(path) as reader:
         form, frames = reader.format, reader.frames or 0
     return {
         "format": f"{form.container} {form.subtype}",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gtcrn.audio.formats import CONTAINERS
+from gtcrn.audio.formats import CONTAINERS, MEDIA
 from gtcrn.errors import AudioError
 
 MARK = ".denoised"  # in the name of an output beside its input
@@ -62,14 +62,28 @@ def _below(folder: Path, output: str | None) -> list[tuple[Path, Path]]:
     files = []
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in relative.parts)
-        if hidden or path.suffix.lower() not in CONTAINERS or path.stem.endswith(MARK) or not os.path.isfile(path):
+        if _is_hidden(relative) or not _is_audio(path) or path.stem.endswith(MARK) or not os.path.isfile(path):
             continue
         if own is None or own not in path.resolve().parents:
             files.append((path, relative))
     if not files:
         raise AudioError(f"the folder {folder} holds no audio files.")
     return files
+
+
+def left_out(inputs: Sequence[str]) -> list[Path]:
+    """Files in the folders among the inputs that are no audio by their names."""
+    folders = [Path(argument) for argument in inputs if os.path.isdir(argument)]
+    found = [(path, path.relative_to(folder)) for folder in folders for path in sorted(folder.rglob("*"))]
+    return [path for path, name in found if not _is_hidden(name) and not _is_audio(path) and os.path.isfile(path)]
+
+
+def _is_hidden(relative: Path) -> bool:
+    return any(part.startswith(".") for part in relative.parts)
+
+
+def _is_audio(path: Path) -> bool:
+    return path.suffix.lower() in CONTAINERS or path.suffix.lower() in MEDIA
 
 
 def _target(source: Path, relative: Path, output: str | None, suffix: str | None, single: bool) -> Path:

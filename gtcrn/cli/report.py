@@ -3,9 +3,13 @@
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from gtcrn.cli.batch import Outcome
+
+NAMED = 5  # files that are left out, by name
 
 
 @dataclass
@@ -23,6 +27,12 @@ class Report:
         self.outcomes.append(outcome)
         if self.records:
             print(json.dumps(record(outcome)), flush=True)
+
+    def left_out(self, files: Sequence[Path]) -> None:
+        """Say which files of the folders are not worked on."""
+        if not self.quiet and not self.records:
+            more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
+            _say(f"left out, not audio by their names: {', '.join(map(str, files[:NAMED]))}{more}.")
 
     def interrupted(self, files: int) -> None:
         """Say how far a run of so many files came."""

@@ -1,0 +1,192 @@
+"""Sound in films, phones' and browsers' recordings, by PyAV (FFmpeg): read on an even time line.
+
+A container says when each piece of sound is to be heard: edit lists, codec delay and padding are counted by FFmpeg,
+gaps become silence here, overlaps are dropped. What PyAV is needed for says so where it is missing.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
+
+import numpy as np
+
+from gtcrn.audio.files import Reader, Samples, refuse_no_file
+from gtcrn.audio.formats import MEDIA, AudioFormat
+from gtcrn.audio.limits import judge
+from gtcrn.errors import AudioError, ConfigError
+
+if TYPE_CHECKING:
+    import av
+
+JITTER_SECONDS = 0.03  # by which time stamps may be off: some containers round them to ms
+PIECE = 65_536  # samples of silence at once
+
+
+def library(what: str) -> ModuleType:
+    """PyAV. Raises ConfigError, which says that `what` needs it, where it is missing."""
+    try:
+        import av
+    except ImportError as error:
+        raise ConfigError(f"{what} needs PyAV: pip install 'gtcrn[media]'.") from error
+    return av
+
+
+@contextlib.contextmanager
+def faults_of(name: str, doing: str) -> Iterator[None]:
+    """FFmpeg's errors as AudioError with the name of the file."""
+    import av
+
+    try:
+        yield
+    except (av.FFmpegError, ValueError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise AudioError(f"{name} cannot be {doing}: {reason.strip().rstrip('.').lower()}.") from error
+
+
+class Track:
+    """The samples of one audio stream as its packets are decoded, float32 (channels, n), each at its time.
+
+    `start` is the time of the first sample, in samples. Raises AudioError for rates and channels that are refused.
+    """
+
+    def __init__(self, stream: "av.AudioStream", name: str) -> None:
+        import av
+
+        judge(stream.rate, stream.channels)
+        self.rate, self.channels, self.layout = stream.rate, stream.channels, stream.layout
+        self.start: int | None = None
+        self._next = 0  # the time of the sample after the last
+        self._held: tuple[Samples, int] | None = None  # decoded last, and its time: it may end in padding
+        self._stream, self._name = stream, name
+        self._planar = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
+
+    def decode(self, packet: "av.Packet[av.AudioStream]") -> Iterator[Samples]:
+        with faults_of(self._name, "decoded"):
+            for frame in packet.decode():
+                for planar in self._planar.resample(frame):
+                    held, self._held = self._held, (np.asarray(planar.to_ndarray(), np.float32), self._time_of(planar))
+                    if held:
+                        yield from self._placed(*held)
+            if not packet.size and self._held:  # no more will come
+                samples, time = self._held
+                self._held = None
+                yield from self._placed(samples[:, : self._without_padding(samples.shape[1], time)], time)
+
+    def _without_padding(self, count: int, time: int) -> int:
+        """How many samples of the last frame the container wants to be heard, where it says."""
+        stream = self._stream
+        if stream.duration is None or stream.time_base is None or "mp4" not in stream.container.format.name:
+            return count
+        end = round((stream.duration + (stream.start_time or 0)) * stream.time_base * self.rate)
+        return end - time if 0 < end - time < count else count
+
+    def _time_of(self, frame: "av.AudioFrame") -> int:
+        if frame.pts is None or frame.time_base is None:
+            return self._next + (self._held[0].shape[1] if self._held else 0)
+        return round(frame.pts * frame.time_base * self.rate)
+
+    def _placed(self, samples: Samples, time: int) -> Iterator[Samples]:
+        if self.start is None:
+            self.start = self._next = time
+        gap = time - self._next
+        if abs(gap) > JITTER_SECONDS * self.rate:
+            self._next += max(gap, 0)
+            samples = samples[:, max(-gap, 0) :]
+            for done in range(0, max(gap, 0), PIECE):
+                yield np.zeros((self.channels, min(PIECE, gap - done)), np.float32)
+        self._next += samples.shape[1]
+        if samples.size:
+            yield np.ascontiguousarray(samples, np.float32)
+
+
+class MediaReader:
+    """The first audio stream of a file that FFmpeg reads, as a context manager.
+
+    Raises AudioError when there is none or it cannot be decoded.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | BinaryIO, name: str) -> None:
+        self.name = name
+        self.frames: int | None = None
+        av = library(name)
+        self._resources = contextlib.ExitStack()
+        with contextlib.ExitStack() as stack, faults_of(name, "read"):
+            file = stack.enter_context(open(path, "rb")) if isinstance(path, str | os.PathLike) else path
+            self._container = stack.enter_context(av.open(file, metadata_errors="replace"))
+            if not self._container.streams.audio:
+                raise AudioError(f"{name} holds no sound.")
+            self._stream = self._container.streams.audio[0]
+            self._track = Track(self._stream, name)
+            self.format = format_of(self._stream)
+            self._resources = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._resources.close()
+
+    def blocks(self, size: int = PIECE) -> Iterator[Samples]:
+        """The samples in order, from the first that is to be heard; `size` bounds a block as far as a packet allows."""
+        found = False
+        for packet in packets(self._container, self.name, self._stream):
+            for block in self._track.decode(packet):
+                found = True
+                yield from (block[:, start : start + size] for start in range(0, block.shape[1], size))
+        if not found:
+            raise AudioError(f"{self.name} holds no samples.")
+
+
+def packets(container: Any, name: str, *streams: Any) -> Iterator[Any]:
+    """What a container holds, in its order. Raises AudioError where it is damaged."""
+    with faults_of(name, "read to its end"):
+        yield from container.demux(*streams)
+
+
+def format_of(stream: "av.AudioStream") -> AudioFormat:
+    """Rate, channels, and what comes nearest to libsndfile's names."""
+    lossless = {"s16": "PCM_16", "s16p": "PCM_16", "s32": "PCM_24", "s32p": "PCM_24"}
+    codec = stream.codec_context.codec
+    known = "lossless" in str(codec.properties).lower() and stream.format is not None
+    subtype = lossless.get(stream.format.name, codec.name.upper()) if known else codec.name.upper()
+    container = stream.container.format.name.split(",")[0].upper()
+    return AudioFormat(stream.rate, stream.channels, container, subtype)
+
+
+def open_audio(path: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> "Reader | MediaReader":
+    """A context manager that is a Source: by libsndfile or, where that knows no such file, by PyAV.
+
+    Raises AudioError as `Reader` does, ConfigError for a file that PyAV may be able to read where it is missing.
+    """
+    try:
+        return Reader(path, name)
+    except AudioError as error:
+        named = Path(path).suffix.lower() in MEDIA if isinstance(path, str | os.PathLike) else False
+        if isinstance(path, str | os.PathLike):
+            refuse_no_file(Path(path))
+            called = name or os.fspath(path)
+        else:
+            path.seek(0)
+            called = name or "the upload"
+            named = is_media(path)
+        if not named and not _is_foreign(error):
+            raise
+        if not named:
+            with contextlib.suppress(AudioError, ConfigError):
+                return MediaReader(path, called)
+            raise
+        return MediaReader(path, called)
+
+
+def _is_foreign(error: AudioError) -> bool:
+    return "format not recognised" in str(error) or "unimplemented format" in str(error)
+
+
+def is_media(file: BinaryIO) -> bool:
+    """Whether a file begins as MP4, WebM and the like do, or ASF."""
+    start = file.read(16)
+    file.seek(0)
+    return start[4:8] == b"ftyp" or start[:4] in (b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75")

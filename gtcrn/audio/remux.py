@@ -1,0 +1,315 @@
+"""Media files out: sound that was denoised beside everything else as it was, to the bit and in its place.
+
+Video, subtitles, attachments and data are copied packet by packet, chapters and metadata as they are; each audio stream
+is decoded, denoised and encoded again by its own codec, at its own bit rate unless another is asked for.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from gtcrn.audio.files import Samples
+from gtcrn.audio.formats import MEDIA, AudioFormat
+from gtcrn.audio.limits import judge
+from gtcrn.audio.media import Track, faults_of, library, packets
+from gtcrn.audio.place import Place
+from gtcrn.errors import AudioError, GtcrnError
+
+ENCODERS = {  # of a decoder's name, where they differ
+    "opus": "libopus",
+    "vorbis": "libopus",
+    "mp3": "libmp3lame",
+    "mp3float": "libmp3lame",
+    "wmav1": "wmav2",
+    "wmapro": "wmav2",
+    "amrnb": "libopencore_amrnb",
+    "amr_nb": "libopencore_amrnb",
+}
+DEFAULTS = {  # the encoder of a container for what it cannot hold otherwise
+    "webm": "libopus",
+    "matroska": "libopus",
+    "asf": "wmav2",
+    "ac3": "ac3",
+    "eac3": "eac3",
+    "amr": "libopencore_amrnb",
+}
+SOUND_ONLY = ("ipod", "ac3", "eac3", "adts", "amr")
+DELAYS = {"ac3": 256, "eac3": 256, "adts": 1024}  # samples, of the codec, where the container cannot say so
+LEAST_AAC = 24_000  # bits a second and channel: an average over silence must not become the rate of speech
+PREFERRED = ("fltp", "flt", "s32p", "s32", "s16p", "s16")  # sample formats, by how much they hold
+MS_CLOCKS = ("matroska", "webm")
+FINE_CLOCK = 14_112_000  # Hz: samples of all usual rates are whole ticks
+LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+
+
+class Enhancer(Protocol):
+    """A stream of the denoiser."""
+
+    @property
+    def nonfinite(self) -> int: ...
+
+    def push(self, samples: Samples, /) -> Samples: ...
+    def flush(self) -> Samples: ...
+
+
+Enhance = Callable[[int, int], Enhancer]  # of a rate in Hz and channels
+
+
+@dataclass
+class Counts:
+    """What came of a file: seconds of its longest sound, samples clipped, samples that were no numbers."""
+
+    seconds: float = 0.0
+    clipped: int = 0
+    nonfinite: int = 0
+
+
+class Encoding:
+    """One audio stream of an output: samples (channels, n) in, packets out, each at its time."""
+
+    def __init__(self, output: Any, encoder: str, rate: int, layout: str, bit_rate: int | None) -> None:
+        import av
+
+        codec = av.Codec(encoder, "w")
+        self.rate, self._layout, self._output = rate, layout, output
+        self.stream: Any = output.add_stream(encoder, rate=_held_rate(codec, rate), layout=layout)
+        names = [form.name for form in codec.audio_formats or ()]
+        self.stream.format = next((name for name in PREFERRED if name in names), names[0])
+        if bit_rate and not encoder.startswith(("pcm_", "flac", "alac")):
+            least = LEAST_AAC * self.stream.codec_context.channels if encoder == "aac" else 0
+            self.stream.bit_rate = max(bit_rate, least)
+        self.time = 0  # of the next sample
+        self.clipped = 0
+        rounded = output.format.name in MS_CLOCKS and encoder == "libopus"
+        self._early = rate // 2000 if rounded else 0  # its delay of 6.5 ms is rounded to 7: half a ms too late
+        self._late = DELAYS.get(output.format.name, 0)  # samples left out, so that the rest is in time
+
+    def write(self, samples: Samples) -> None:
+        import av
+
+        skipped = min(self._late, samples.shape[1])
+        self._late, samples = self._late - skipped, samples[:, skipped:]
+        if not samples.shape[1]:
+            return
+        self.clipped += int(np.count_nonzero(np.abs(samples) > 1))
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.clip(-1, 1)), "fltp", self._layout)
+        frame.sample_rate, frame.pts, frame.time_base = self.rate, self.time - self._early, Fraction(1, self.rate)
+        self.time += samples.shape[1]
+        self._output.mux(self.stream.encode(frame))
+
+    def finish(self) -> None:
+        self._output.mux(self.stream.encode(None))
+
+
+class MediaWriter:
+    """A media file with one sound and nothing else, as a context manager; a Sink like `writer.Writer`."""
+
+    def __init__(self, path: Path, form: AudioFormat, suffix: str, bit_rate: int | None = None) -> None:
+        judge(form.sample_rate, form.channels)
+        if form.channels not in LAYOUTS:
+            raise AudioError(f"{path} cannot hold {form.channels} channels, at most {max(LAYOUTS)}.")
+        self._path, self._form, self._suffix, self._bit_rate = path, form, suffix, bit_rate
+        self._stack = contextlib.ExitStack()
+        self.clipped = 0
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            output = stack.enter_context(_opened(self._path, self._suffix))
+            layout = LAYOUTS[self._form.channels]
+            encoder = _encoder_of(self._form.subtype.lower(), output.format.name)
+            with faults_of(str(self._path), f"written with {encoder}"):
+                self._encoding = Encoding(output, encoder, self._form.sample_rate, layout, self._bit_rate)
+            self._stack = stack.pop_all()
+        return self
+
+    def write(self, samples: Samples) -> None:
+        """Append (channels, n)."""
+        with faults_of(str(self._path), "written"):
+            self._encoding.write(samples)
+        self.clipped = self._encoding.clipped
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._stack:
+            if kind is None:
+                with faults_of(str(self._path), "written"):
+                    self._encoding.finish()
+            else:
+                self._stack.__exit__(kind, error, trace)
+
+
+def denoise_media(
+    source: Path,
+    target: Path,
+    suffix: str,
+    enhance: Enhance,
+    bit_rate: int | None,
+    progress: Callable[[float], None],
+) -> Counts:
+    """Every audio stream of `source` through a stream of its own into `target` of `suffix`, all else as it is.
+
+    Raises AudioError for a file without sound, and for what the target cannot hold; ConfigError where PyAV is missing.
+    """
+    av = library(str(source))
+    with (
+        faults_of(str(source), "read"),
+        open(source, "rb") as file,
+        av.open(file, metadata_errors="replace") as container,
+    ):
+        if not container.streams.audio:
+            raise AudioError(f"{source} holds no sound.")
+        rates = {stream.index: bit_rate or _bit_rate(stream) for stream in container.streams.audio}
+    with contextlib.ExitStack() as stack:
+        container = stack.enter_context(av.open(stack.enter_context(open(source, "rb")), metadata_errors="replace"))
+        output = stack.enter_context(_opened(target, suffix))
+        stack.enter_context(faults_of(str(target), "written"))
+        remux = _Remux(container, output, str(source), enhance, rates)
+        for packet in packets(container, str(source)):
+            progress(remux.take(packet))
+        return remux.finish()
+
+
+class _Remux:
+    """All streams of an input beside those of its output."""
+
+    def __init__(self, container: Any, output: Any, name: str, enhance: Enhance, rates: dict[int, int | None]) -> None:
+        self._output = output
+        self._copies: dict[int, Any] = {}
+        self._sounds: dict[int, _Sound] = {}
+        for stream in container.streams:
+            if stream.type == "audio":
+                encoder = _encoder_of(stream.codec_context.codec.name, output.format.name)
+                track = Track(stream, name)
+                encoding = Encoding(output, encoder, track.rate, track.layout.name, rates[stream.index])
+                self._sounds[stream.index] = _Sound(track, encoding, enhance(track.rate, track.channels))
+                _describe(stream, encoding.stream)
+            elif _can_be_copied(stream, output):
+                self._copies[stream.index] = output.add_stream_from_template(stream)
+                _describe(stream, self._copies[stream.index])
+        output.metadata.update(container.metadata)
+        output.set_chapters(container.chapters())
+        output.start_encoding()
+
+    def take(self, packet: Any) -> float:
+        """One packet of the input to its place; seconds of sound that were worked on."""
+        index = packet.stream.index  # which flushing packets have too
+        if index in self._sounds:
+            return self._sounds[index].take(packet)
+        if index in self._copies and packet.size:
+            packet.stream = self._copies[index]
+            self._output.mux(packet)
+        return 0.0
+
+    def finish(self) -> Counts:
+        counts = [sound.finish() for sound in self._sounds.values()]
+        return Counts(
+            max(count.seconds for count in counts),
+            sum(count.clipped for count in counts),
+            sum(count.nonfinite for count in counts),
+        )
+
+
+@dataclass
+class _Sound:
+    """One audio stream on its way: decoded, denoised, encoded."""
+
+    track: Track
+    encoding: Encoding
+    enhancer: Enhancer
+    heard: int = 0  # samples
+
+    def take(self, packet: Any) -> float:
+        before = self.heard
+        for block in self.track.decode(packet):
+            if not self.heard:
+                self.encoding.time = self.track.start or 0
+            self.heard += block.shape[1]
+            self.encoding.write(np.atleast_2d(self.enhancer.push(block)))
+        return (self.heard - before) / self.track.rate
+
+    def finish(self) -> Counts:
+        self.encoding.write(np.atleast_2d(self.enhancer.flush()))
+        self.encoding.finish()
+        return Counts(self.heard / self.track.rate, self.encoding.clipped, self.enhancer.nonfinite)
+
+
+@contextlib.contextmanager
+def _opened(target: Path, suffix: str) -> Iterator[Any]:
+    """An output container that appears at its place when the block ends without an error."""
+    av = library(str(target))
+    try:
+        with Place(target) as place, open(place.file, "r+b", closefd=False) as file:
+            with (
+                faults_of(str(target), "written"),
+                av.open(file, "w", format=MEDIA[suffix], options=_options(suffix)) as output,
+            ):
+                yield output
+            file.flush()
+    except OSError as error:
+        raise GtcrnError(f"{target} cannot be written to its end; the disk may be full.") from error
+
+
+def _options(suffix: str) -> dict[str, str]:
+    """MP4 rounds the begin of its tracks to ms unless it is told a finer clock."""
+    return {"movie_timescale": str(FINE_CLOCK)} if MEDIA[suffix] in ("mp4", "mov", "ipod", "3gp", "3g2") else {}
+
+
+def _encoder_of(codec: str, container: str) -> str:
+    """The encoder that fits a decoder and a container."""
+    import av
+
+    wanted = ENCODERS.get(codec, codec)
+    kept = av.ContainerFormat(container, "w")
+    default = DEFAULTS.get(container, "aac")
+    if wanted not in av.codecs_available:
+        return default
+    try:
+        name = av.Codec(wanted, "w").canonical_name
+    except ValueError:
+        return default
+    return wanted if _holds(kept, name) else default
+
+
+def _holds(container: Any, codec: str) -> bool:
+    import av
+
+    with open(os.devnull, "wb") as nothing, av.open(nothing, "w", format=container.name) as probe:
+        return codec in probe.supported_codecs
+
+
+def _held_rate(codec: Any, rate: int) -> int:
+    """The rate, or the next that the codec has: time stays."""
+    rates = sorted(codec.audio_rates or (rate,))
+    return int(next((held for held in rates if held >= rate), rates[-1]))
+
+
+def _bit_rate(stream: Any) -> int | None:
+    """Bits a second, by the header or, where it does not tell, by all packets."""
+    if told := stream.codec_context.bit_rate:
+        return int(told)
+    size, seconds = 0, Fraction(0)
+    for packet in stream.container.demux(stream):
+        size, seconds = size + packet.size, seconds + (packet.duration or 0) * stream.time_base
+    stream.container.seek(0)
+    return int(8 * size / seconds) if seconds else None
+
+
+def _can_be_copied(stream: Any, output: Any) -> bool:
+    """Chapters of MP4 come as a stream of text too, and are written anew; where only sound fits, pictures are tags."""
+    if stream.type == "data" and output.format.name in ("mp4", "mov", "ipod"):
+        return False
+    return output.format.name not in SOUND_ONLY or "ATTACHED_PIC" in str(stream.disposition).upper()
+
+
+def _describe(source: Any, target: Any) -> None:
+    target.metadata.update(source.metadata)
+    with contextlib.suppress(AttributeError, TypeError):
+        target.disposition = source.disposition
