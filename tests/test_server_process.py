@@ -7,9 +7,11 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -19,6 +21,7 @@ from websockets.asyncio.client import connect
 
 from gtcrn import Denoiser, checkpoint
 from gtcrn.cli import app as cli
+from gtcrn_server.processes.workers import Slot
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,7 @@ def serving(weights: Path, *arguments: str, **settings: object) -> Iterator[Serv
         [sys.executable, "-m", "gtcrn", "serve", "--port", "0", "--weights", str(weights), *arguments],
         env={"GTCRN_MAX_QUEUE_MS": "60000", **environment},
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
     try:
@@ -94,7 +98,7 @@ def test_sigterm_under_load_loses_no_sample_of_a_finishing_stream(weights: Path,
     recordings = [pcm(speech(0.6 + i / 20, seed=i)) for i in range(12)]
 
     async def under_load(service: Serving) -> tuple[list[Answer], Answer]:
-        streams = [asyncio.ensure_future(paced(service.socket, data, 0.015)) for data in recordings]
+        streams = [asyncio.ensure_future(paced(service.socket, data, 0.05)) for data in recordings]
         await streams_begun(service, len(recordings))
         service.process.send_signal(signal.SIGTERM)
         while await asyncio.to_thread(ready, service.http) == 200:
@@ -153,18 +157,85 @@ def metrics(service: Serving) -> str:
     return httpx.get(f"{service.http}/metrics").text
 
 
+def workers_of(service: Serving) -> list[int]:
+    children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
+    return [int(pid) for pid in children.read_text().split() if b"spawn_main" in command_line(pid)]
+
+
+def command_line(pid: str | int) -> bytes:
+    with contextlib.suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
 def test_a_worker_that_dies_is_replaced(weights: Path):
     with serving(weights, "--workers", "2") as service:
         wait_for(lambda: ready(service.http) == 200)
-        children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
-        workers = [int(pid) for pid in children.read_text().split() if b"spawn_main" in command_line(pid)]
-        for worker in workers:
+        for worker in workers_of(service):
             os.kill(worker, signal.SIGKILL)
         wait_for(lambda: ready(service.http) == 200)
 
 
-def command_line(pid: str) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_is_left_behind(weights: Path, number: signal.Signals):
+    with serving(weights, "--workers", "2", drain_seconds=1) as service:
+        wait_for(lambda: ready(service.http) == 200)
+        workers = workers_of(service)
+        assert len(workers) == 2
+        service.process.send_signal(number)
+        wait_for(lambda: not any(b"spawn_main" in command_line(worker) for worker in workers), 25)
+
+
+def test_a_sibling_that_hangs_does_not_hold_up_the_metrics(weights: Path):
+    with serving(weights, "--workers", "2") as service:
+        wait_for(lambda: ready(service.http) == 200)
+        wait_for(lambda: metrics(service).count("gtcrn_real_time_factor{") == 2)
+        hung = workers_of(service)[0]
+        os.kill(hung, signal.SIGSTOP)
+        try:
+            told = httpx.get(f"{service.http}/metrics", timeout=5)
+            assert told.text.count("gtcrn_real_time_factor{") == 1
+        finally:
+            os.kill(hung, signal.SIGCONT)
+
+
+def test_the_pauses_grow_while_a_worker_does_not_live(capsys: pytest.CaptureFixture[str]):
+    slot, now, pauses = Slot(0, ()), 100.0, []
+    for _ in range(8):
+        slot._process, slot._started = SimpleNamespace(exitcode=-9), now
+        slot.look(now)
+        pauses.append(slot._due - now)
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+    slot._process = SimpleNamespace(exitcode=-9)
+    slot.look(now + 61)
+    assert slot._due == now + 62
+    assert capsys.readouterr().err.count("\n") == 9
+
+
+def test_a_worker_that_cannot_start_is_tried_again(weights: Path, tmp_path: Path):
+    gone = tmp_path / "w.safetensors"
+    gone.write_bytes(weights.read_bytes())
+    with serving(gone, "--workers", "2") as service, subprocess_errors(service) as lines:
+        wait_for(lambda: ready(service.http) == 200)
+        gone.unlink()
+        for worker in workers_of(service):
+            os.kill(worker, signal.SIGKILL)
+        wait_for(lambda: sum("cannot start: no weights" in line for line in lines) >= 2, 40)
+        ended = [line for line in lines if "starts again in 1 s" in line]
+        assert len(ended) == 2
+        assert all(line.startswith("gtcrn: worker ") for line in lines)
+        gone.write_bytes(weights.read_bytes())
+        wait_for(lambda: ready(service.http) == 200, 40)
+
+
+@contextlib.contextmanager
+def subprocess_errors(service: Serving) -> Iterator[list[str]]:
+    """The lines that the service writes to standard error, as they come."""
+    lines: list[str] = []
+    stream = service.process.stderr
+    assert stream is not None
+    threading.Thread(target=lambda: lines.extend(iter(stream.readline, "")), daemon=True).start()
+    yield lines
 
 
 @pytest.mark.parametrize(("setting", "value"), [("GTCRN_MAX_STREAMS", "many"), ("GTCRN_PORT", "70000")])

@@ -3,23 +3,19 @@
 import asyncio
 import functools
 import gc
-import multiprocessing
-import signal
 import socket
 import sys
-import threading
 from collections.abc import Sequence
-from multiprocessing.context import SpawnProcess
-from types import FrameType
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 import gtcrn
-from gtcrn.errors import ConfigError
+from gtcrn.errors import ConfigError, GtcrnError
 from gtcrn_server.app import create_app
 from gtcrn_server.processes.siblings import Siblings
+from gtcrn_server.processes.workers import Workers
 from gtcrn_server.service import Service
 from gtcrn_server.settings import Settings
 from gtcrn_server.transports.direct import DirectProtocol
@@ -89,44 +85,14 @@ def listen(host: str, port: int) -> socket.socket:
 
 def work(settings: Settings, sockets: Sequence[socket.socket], worker: int = 0, siblings: Sequence[int] = ()) -> None:
     """Be one worker until SIGTERM."""
-    instance = server(settings, gtcrn.load(settings.weights), worker, siblings)
+    try:
+        denoiser = gtcrn.load(settings.weights)
+    except GtcrnError as error:  # they were there when the first process looked
+        sys.exit(f"gtcrn: worker {worker} cannot start: {error}")
+    instance = server(settings, denoiser, worker, siblings)
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.freeze()  # what lives from now to the end need not be looked through
     instance.run(sockets=list(sockets))
-
-
-class Workers:
-    """So many processes on one socket; one that dies is replaced, SIGTERM is passed on to all."""
-
-    def __init__(self, settings: Settings, bound: socket.socket) -> None:
-        self._settings, self._socket = settings, bound
-        self._own = [listen("127.0.0.1", 0) for _ in range(settings.workers)]
-        self._context = multiprocessing.get_context("spawn")
-        self._stop = threading.Event()
-
-    def run(self) -> None:
-        """Until a signal comes and all have finished."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
-        processes = [self._start(worker) for worker in range(self._settings.workers)]
-        while not self._stop.wait(1.0):
-            for worker, process in enumerate(processes):
-                if process.exitcode is not None:
-                    processes[worker] = self._start(worker)
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join()
-
-    def _start(self, worker: int) -> SpawnProcess:
-        ports = [own.getsockname()[1] for own in self._own]
-        sockets = [self._socket, self._own[worker]]
-        process = self._context.Process(target=work, args=(self._settings, sockets, worker, ports))
-        process.start()
-        return process
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._stop.set()
 
 
 def serve(settings: Settings) -> None:
@@ -138,4 +104,4 @@ def serve(settings: Settings) -> None:
     if settings.workers == 1:
         work(settings, [bound])
     else:
-        Workers(settings, bound).run()
+        Workers(settings, bound, [listen("127.0.0.1", 0) for _ in range(settings.workers)], work).run()
