@@ -103,13 +103,21 @@ def bench(
     weights: Annotated[str | None, typer.Option(help="A weights file instead of the shipped weights.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Shorter runs, rougher figures.")] = False,
+    peers: Annotated[bool, typer.Option("--peers", help="Other denoisers that are installed, beside ours.")] = False,
+    pairs: Annotated[Path | None, typer.Option(help="With --peers: score them on DIR/noisy, DIR/clean too.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="With --peers and --pairs: quality against cost.")] = None,
 ) -> None:
     """Measure this machine beside the torch model and ONNX Runtime.
 
     Time of a frame, files, start and memory, each beside what it is compared with in the same run.
     """
-    from gtcrn.cli.bench import measure, print_table
+    from gtcrn.cli.bench import machine, measure, print_table
 
+    if peers or pairs or plot:
+        from gtcrn.cli import comparison
+
+        comparison.report(pairs, plot, machine())
+        return
     rows = measure(weights, quick)
     if as_json:
         print(json.dumps(rows, indent=2))

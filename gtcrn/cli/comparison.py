@@ -1,0 +1,194 @@
+"""`gtcrn bench --peers`: what a frame costs and how it sounds, ours beside others', in one run on one core."""
+
+import contextlib
+import os
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from gtcrn.cli.peers import PEERS, Peer, Samples, Step
+from gtcrn.errors import AudioError, ConfigError
+
+RUNS = 5  # rounds through all peers; medians are reported
+SECONDS = 1.0  # of audio in one round
+RATE = 16_000
+FRAME = 0.016  # seconds that a cost is told for
+FARTHEST = 0.2  # seconds of delay that a peer may have
+SCORES = ("pesq", "estoi", "si_sdr")
+
+
+@dataclass
+class Line:
+    """One peer's figures; `skipped` says why it has none."""
+
+    peer: Peer
+    microseconds: float = 0.0  # of one core for 16 ms of audio
+    scores: dict[str, float] = field(default_factory=dict)
+    skipped: str = ""
+
+
+def report(pairs: Path | None, plot: Path | None, machine: str) -> None:
+    """Print the table, and draw the picture where one is wanted."""
+    lines = compare(pairs)
+    print(markdown(lines, machine))
+    if plot:
+        draw(lines, plot)
+
+
+def compare(pairs: Path | None, names: Sequence[str] = ()) -> list[Line]:
+    """Cost of every peer that is installed (or only of these names), and the mean scores on a folder of pairs.
+
+    `pairs` holds noisy/ and clean/ with files of the same names, 16 kHz. Raises ConfigError for unknown names.
+    """
+    if unknown := set(names) - {peer.name for peer in PEERS}:
+        raise ConfigError(f"no peer is called {min(unknown)!r}; there are {', '.join(peer.name for peer in PEERS)}.")
+    lines = [_opened(peer) for peer in PEERS if not names or peer.name in names]
+    running = [line for line in lines if not line.skipped]
+    with one_core():
+        _time(running)
+    if pairs:
+        noisy = Line(Peer("noisy", "", RATE, 0, lambda: lambda samples: samples))
+        for line in (noisy, *(line for line in running if not line.peer.same)):
+            line.scores = _scores(line.peer, pairs)
+        lines.insert(0, noisy)
+    return lines
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """This process and its threads on one processor, where the system can do that: others' thread pools too."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _opened(peer: Peer) -> Line:
+    try:
+        peer.open()
+    except ImportError as error:
+        return Line(peer, skipped=f"{error.name or peer.package} is not installed (pip install '{peer.package}')")
+    return Line(peer)
+
+
+def _time(lines: Sequence[Line]) -> None:
+    """Rounds through all of them, so that what else the machine does meets each alike; the first warms up."""
+    steps = [line.peer.open() for line in lines]
+    taken: list[list[float]] = [[] for _ in lines]
+    for _ in range(RUNS + 1):
+        for line, step, times in zip(lines, steps, taken, strict=True):
+            times.append(_seconds(line.peer, step))
+    for line, times in zip(lines, taken, strict=True):
+        line.microseconds = 1e6 * FRAME / SECONDS * statistics.median(times[1:])
+
+
+def _seconds(peer: Peer, step: Step) -> float:
+    samples = 0.1 * np.random.default_rng(0).standard_normal(int(SECONDS * peer.rate)).astype(np.float32)
+    pieces = _pieces(peer, samples)
+    start = time.perf_counter()
+    for piece in pieces:
+        step(piece)
+    return time.perf_counter() - start
+
+
+def _pieces(peer: Peer, samples: Samples) -> list[Samples]:
+    """Whole hops; the last is filled up with silence."""
+    if not peer.hop:
+        return [samples]
+    padded = np.concatenate((samples, np.zeros(-len(samples) % peer.hop, np.float32)))
+    return list(padded.reshape(-1, peer.hop))
+
+
+def enhanced(peer: Peer, noisy: Samples) -> Samples:
+    """A 16 kHz recording through a fresh peer: resampled as it wants, and moved back by its delay."""
+    import soxr
+
+    tail = np.zeros(int(FARTHEST * RATE), np.float32)
+    there = soxr.resample(np.concatenate((noisy, tail)), RATE, peer.rate, quality="VHQ")
+    step = peer.open()
+    out = np.concatenate([step(piece) for piece in _pieces(peer, there)])
+    back = soxr.resample(out, peer.rate, RATE, quality="VHQ").astype(np.float32)
+    late = delay(noisy, back)
+    return np.pad(back[late : late + len(noisy)], (0, max(0, len(noisy) - max(0, len(back) - late))))
+
+
+def delay(reference: Samples, late: Samples) -> int:
+    """Samples by which one recording is later than another, by their cross-correlation: 0 to 0.2 s."""
+    size = 1 << (len(reference) + len(late)).bit_length()
+    product = np.fft.irfft(np.fft.rfft(late, size) * np.fft.rfft(reference, size).conj())
+    return int(np.argmax(product[: int(FARTHEST * RATE)]))
+
+
+def _scores(peer: Peer, pairs: Path) -> dict[str, float]:
+    from gtcrn_recipes.evaluation import metrics
+
+    measures = (metrics.wb_pesq, metrics.estoi, metrics.si_sdr)
+    rows = []
+    for clean, noisy in _read(pairs):
+        result = enhanced(peer, noisy)
+        rows.append([measure(clean, result) for measure in measures])
+    return dict(zip(SCORES, np.mean(rows, axis=0).tolist(), strict=True))
+
+
+def _read(pairs: Path) -> Iterator[tuple[Samples, Samples]]:
+    found = sorted((pairs / "noisy").glob("*"))
+    if not found:
+        raise AudioError(f"{pairs} has no files in noisy/.")
+    for path in found:
+        sides = [soundfile.read(pairs / side / path.name, dtype="float32") for side in ("clean", "noisy")]
+        if any(rate != RATE for _, rate in sides):
+            raise AudioError(f"{path} must be at {RATE} Hz.")
+        yield sides[0][0], sides[1][0]
+
+
+def markdown(lines: Sequence[Line], machine: str) -> str:
+    """The figures as a table, cheapest first, and what was skipped."""
+    scored = any(line.scores for line in lines)
+    head = ["", "us for 16 ms", "streams a core", *(("WB-PESQ", "ESTOI", "SI-SDR dB") if scored else ())]
+    rows = [head, ["---"] * len(head)]
+    for line in sorted((line for line in lines if not line.skipped), key=lambda line: line.microseconds):
+        rows.append([line.peer.name, *_cost(line), *(_score(line) if scored else ())])
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    skipped = "".join(f"\nskipped: {line.peer.name}: {line.skipped}" for line in lines if line.skipped)
+    return f"{machine}; one core, medians of {RUNS} rounds\n\n{table}\n{skipped}"
+
+
+def _cost(line: Line) -> tuple[str, str]:
+    cost = line.microseconds
+    return (f"{cost:.0f}", f"{1e6 * FRAME / cost:.0f}") if cost else ("", "")
+
+
+def _score(line: Line) -> tuple[str, str, str]:
+    if not line.scores:
+        return ("as ours", "", "")
+    pesq, estoi, si_sdr = (line.scores[name] for name in SCORES)
+    return f"{pesq:.3f}", f"{estoi:.3f}", f"{si_sdr:.1f}"
+
+
+def draw(lines: Sequence[Line], path: Path) -> None:
+    """Quality against cost, a dot a peer. Raises ConfigError where there are no scores to draw."""
+    dots = [line for line in lines if line.scores and line.microseconds]
+    if not dots:
+        raise ConfigError("a picture of quality against cost needs --pairs.")
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    for line in dots:
+        axes.plot(line.microseconds, line.scores["pesq"], "o")
+        axes.annotate(line.peer.name, (line.microseconds, line.scores["pesq"]), (4, 4), textcoords="offset points")
+    axes.set(xscale="log", xlabel="microseconds of one core for 16 ms", ylabel="WB-PESQ")
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,106 @@
+"""`gtcrn bench --peers` with denoisers whose cost and sound are known."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from gtcrn import AudioError, ConfigError
+from gtcrn.cli import comparison
+from gtcrn.cli.app import run
+from gtcrn.cli.comparison import Line, compare, delay, draw, enhanced, markdown
+from gtcrn.cli.peers import Peer, Step
+
+Samples = NDArray[np.float32]
+
+
+def late_copy(samples: int) -> Step:
+    held = np.zeros(samples, np.float32)
+
+    def step(hop: Samples) -> Samples:
+        nonlocal held
+        both = np.concatenate((held, hop))
+        held = both[len(hop) :]
+        return both[: len(hop)]
+
+    return step
+
+
+def missing() -> Step:
+    raise ModuleNotFoundError("No module named 'nowhere'", name="nowhere")
+
+
+LATE = Peer("late", "late", 16_000, 160, lambda: late_copy(777))
+HIGH = Peer("high", "high", 48_000, 480, lambda: late_copy(0))
+WHOLE = Peer("whole", "whole", 16_000, 0, lambda: lambda samples: samples)
+ABSENT = Peer("absent", "absent-package", 16_000, 160, missing)
+
+
+@pytest.fixture
+def peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "PEERS", (LATE, HIGH, WHOLE, ABSENT))
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    """One pair of synthetic speech, as far as PESQ is concerned: noise in syllables."""
+    random, n = np.random.default_rng(0), 32_000
+    loud = np.maximum(0, np.sin(np.arange(n) * (2 * np.pi * 4 / 16_000)))
+    clean = 0.1 * np.convolve(random.standard_normal(n) * loud, np.ones(8) / 8, "same")
+    for side, audio in (("clean", clean), ("noisy", clean + 0.01 * random.standard_normal(n))):
+        (tmp_path / side).mkdir()
+        soundfile.write(tmp_path / side / "a.wav", audio.astype(np.float32), 16_000, subtype="FLOAT")
+    return tmp_path
+
+
+@pytest.mark.parametrize("peer", [LATE, HIGH, WHOLE], ids=lambda peer: peer.name)
+def test_a_peer_is_moved_back_by_its_delay(peer: Peer) -> None:
+    noisy = np.convolve(np.random.default_rng(1).standard_normal(9_001), np.hanning(64) / 32, "same").astype(np.float32)
+    back = enhanced(peer, noisy)
+    assert len(back) == len(noisy)
+    np.testing.assert_allclose(back[200:-200], noisy[200:-200], atol=5e-3)
+
+
+def test_delay_is_found() -> None:
+    noise = np.random.default_rng(2).standard_normal(4_000).astype(np.float32)
+    assert delay(noise, np.concatenate((np.zeros(1_234, np.float32), noise))) == 1_234
+
+
+@pytest.mark.usefixtures("peers")
+def test_costs_scores_and_what_is_missing(pairs: Path, tmp_path: Path) -> None:
+    lines = compare(pairs)
+    table = markdown(lines, "a machine")
+    by_name = {line.peer.name: line for line in lines}
+    assert all(by_name[name].microseconds > 0 for name in ("late", "high", "whole"))
+    assert by_name["whole"].scores == pytest.approx(by_name["noisy"].scores)
+    assert "skipped: absent: nowhere is not installed (pip install 'absent-package')" in table
+    assert table.count("\n| ") == 2 + 4  # head and rule, noisy and three peers
+    draw(lines, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("peers")
+def test_a_part_of_them_and_no_pairs() -> None:
+    lines = compare(None, ["late", "absent"])
+    assert [line.peer.name for line in lines] == ["late", "absent"]
+    with pytest.raises(ConfigError, match="no peer is called 'else'"):
+        compare(None, ["else"])
+    with pytest.raises(ConfigError, match="needs --pairs"):
+        draw(lines, Path("plot.png"))
+
+
+@pytest.mark.usefixtures("peers")
+def test_a_folder_without_pairs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "--peers", "--pairs", str(tmp_path)]) == 2
+    assert "has no files in noisy/" in capsys.readouterr().err
+    with pytest.raises(AudioError):
+        compare(tmp_path)
+
+
+def test_weights_that_were_scored_already_are_not_scored_again() -> None:
+    twin = Line(Peer("twin", "", 16_000, 160, lambda: late_copy(0), same=True), microseconds=10.0)
+    scored = Line(LATE, microseconds=20.0, scores={"pesq": 2.0, "estoi": 0.5, "si_sdr": 3.25})
+    table = markdown([scored, twin], "")
+    assert "| twin | 10 | 1600 | as ours |  |  |\n| late | 20 | 800 | 2.000 | 0.500 | 3.2 |" in table
