@@ -1,38 +1,59 @@
-"""Who holds how much: connections and files, so many in all and so many for one client."""
+"""Who holds how much: connections, files and live streams, so many in all and so many for one client."""
 
 import ipaddress
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable
 
 from gtcrn_server.errors import Kind, ServiceError
 
+ROUNDING = 1e-6  # of sums of weights
 NETWORK_BITS = 64  # of an IPv6 address: what one customer of a provider usually has
 
 
+NATIVE_RATE = 16_000  # Hz
+MESSAGE_WEIGHT, NETWORK_WEIGHT = 0.5, 0.5  # of a stream of one channel at that rate: together 1
+RESAMPLING_WEIGHT = 0.15  # of a channel at another rate,
+KILOHERTZ_WEIGHT = 0.01  # and for each kHz of it
+ODD_FACTOR = 1.5  # for the resampling of rates that are no whole number of hundreds of hertz
+
+
+def weight(sample_rate: int, channels: int) -> float:
+    """What a live stream costs, in streams of one channel at 16 kHz; made from measured times (server/README.md)."""
+    resampling = 0.0
+    if sample_rate != NATIVE_RATE:
+        resampling = RESAMPLING_WEIGHT + KILOHERTZ_WEIGHT * sample_rate / 1000
+    if sample_rate % 100:
+        resampling *= ODD_FACTOR
+    return MESSAGE_WEIGHT + channels * (NETWORK_WEIGHT + resampling)
+
+
 class Places:
-    """Places of one kind. A client is an address or a key; those in `exempt` have no limit of their own."""
+    """Places of one kind. A client is an address or a key; those in `exempt` have no limit of their own.
+
+    Counts need not be whole: streams take places by their weight.
+    """
 
     def __init__(self, what: str, total: int, each: int, exempt: Iterable[str] = ()) -> None:
         self.what, self.total, self.each = what, total, each
         self._exempt = frozenset(exempt)
-        self._held: Counter[str] = Counter()
+        self._held: defaultdict[str, float] = defaultdict(float)
 
     @property
-    def taken(self) -> int:
-        return self._held.total()
+    def taken(self) -> float:
+        return sum(self._held.values())
 
-    def take(self, client: str) -> None:
-        """One more for this client; raises ServiceError where all are taken, or all that one client may have."""
-        if self.taken >= self.total:
+    def take(self, client: str, count: float = 1) -> None:
+        """More for this client; raises ServiceError where so many are not free, or not for one client."""
+        if self.taken + count > self.total + ROUNDING:
             raise ServiceError(Kind.BUSY, f"All {self.total} places for {self.what} are taken; try again later.")
-        if self._held[client] >= self.each and client not in self._exempt:
+        if self._held.get(client, 0) + count > self.each + ROUNDING and client not in self._exempt:
             raise ServiceError(Kind.BUSY, f"One client may have {self.each} {self.what} at a time.")
-        self._held[client] += 1
+        self._held[client] += count
 
-    def give(self, client: str) -> None:
+    def give(self, client: str, count: float = 1) -> None:
         """The opposite of `take`."""
-        self._held[client] -= 1
-        if not self._held[client]:
+        self._held[client] -= count
+        if self._held[client] < ROUNDING:
             del self._held[client]
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from gtcrn.denoiser import Denoiser
-from gtcrn_server.admission import Places
+from gtcrn_server.admission import Places, weight
 from gtcrn_server.errors import Kind, Problem, ServiceError, problem
 from gtcrn_server.live import Live
 from gtcrn_server.messages import Options
@@ -50,6 +50,7 @@ class Service:
         exempt = settings.trusted_proxies
         self.connections = Places("connections", settings.max_connections, settings.max_connections_per_client, exempt)
         self.guards: set[Guarded] = set()  # one a connection, where the server has them
+        self.places = Places("streams", settings.max_streams, settings.max_streams_per_client, exempt)
         self.files = Places("files", settings.max_files, settings.max_files_per_client)
         self.threads: ThreadPoolExecutor | None = None  # of files, while the service runs
         self.started = self.leaving = False
@@ -59,26 +60,20 @@ class Service:
         """Whether new work is taken."""
         return self.started and not self.leaving
 
-    def admit(self, transport: str) -> None:
-        """Count one more live stream, or raise ServiceError: shutting down, full, or too slow already."""
+    def admit(self, transport: str, client: str) -> "Place":
+        """A place for one more live stream, or ServiceError: shutting down, full, or too slow already."""
         self.refuse_if_leaving()
-        if self.telemetry.live >= self.settings.max_streams:
-            raise ServiceError(Kind.BUSY, f"All {self.settings.max_streams} streams are taken; try again later.")
         if self.telemetry.lag * 1000 > self.settings.max_queue_ms:
             raise ServiceError(Kind.OVERLOADED, "The service is behind with its running streams; try again later.")
-        self.telemetry.active[transport] += 1
-        self.telemetry.opened[transport] += 1
-
-    def release(self, transport: str, count: int = 1) -> None:
-        """The opposite of `admit`."""
-        self.telemetry.active[transport] -= count
+        return Place(self, transport, client)
 
     def refuse_if_leaving(self) -> None:
         if self.leaving:
             raise ServiceError(Kind.LEAVING, "The service is shutting down; connect again, to another instance.")
 
-    async def open(self, options: Options) -> Live:
-        """A fresh stream with an id nobody can guess, when it is its turn."""
+    async def open(self, options: Options, place: "Place") -> Live:
+        """A fresh stream with an id nobody can guess, in its turn; raises ServiceError if it weighs too much."""
+        place.grow(options)
         await self.turns.turn(OPEN_SECONDS)
         return Live(f"{self.worker}-{secrets.token_urlsafe(12)}", options, self.denoiser, self.telemetry, self.turns)
 
@@ -127,7 +122,7 @@ class Service:
             if reason := session.overdue(now, self.settings):
                 session.interrupt(reason)
         settings = self.settings
-        self.release("rest", self.streams.expire(now - settings.idle_seconds, now - settings.session_seconds))
+        self.streams.expire(now - settings.idle_seconds, now - settings.session_seconds)
 
     async def drain(self, hurry: Callable[[], bool]) -> None:
         """Take nothing new, let running streams finish for `drain_seconds`, or until `hurry`, then end the rest."""
@@ -143,6 +138,38 @@ class Service:
             await asyncio.wait(tasks, timeout=FAREWELL_SECONDS + 1)
 
 
+class Place:
+    """What one live stream takes of the service: the weight of the lightest, until it is known what it is."""
+
+    def __init__(self, service: Service, transport: str, client: str) -> None:
+        self._service, self._transport, self._client = service, transport, client
+        self.weight = 0.0
+        self._take(1.0)
+        service.telemetry.active[transport] += 1
+        service.telemetry.opened[transport] += 1
+
+    def grow(self, options: Options) -> None:
+        """To the weight of a stream with these options; raises ServiceError for too much."""
+        wanted, limit = weight(options.sample_rate, options.channels), self._service.settings.max_stream_weight
+        if wanted > limit:
+            form = f"{options.channels} channels at {options.sample_rate} Hz"
+            raise ServiceError(
+                Kind.SETTING, f"{form} weigh as much as {wanted:.0f} streams, and one may weigh {limit:g}."
+            )
+        self._take(max(0.0, wanted - self.weight))
+
+    def _take(self, more: float) -> None:
+        self._service.places.take(self._client, more)
+        self.weight += more
+        self._service.telemetry.weight += more
+
+    def give(self) -> None:
+        """The stream is over."""
+        self._service.places.give(self._client, self.weight)
+        self._service.telemetry.weight -= self.weight
+        self._service.telemetry.active[self._transport] -= 1
+
+
 def _yield_to_live_audio() -> None:
     """Give this thread a low priority, where the system has priorities of threads."""
     if sys.platform == "linux":
@@ -153,8 +180,8 @@ def _yield_to_live_audio() -> None:
 class Session:
     """The place of one connection in the service, as a context; the service may end it from outside."""
 
-    def __init__(self, service: Service, transport: str) -> None:
-        self._service, self._transport = service, transport
+    def __init__(self, service: Service, transport: str, client: str) -> None:
+        self._service, self._transport, self._client = service, transport, client
         self._clock = monotonic
         self.started = False  # the client has said what it wants
         self.reason: ServiceError | None = None
@@ -164,7 +191,7 @@ class Session:
     def __enter__(self) -> "Session":
         task = asyncio.current_task()
         assert task is not None, "a session belongs to a task"
-        self._service.admit(self._transport)
+        self.place = self._service.admit(self._transport, self._client)
         self.task: asyncio.Task[object] = task
         self.opened = self.touched = self._clock()
         self._service.sessions.add(self)
@@ -172,7 +199,7 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self._service.sessions.discard(self)
-        self._service.release(self._transport)
+        self.place.give()
 
     def touch(self) -> None:
         """A message came."""

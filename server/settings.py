@@ -24,7 +24,13 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=256, description="processes that share the port")
     weights: str | None = Field(None, description="weights: a shipped name or a path; empty: the shipped ones")
 
-    max_streams: int = Field(100, ge=1, description="live streams at a time; more are refused (503, close 1013)")
+    max_streams: int = Field(
+        100, ge=1, description="live streams of one channel at 16 kHz at a time (503, close 1013); others weigh more"
+    )
+    max_streams_per_client: int = Field(
+        50, ge=1, description="of these for one key, or one address without keys, but a proxy's"
+    )
+    max_stream_weight: float = Field(40, gt=0, description="of one stream, in such streams (422, close 1008)")
     max_files: int = Field(16, ge=1, description="files being received or denoised at a time; more are refused (503)")
     file_threads: int = Field(1, ge=1, description="files denoised at a time, each in a thread of low priority")
     max_files_per_client: int = Field(8, ge=1, description="of these for one key, or one address without keys (503)")

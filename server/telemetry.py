@@ -48,6 +48,7 @@ class Telemetry(Collector):
         self.rejections: Counter[str] = Counter()  # by reason
         self.live_seconds = self.file_seconds = 0.0  # of audio
         self.bytes_in = self.bytes_out = self.frames = self.nonfinite = 0
+        self.weight = 0.0  # of the live streams, in streams of one channel at 16 kHz
         self.overloads = 0  # times that a stream was told that its audio is late
         self.busy = 0.0  # seconds spent on live audio
         self.frame_seconds = Histogram(FRAME_BOUNDS)
@@ -87,6 +88,8 @@ class Telemetry(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield self._gauge("active_streams", "Live streams that are open.", self.active, "transport")
+        weight = {"live": self.weight}
+        yield self._gauge("streams_weight", "Live streams that are open, by what they cost.", weight, "kind")
         yield self._counter("streams", "Live streams opened.", self.opened, "transport")
         yield self._counter("rejections", "Requests and streams refused or ended.", self.rejections, "reason")
         seconds = {"live": self.live_seconds, "file": self.file_seconds}

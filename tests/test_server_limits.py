@@ -161,6 +161,54 @@ def test_full_means_1013_and_503_and_the_others_go_on(denoiser: Denoiser):
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
 
 
+def test_a_stream_is_admitted_by_what_it_costs(denoiser: Denoiser):
+    """Two channels of 48 kHz weigh two to three streams of 16 kHz, 64 of 192 kHz are too many for anybody."""
+    wide = {**START, "channels": 2, "sample_rate": 48_000}
+    with running(denoiser, max_streams=5) as service, connect_now(service.socket) as first:
+        first.send(json.dumps(wide))
+        first.recv()
+        assert 2 < service.service.telemetry.weight < 3
+        with connect_now(service.socket) as second:
+            second.send(json.dumps({**wide, "channels": 1}))
+            second.recv()
+            assert say(service.socket, wide).events[0]["code"] == "busy"
+        too_much = {"channels": 64, "sample_rate": 192_000}
+        heavy = say(service.socket, {**START, **too_much})
+        assert (heavy.code, heavy.events[0]["code"]) == (1008, "setting")
+        assert "64 channels at 192000 Hz weigh" in heavy.events[0]["message"]
+        opened = httpx.post(f"{service.http}/v1/streams", json=too_much)
+        duplex = httpx.post(f"{service.http}/v1/denoise/pcm", params=too_much, content=b"")
+        for answer in (opened, duplex):
+            assert (answer.status_code, answer.json()["code"]) == (422, "setting")
+        wait_for(lambda: service.service.telemetry.live == 1)
+    wait_for(lambda: service.service.telemetry.live == 0)
+    assert service.service.telemetry.weight == pytest.approx(0)
+    assert service.service.places.taken == 0
+
+
+def test_one_key_has_a_part_of_the_streams(denoiser: Denoiser):
+    limits = {"api_keys": ("one", "two"), "max_streams": 3, "max_streams_per_client": 2}
+    with running(denoiser, **limits) as service:
+
+        def status(key: str) -> int:
+            headers = {"Authorization": f"Bearer {key}"}
+            return httpx.post(f"{service.http}/v1/streams", json={}, headers=headers).status_code
+
+        assert [status(key) for key in ("one", "one", "one", "two", "two")] == [201, 201, 503, 201, 503]
+
+
+def test_one_address_has_a_part_of_the_streams(denoiser: Denoiser):
+    """As a proxy that is trusted tells it; all addresses of an IPv6 network are one."""
+    with running(denoiser, max_streams=3, max_streams_per_client=1) as service:
+
+        def status(address: str) -> int:
+            headers = {"X-Forwarded-For": address}
+            return httpx.post(f"{service.http}/v1/streams", json={}, headers=headers).status_code
+
+        addresses = ("192.0.2.1", "192.0.2.1", "2001:db8::1", "2001:db8::2", "192.0.2.2", "192.0.2.3")
+        assert [status(address) for address in addresses] == [201, 503, 201, 503, 201, 503]
+
+
 def test_a_service_that_is_behind_takes_nothing_new(denoiser: Denoiser):
     with running(denoiser, max_queue_ms=100) as service:
         service.service.telemetry.lag = 1e6

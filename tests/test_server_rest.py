@@ -3,9 +3,10 @@
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from serving import Running, cut, offline, pcm, running, say, speech, wait_for
+from serving import Running, cut, offline, pcm, running, say, settings, speech, wait_for
 
 from gtcrn import Denoiser
+from gtcrn_server.service import Service
 from gtcrn_server.transports.store import REMEMBERED, Held, MemoryStore
 
 
@@ -120,15 +121,16 @@ def test_idle_streams_expire_and_free_their_place(denoiser: Denoiser):
         opened(client)
 
 
-def test_the_store_forgets_what_is_long_over_and_keeps_what_is_busy():
-    store = MemoryStore()
+def test_the_store_forgets_what_is_long_over_and_keeps_what_is_busy(denoiser: Denoiser):
+    store, service = MemoryStore(), Service(settings(max_streams=3000, max_streams_per_client=3000), denoiser)
     for i in range(REMEMBERED + 10):
-        store.put(Held(str(i), "", None, 0.0, touched=float(i), busy=i == 5))
-    assert store.expire(touched=100.0, opened=-1.0) == 99
+        store.put(Held(str(i), "", None, service.admit("rest", ""), 0.0, touched=float(i), busy=i == 5))
+    store.expire(touched=100.0, opened=-1.0)
+    assert service.places.taken == service.telemetry.live == REMEMBERED + 10 - 99
     assert store.get("5", "").state == "open"
     assert store.get("100", "").state == "open"
     for i in range(100, REMEMBERED + 10):
-        store.put(Held(str(i), "", None, 0.0, 0.0, state="ended"))
+        store.put(Held(str(i), "", None, service.admit("rest", ""), 0.0, 0.0, state="ended"))
     assert store.get(str(REMEMBERED + 9), "").state == "ended"
     with pytest.raises(Exception, match="no stream of this id"):
         store.get("0", "")

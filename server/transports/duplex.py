@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from gtcrn_server.errors import Kind, ServiceError
-from gtcrn_server.limits import TheService
+from gtcrn_server.limits import TheCaller, TheService
 from gtcrn_server.live import Live
 from gtcrn_server.messages import Bypass, Channels, Encoding, Limit, Options, Rate
 from gtcrn_server.openapi import PCM, PCM_BODY, answers
@@ -40,12 +40,14 @@ def options(
     responses=answers(PCM, 400, 408, 422, 503),
     openapi_extra={"requestBody": PCM_BODY},
 )
-async def denoise_pcm(service: TheService, options: Annotated[Options, Depends(options)], request: Request) -> Response:
+async def denoise_pcm(
+    service: TheService, caller: TheCaller, options: Annotated[Options, Depends(options)], request: Request
+) -> Response:
     """Send PCM of any length and rate of arrival; its denoised samples come back while you send.
 
     What breaks the stream after its first byte can only be told by ending the answer before its end.
     """
-    return Duplex(service, options, request.headers.get("content-length", ""))
+    return Duplex(service, caller.client, options, request.headers.get("content-length", ""))
 
 
 class Duplex(Response):
@@ -53,15 +55,15 @@ class Duplex(Response):
 
     media_type = "application/octet-stream"
 
-    def __init__(self, service: Service, options: Options, length: str) -> None:
+    def __init__(self, service: Service, client: str, options: Options, length: str) -> None:
         super().__init__()
         del self.headers["content-length"]
-        self._service, self._options, self._length = service, options, length
+        self._service, self._client, self._options, self._length = service, client, options, length
         self._begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with Session(self._service, "http") as session:
-            live, session.started = await self._service.open(self._options), True
+        with Session(self._service, "http", self._client) as session:
+            live, session.started = await self._service.open(self._options, session.place), True
             if self._length.isdecimal() and int(self._length) % live.width:
                 raise _broken_sample(live.width)
             try:

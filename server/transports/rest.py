@@ -22,15 +22,15 @@ Sequence = Annotated[int, Query(ge=0, description="0 for the first frames of a s
 async def open_stream(
     service: TheService, caller: TheCaller, response: Response, options: Options | None = None
 ) -> Description:
-    """Open a stream. It counts as one until it is deleted or expires."""
-    service.admit("rest")
+    """Open a stream. It has its place until it is deleted or expires."""
+    place = service.admit("rest", caller.client)
     try:
-        live = await service.open(options or Options())
+        live = await service.open(options or Options(), place)
     except BaseException:
-        service.release("rest")
+        place.give()
         raise
     now = asyncio.get_running_loop().time()
-    service.streams.put(Held(live.identity, caller.key, live, opened=now, touched=now))
+    service.streams.put(Held(live.identity, caller.key, live, place, opened=now, touched=now))
     response.headers["Location"] = f"/v1/streams/{live.identity}"
     return live.description()
 
@@ -89,7 +89,7 @@ async def end_stream(service: TheService, caller: TheCaller, identity: Identity)
     if held.live:
         held.answer, held.state = held.live.finish(), "ended"
         held.nonfinite = held.live.summary().nonfinite
-        service.release("rest")
+        held.place.give()
         service.streams.put(held)
     return pcm(held.answer, {"Gtcrn-Nonfinite": str(held.nonfinite)})
 

@@ -5,10 +5,13 @@ A shared store can follow: of a `Held` only its Stream is more than a few bytes,
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.live import Live
+
+if TYPE_CHECKING:
+    from gtcrn_server.service import Place
 
 REMEMBERED = 1024  # streams that are over and of which it is still known how they ended
 
@@ -20,6 +23,7 @@ class Held:
     identity: str
     owner: str  # the caller's key, digested
     live: Live | None
+    place: "Place"
     opened: float
     touched: float
     sequence: int = 0  # of the next frames
@@ -41,8 +45,8 @@ class StreamStore(Protocol):
     def put(self, held: Held) -> None:
         """Keep the stream as it is now."""
 
-    def expire(self, touched: float, opened: float) -> int:
-        """Let go of streams not touched since `touched` or opened before `opened`; returns how many."""
+    def expire(self, touched: float, opened: float) -> None:
+        """Let go of streams not touched since `touched` or opened before `opened`; their places are free again."""
 
 
 class MemoryStore:
@@ -70,9 +74,9 @@ class MemoryStore:
         if len(self._over) > REMEMBERED:
             self._over.popitem(last=False)
 
-    def expire(self, touched: float, opened: float) -> int:
+    def expire(self, touched: float, opened: float) -> None:
         late = [h for h in self._open.values() if not h.busy and (h.touched < touched or h.opened < opened)]
         for held in late:
             held.state, held.answer = "expired", b""
+            held.place.give()
             self.put(held)
-        return len(late)

@@ -12,8 +12,9 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from gtcrn.errors import GtcrnError
+from gtcrn_server.admission import network
 from gtcrn_server.errors import Kind, ServiceError
-from gtcrn_server.limits import PROTOCOL, check_key, presented_keys
+from gtcrn_server.limits import PROTOCOL, Caller, check_key, presented_keys
 from gtcrn_server.live import Live
 from gtcrn_server.messages import Change, Error, Mark, Marked, Message, Overloaded, Ready, Reset, Start, parse
 from gtcrn_server.service import FAREWELL_SECONDS, Service, Session
@@ -45,7 +46,9 @@ class StreamSocket:
         with contextlib.suppress(Hangup):
             direct = scope.get("extensions", {}).get(EXTENSION) or Direct()
             direct.turns = self._service.turns
-            await Conversation(self._service, receive, send, direct).run(presented_keys(headers, offered))
+            peer = scope.get("client")
+            address = network(peer[0]) if peer else ""
+            await Conversation(self._service, receive, send, direct).run(presented_keys(headers, offered), address)
 
 
 class Conversation:
@@ -58,11 +61,11 @@ class Conversation:
         self._faults = 0
         self._orders = Pace()  # of messages other than audio
 
-    async def run(self, keys: list[str]) -> None:
+    async def run(self, keys: list[str], address: str) -> None:
         """Admit, converse, close; what ends it early is told to the client."""
         try:
-            check_key(self._service.settings, keys)
-            with Session(self._service, "websocket") as session:
+            caller = Caller(check_key(self._service.settings, keys), address)
+            with Session(self._service, "websocket", caller.client) as session:
                 try:
                     await session.guard(self._converse(session))
                 except GtcrnError as error:
@@ -75,7 +78,7 @@ class Conversation:
             await self._fail(error)
 
     async def _converse(self, session: Session) -> None:
-        self._live = live = await self._service.open(await self._start())
+        self._live = live = await self._service.open(await self._start(), session.place)
         session.started = True
         self._direct.take = functools.partial(self._take, session, live)
         await self._say(Ready(**live.description().model_dump()))

@@ -113,17 +113,22 @@ def test_tiny_messages_are_worked_on_a_few_at_a_time(
 ):
     """However many arrive in one read."""
     frames: list[int] = []
-    work, short = DirectProtocol._work, DirectProtocol._short_way
+    work, short, received = DirectProtocol._work, DirectProtocol._short_way, DirectProtocol.data_received
 
     def counted_work(self: DirectProtocol) -> None:
         frames.append(0)
         work(self)
+
+    def counted_read(self: DirectProtocol, data: bytes) -> None:
+        frames.append(0)
+        received(self, data)
 
     def counted_frame(self: DirectProtocol, data: bytes, start: int, end: int) -> bool:
         frames[-1] += 1
         return short(self, data, start, end)
 
     monkeypatch.setattr(DirectProtocol, "_work", counted_work)
+    monkeypatch.setattr(DirectProtocol, "data_received", counted_read)
     monkeypatch.setattr(DirectProtocol, "_short_way", counted_frame)
     with running(denoiser) as service, connect_now(service.socket, compression=None) as connection:
         connection.send(json.dumps(START))
