@@ -5,28 +5,37 @@ from collections.abc import AsyncIterator
 from time import perf_counter
 
 from gtcrn.audio.pcm import PcmFormat
-from gtcrn.denoiser import Denoiser
+from gtcrn.config import SpectralConfig
+from gtcrn.stream import Stream
+from gtcrn_server.admission import weight
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.messages import Change, Description, Done, Options
 from gtcrn_server.telemetry import Telemetry
 from gtcrn_server.turns import Pace, Turns
 
-SLICE_SECONDS = 0.064  # of audio at a time: half a millisecond of work, then other streams have their turn
+SLICE_SECONDS = 0.064  # of audio at a time, over the stream's weight: then other streams have their turn
 
 
 class Live:
     """One stream of audio with its options and counts. Positions are in samples of one channel."""
 
-    def __init__(self, identity: str, options: Options, denoiser: Denoiser, telemetry: Telemetry, turns: Turns) -> None:
-        self.identity, self.options, self.telemetry, self.turns = identity, options, telemetry, turns
-        self.pace = Pace()
+    def __init__(
+        self,
+        identity: str,
+        options: Options,
+        stream: Stream,
+        spectral: SpectralConfig,
+        telemetry: Telemetry,
+        turns: Turns,
+    ) -> None:
+        self.identity, self.options, self.stream = identity, options, stream
+        self.telemetry, self.turns, self.pace = telemetry, turns, Pace()
         rate, channels = options.sample_rate, options.channels
-        self.stream = denoiser.stream(rate, channels, options.attenuation_limit, options.bypass)
-        spectral = denoiser.config.spectral
         self.frame = max(1, round(spectral.hop * rate / spectral.sample_rate))
         self._pcm = PcmFormat(rate, channels, options.encoding)
+        self._integers = options.encoding == "s16le"
         self.width = self._pcm.frame_bytes
-        self.slice = max(1, round(SLICE_SECONDS * rate)) * self.width  # bytes
+        self.slice = max(1, round(SLICE_SECONDS / weight(rate, channels) * rate)) * self.width  # bytes
         self.bytes_per_second = self.width * rate
         self.received = self.sent = 0
         self.busy = 0.0  # seconds
@@ -56,7 +65,10 @@ class Live:
     def push(self, data: bytes) -> bytes:
         """At most a slice, in whole samples; gives what is ready."""
         begun = perf_counter()
-        output, _ = self._pcm.encode(self.stream.push(self._pcm.decode(data)))
+        if self._integers:
+            output = self.stream.push_pcm16(data)
+        else:
+            output, _ = self._pcm.encode(self.stream.push(self._pcm.decode(data)))
         self._count(len(data), output, perf_counter() - begun)
         return output
 
@@ -71,7 +83,7 @@ class Live:
 
     def finish(self) -> bytes:
         """The tail: afterwards as many samples have been returned as came in."""
-        output, _ = self._pcm.encode(self.stream.flush())
+        output = self.stream.flush_pcm16() if self._integers else self._pcm.encode(self.stream.flush())[0]
         self._count(0, output, 0.0)
         self.telemetry.nonfinite += self.stream.nonfinite
         return output

@@ -75,7 +75,10 @@ class Service:
         """A fresh stream with an id nobody can guess, in its turn; raises ServiceError if it weighs too much."""
         place.grow(options)
         await self.turns.turn(OPEN_SECONDS)
-        return Live(f"{self.worker}-{secrets.token_urlsafe(12)}", options, self.denoiser, self.telemetry, self.turns)
+        form = (options.sample_rate, options.channels, options.attenuation_limit, options.bypass)
+        stream = await asyncio.to_thread(self.denoiser.stream, *form)  # filters of a new rate take up to 10 ms
+        identity, spectral = f"{self.worker}-{secrets.token_urlsafe(12)}", self.denoiser.config.spectral
+        return Live(identity, options, stream, spectral, self.telemetry, self.turns)
 
     def tell(self, error: BaseException) -> Problem:
         """What the client is told of `error`, counted."""

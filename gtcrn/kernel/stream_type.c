@@ -39,7 +39,11 @@ static PyObject *filters_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     (void)kwargs;
     if (!PyArg_ParseTuple(args, "i:Filters", &sample_rate)) return NULL;
     filters_object *self = (filters_object *)PyType_GenericAlloc(type, 0);
-    if (self) self->filters = gtcrn_filters_create(sample_rate);
+    if (self) {
+        Py_BEGIN_ALLOW_THREADS
+        self->filters = gtcrn_filters_create(sample_rate);
+        Py_END_ALLOW_THREADS
+    }
     return self && no_memory_or((PyObject *)self, self->filters) ? (PyObject *)self : NULL;
 }
 
