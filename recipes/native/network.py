@@ -121,7 +121,7 @@ def _grouped_gru(x: Tensor, layer: GroupedGRU) -> Tensor:
     return y
 
 
-def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Of each position by itself, (B, T, F, I) contiguous: all positions of an item as frames of one band."""
     y: Tensor = Convolution.apply(x.flatten(1, 2)[:, :, None], weight.t()[None], bias, Shape(1, 1, 1))
     return y.view(*x.shape[:3], -1)

@@ -73,8 +73,9 @@ class Stack:
 
     def move(self, update: Tensor, size: float, decay: float) -> None:
         moves = update.view(-1, *self.parameters[0].shape).unbind()
-        torch._foreach_add_(self.parameters, moves, alpha=-size)
-        torch._foreach_mul_(self.parameters, decay)
+        tensors: list[Tensor] = list(self.parameters)
+        torch._foreach_add_(tensors, moves, alpha=-size)
+        torch._foreach_mul_(tensors, decay)
 
     def saved(self, number: int) -> dict[str, Any]:
         """What one weight's state is in a checkpoint."""
