@@ -1,6 +1,6 @@
 """The network for training on a CPU: the parameters of a `GTCRN` of torch, the layers compiled, channels last.
 
-The same function as the model in training mode from the zero state, several times as fast (RESULTS.md); it returns the
+The same function as the model in training mode from the zero state, faster (RESULTS.md); it returns the
 enhanced spectrum and keeps the running statistics of the normalisations as the model itself would. It always trains,
 whatever `model.eval()` says, and no gradient reaches the spectrum through the features.
 """

@@ -112,7 +112,7 @@ def train(recipe: Recipe, folder: Path, resume: bool = False, quiet: bool = Fals
     loader = Prefetcher(
         source, recipe.train.batch, recipe.train.seed, my_draws(fabric, recipe), first_step=run.progress.step
     )
-    gc.freeze()  # what is here stays: looking through it again and again costs a twentieth of a step
+    gc.freeze()  # what is here stays and need not be looked through again and again
     try:
         with Report(run, quiet, records=fabric.is_global_zero) as report:
             report.note(f"layers: {trainer.layers}; data: {source.where}")
