@@ -34,6 +34,9 @@ def prepare(
     speaker_pattern: Annotated[str, typer.Option(help="Regular expression: the speaker in a path of --speech.")] = "",
     valid_share: Annotated[float, typer.Option(min=0, max=0.5, help="Share of the files to hold out.")] = 0.0,
     valid_pairs: Annotated[int, typer.Option(min=0, help="Validation pairs to mix from what is held out.")] = 120,
+    fill_silence: Annotated[
+        bool, typer.Option(help="Fill digital silence in speech with the noise around it.")
+    ] = False,
     simulate_rooms: Annotated[int, typer.Option(min=0, help="Simulated rooms the data set shall have.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of the simulated rooms.")] = 1,
     jobs: Jobs = 0,
@@ -53,7 +56,7 @@ def prepare(
         typer.echo(simulate(out, simulate_rooms, seed, cores(jobs)))
     if not simulate_rooms or any((preset, root, speech, noise, rir, pairs)):
         found = gather(preset, root, speech or (), noise or (), rir or (), pairs or (), speaker_pattern)
-        for summary in run(out, found, cores(jobs), valid_share):
+        for summary in run(out, found, cores(jobs), valid_share, fill_silence):
             typer.echo(summary)
     if valid_share and valid_pairs:
         typer.echo(f"pairs/valid: {make_pairs(out, valid_pairs)} mixed from held-out clips")

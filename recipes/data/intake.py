@@ -11,6 +11,7 @@ from gtcrn.audio.files import Reader
 from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import AudioError
 from gtcrn_recipes.data.shards import Int16
+from gtcrn_recipes.data.silence import fill_silence
 
 BLOCK_SECONDS = 60  # read at a time, so that a recording of a day fits in memory
 
@@ -24,6 +25,7 @@ class Rules:
     min_seconds: float = 0.5
     silence_db: float = -60.0  # dBFS; a peak below it is silence
     clipped_share: float = 0.001  # of the samples at the peak of a file that reaches full scale
+    fill_silence: bool = False  # digital silence gets the floor of the recording around it
     response: bool = False  # a room response: first channel, trimmed to its onset, peak 0.9
 
 
@@ -44,6 +46,7 @@ def take(path: Path, rules: Rules, minus: Path | None = None) -> Taken:
         return refuse(f"unreadable: {error}")
     if reason := fault(audio, rules):
         return refuse(reason)
+    audio = fill_silence(audio, np.random.default_rng(len(audio))) if rules.fill_silence else audio
     return Taken(to_int16(shape_response(audio) if rules.response else audio))
 
 

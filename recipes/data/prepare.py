@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -64,12 +64,15 @@ def gather(
     return corpus
 
 
-def prepare(out: Path, corpus: Corpus, jobs: int = 1, valid_share: float = 0.0) -> list[Summary]:
+def prepare(
+    out: Path, corpus: Corpus, jobs: int = 1, valid_share: float = 0.0, fill_silence: bool = False
+) -> list[Summary]:
     """Write what `out` does not hold yet; one summary a role. Raises GtcrnError when the disk is full."""
     done = []
     for role, rules in ROLE_RULES.items():
         if clips := getattr(corpus, role):
             share = 0.0 if rules.response else valid_share
+            rules = replace(rules, fill_silence=fill_silence and role == "speech")
             done.append(write_role(out / role, role, clips, rules, jobs, share))
     for name, found in corpus.pairs:
         done.append(write_pairs(out / "pairs" / name, name, found, jobs))
