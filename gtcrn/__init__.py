@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gtcrn.config import GTCRNConfig, SpectralConfig
     from gtcrn.denoiser import Denoiser, load
     from gtcrn.errors import AudioError, CheckpointError, ConfigError, GtcrnError
+    from gtcrn.recording import Denoised, denoise_file
     from gtcrn.stream import Stream
 
     __version__: str
@@ -21,11 +22,13 @@ __all__ = [
     "AudioError",
     "CheckpointError",
     "ConfigError",
+    "Denoised",
     "Denoiser",
     "GTCRNConfig",
     "GtcrnError",
     "SpectralConfig",
     "Stream",
+    "denoise_file",
     "load",
 ]
 
@@ -33,6 +36,7 @@ _HOMES = {
     "config": ("GTCRNConfig", "SpectralConfig"),
     "denoiser": ("Denoiser", "load"),
     "errors": ("AudioError", "CheckpointError", "ConfigError", "GtcrnError"),
+    "recording": ("Denoised", "denoise_file"),
     "stream": ("Stream",),
 }
 

@@ -35,10 +35,12 @@ class SpectralConfig:
 
     @property
     def frame_seconds(self) -> float:
+        """Seconds from frame to frame."""
         return self.hop / self.sample_rate
 
     @property
     def window_seconds(self) -> float:
+        """Seconds of signal in a frame."""
         return self.n_fft / self.sample_rate
 
     @property

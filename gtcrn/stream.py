@@ -1,8 +1,9 @@
 """A stream: the C kernel's, behind arrays, and the one place where its arguments are judged."""
 
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from functools import lru_cache
 from numbers import Real
-from typing import Any
+from typing import Any, Self, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,20 @@ from gtcrn.audio.limits import judge
 from gtcrn.errors import AudioError, ConfigError
 
 Samples = NDArray[np.float32]
+Integers = NDArray[np.int16]
+Pcm = bytes | bytearray | memoryview
+
+INLINE_SECONDS = 0.25  # audio whose denoising takes less than handing it to a thread and back gains
 
 filters = lru_cache(maxsize=32)(kernel.Filters)  # immutable: made once for all streams of a sample rate
 
 
 class Stream:
-    """One recording or call: samples of any number in, what is ready out, as many in the end as went in, aligned."""
+    """One recording or call: samples of any number in, what is ready out, as many in the end as went in, aligned.
+
+    Made by `Denoiser.stream`; used by one thread at a time. As a context it is closed at the end of the block: `flush`
+    comes before. `sample_rate` is in Hz, `channels` counts.
+    """
 
     def __init__(
         self,
@@ -31,13 +40,24 @@ class Stream:
         self.sample_rate, self.channels = int(sample_rate), int(channels)
         self._stream = kernel.Stream(params, filters(self.sample_rate), self.channels)
         self._flat = self.channels == 1  # whether samples come and go as (n,)
+        self._kind: type = np.floating  # of samples: np.floating, np.int16 or bytes, as they were pushed last
         self._flushed = False
         self.attenuation_limit, self.bypass = attenuation_limit, bypass
+
+    def __repr__(self) -> str:
+        delay = f"{self.latency} samples ({1000 * self.latency / self.sample_rate:.1f} ms)"
+        return f"<gtcrn.Stream: {self.sample_rate} Hz, {self.channels} channel(s), latency {delay}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._flushed = True
 
     def reset(self) -> None:
         """Forget everything heard, as if the stream were new; the options stay as they are."""
         self._stream.reset()
-        self._flat, self._flushed = self.channels == 1, False
+        self._flat, self._flushed, self._kind = self.channels == 1, False, np.floating
 
     @property
     def latency(self) -> int:
@@ -85,30 +105,78 @@ class Stream:
             raise AudioError(f"bypass must be True or False, not {bypass!r}.")
         self._stream.bypass = bool(bypass)
 
-    def push(self, samples: NDArray[Any]) -> Samples:
-        """Take float samples (n,) or (channels, n), n from 0, and return those that are ready, in the same form.
+    @overload
+    def push(self, samples: Pcm) -> bytes: ...
+    @overload
+    def push(self, samples: Integers) -> Integers: ...
+    @overload
+    def push(self, samples: Any) -> Samples: ...
+    def push(self, samples: Any) -> Any:
+        """Take samples, any number from 0, and return those that are ready, of the same kind and form.
 
-        NaN, infinity and values beyond 1e6 become silence and are counted in `nonfinite`. Raises AudioError for
-        another form, after `flush`, and while another thread pushes.
+        Floats in [-1, 1], (n,) or (channels, n), come back as float32; int16 of these shapes as int16; bytes of signed
+        16-bit little-endian PCM, channels interleaved, as bytes. Integers are clipped at full scale (see `clipped`).
+        Tensors are taken where numpy can read them. NaN, infinity and values beyond 1e6 become silence (`nonfinite`
+        counts them). Raises AudioError for anything else, after `flush`, and while another thread pushes.
         """
         self._refuse_flushed()
-        samples = as_floats(samples)
+        if isinstance(samples, Pcm):
+            ready = self.push_pcm16(samples)
+            self._kind = bytes
+            return ready
+        samples = as_samples(samples)
+        if samples.dtype == np.int16:
+            return self._push_integers(samples)
         rows = self._rows(samples)
         out = np.empty((self.channels, self._stream.ready(rows.shape[1])), np.float32)
         try:
             self._stream.process(rows, out)
         except RuntimeError as error:
             raise AudioError(str(error)) from None
-        self._flat = samples.ndim == 1
+        self._flat, self._kind = samples.ndim == 1, np.floating
         return out[0] if self._flat else out
 
     def flush(self) -> Samples:
-        """Return all samples that are still inside; as many have come out then as went in. Once only."""
+        """Return all samples that are still inside, of the kind that was pushed last (typed as floats).
+
+        As many have come out then as went in. Once only: raises AudioError the second time, until `reset`.
+        """
         self._refuse_flushed()
+        if self._kind is not np.floating:
+            rest = self.flush_pcm16()
+            return cast(Samples, rest if self._kind is bytes else self._integers(rest))
         out = np.empty((self.channels, self._stream.pending), np.float32)
         self._stream.flush(out)
         self._flushed = True
         return out[0] if self._flat else out
+
+    async def over(self, chunks: AsyncIterable[Any] | Iterable[Any]) -> AsyncIterator[Any]:
+        """Denoised chunks of what `chunks` gives, as they are ready and of its kind, the rest at the end.
+
+        What takes long is done in a thread: the event loop stays free. Raises as `push` does.
+        """
+        from asyncio import to_thread
+
+        async for chunk in _asynchronous(chunks):
+            ready = await to_thread(self.push, chunk) if self._is_long(chunk) else self.push(chunk)
+            if _length(ready):
+                yield ready
+        if _length(rest := self.flush()):
+            yield rest
+
+    def _is_long(self, chunk: Any) -> bool:
+        samples = len(chunk) // 2 if isinstance(chunk, Pcm) else np.size(chunk)
+        return samples > INLINE_SECONDS * self.sample_rate
+
+    def _push_integers(self, samples: Integers) -> Integers:
+        rows = self._shaped(samples)
+        ready = self._stream.process_s16(np.ascontiguousarray(rows.T).astype("<i2").tobytes())
+        self._flat, self._kind = samples.ndim == 1, np.int16
+        return self._integers(ready)
+
+    def _integers(self, data: bytes) -> Integers:
+        rows = np.frombuffer(data, "<i2").astype(np.int16).reshape(-1, self.channels).T
+        return rows[0] if self._flat else np.ascontiguousarray(rows)
 
     def push_pcm16(self, samples: bytes) -> bytes:
         """`push` for signed 16-bit little-endian integers, channels interleaved, with the rounding and clipping of
@@ -146,21 +214,41 @@ class Stream:
 
     def _rows(self, samples: NDArray[Any]) -> Samples:
         """The samples as contiguous float32 (channels, n)."""
-        rows = samples[None] if samples.ndim == 1 else samples
-        if rows.ndim != 2 or len(rows) != self.channels:
-            raise AudioError(f"samples must have the shape ({self.channels}, n), not {samples.shape}.")
+        rows = self._shaped(samples)
         if rows.dtype == np.float32:
             return np.ascontiguousarray(rows)
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and silence in the kernel
             return np.ascontiguousarray(rows, np.float32)
 
+    def _shaped(self, samples: NDArray[Any]) -> NDArray[Any]:
+        rows = samples[None] if samples.ndim == 1 else samples
+        if rows.ndim != 2 or len(rows) != self.channels:
+            raise AudioError(f"samples must have the shape ({self.channels}, n), not {samples.shape}.")
+        return rows
 
-def as_floats(samples: Any) -> NDArray[Any]:
-    """The samples as an array of floating point. Raises AudioError for anything else."""
+
+def as_samples(samples: Any) -> NDArray[Any]:
+    """The samples as an array of floating point or int16. Raises AudioError for anything else."""
     try:
         array = np.asarray(samples)
-    except (ValueError, TypeError) as error:
-        raise AudioError("samples must be an array of floating point in [-1, 1].") from error
-    if array.dtype.kind != "f":
-        raise AudioError(f"samples must be floating point in [-1, 1], not {array.dtype}.")
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise AudioError(
+            "samples must be an array of floating point in [-1, 1] or int16; of a tensor give x.detach().cpu().numpy()."
+        ) from error
+    if array.dtype.kind != "f" and array.dtype != np.int16:
+        raise AudioError(f"samples must be floating point in [-1, 1] or int16, not {array.dtype}.")
     return array
+
+
+async def _asynchronous(chunks: AsyncIterable[Any] | Iterable[Any]) -> AsyncIterator[Any]:
+    if isinstance(chunks, AsyncIterable):
+        async for chunk in chunks:
+            yield chunk
+    else:
+        for chunk in chunks:
+            yield chunk
+
+
+def _length(samples: Any) -> int:
+    """Samples of an array, or bytes."""
+    return len(samples) if isinstance(samples, bytes) else int(samples.size)

@@ -176,7 +176,7 @@ def test_full_scale_and_far_above_stay_finite():
 
 def test_channels_are_independent():
     samples = noise(3_000, channels=3)
-    together = random_denoiser()(samples)
+    together = random_denoiser()(samples, 16_000)
     for row, alone in zip(samples, together, strict=True):
         np.testing.assert_array_equal(random_denoiser()(row), alone)
 
@@ -205,7 +205,7 @@ def test_sixteen_streams_in_four_threads():
 
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(run, samples))
-    np.testing.assert_array_equal(found, denoiser(samples))
+    np.testing.assert_array_equal(found, denoiser(samples, 16_000))
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100])
@@ -248,9 +248,15 @@ def test_a_snapshot_of_other_weights_or_none_is_refused():
     ("samples", "options", "sentence"),
     [
         (np.zeros((16_000, 2), np.float32), {}, "transpose"),
-        (np.zeros(10, np.int16), {}, "floating point"),
+        (np.zeros(10, np.int32), {}, "floating point"),
+        (np.zeros((2, 10), np.float32), {}, "say the sample rate"),
+        ("abc", {}, "floating point"),
+        ([None], {}, "floating point"),
+        (np.zeros(3, complex), {}, "floating point"),
+        ([[1.0], [1.0, 2.0]], {}, "array of floating point"),
+        (b"odd", {}, "multiples of 2"),
         (np.zeros((1, 2, 3), np.float32), {}, "shape"),
-        (np.zeros((0, 5), np.float32), {}, "1 to 64 channels"),
+        (np.zeros((0, 5), np.float32), {"sample_rate": 16_000}, "1 to 64 channels"),
         (np.zeros(10, np.float32), {"sample_rate": 7_999}, "8000 to 192000"),
         (np.zeros(10, np.float32), {"sample_rate": 192_001}, "8000 to 192000"),
         (np.zeros(10, np.float32), {"sample_rate": 16_000.5}, "8000 to 192000"),
@@ -306,7 +312,7 @@ def test_pcm_is_rounded_and_clipped_as_in_files(channels, gain):
 @pytest.mark.parametrize("bad", [b"123", "1234", None, 4])
 def test_what_is_no_pcm_is_refused_in_a_sentence(bad):
     with pytest.raises(AudioError, match="PCM must be bytes"):
-        random_denoiser().stream(channels=2).push_pcm16(bad)
+        random_denoiser().stream(16_000, channels=2).push_pcm16(bad)
 
 
 def test_flush_comes_once_and_reset_opens_again():
@@ -342,11 +348,13 @@ def test_the_public_names_are_these():
         "AudioError",
         "CheckpointError",
         "ConfigError",
+        "Denoised",
         "Denoiser",
         "GTCRNConfig",
         "GtcrnError",
         "SpectralConfig",
         "Stream",
+        "denoise_file",
         "load",
     ]
 

@@ -3,21 +3,14 @@
 import functools
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from gtcrn.audio.files import Source
-from gtcrn.audio.formats import media_suffix, target_format
-from gtcrn.audio.media import MediaReader, open_audio
-from gtcrn.audio.writer import Sink, Writer
+from gtcrn import recording
 from gtcrn.cli.plan import Job
 from gtcrn.cli.signals import Deferral
 from gtcrn.denoiser import Denoiser, load
-from gtcrn.errors import ConfigError, GtcrnError
-from gtcrn.stream import Stream
-
-Progress = Callable[[float], None]  # told the seconds of audio that have been worked on since the last call
+from gtcrn.errors import GtcrnError
+from gtcrn.recording import Progress
 
 
 @dataclass(frozen=True)
@@ -46,20 +39,6 @@ class Outcome:
     skipped: bool = False
 
 
-def denoise_blocks(
-    denoiser: Denoiser, source: Source, sink: Sink, attenuation_limit: float | None, progress: Progress
-) -> Outcome:
-    """All blocks of a source through a stream of its own into a sink."""
-    rate, seconds = source.format.sample_rate, 0.0
-    stream = denoiser.stream(rate, source.format.channels, attenuation_limit)
-    for block in source.blocks():
-        sink.write(stream.push(block))
-        progress(block.shape[1] / rate)
-        seconds += block.shape[1] / rate
-    sink.write(stream.flush())
-    return Outcome(source.name, seconds=seconds, clipped=sink.clipped, nonfinite=stream.nonfinite)
-
-
 def denoise_file(options: Options, job: Job, progress: Progress) -> Outcome:
     """One file. Whatever is wrong with it becomes the outcome's `error`."""
     started, name = time.monotonic(), str(job.source)
@@ -76,38 +55,18 @@ def denoise_file(options: Options, job: Job, progress: Progress) -> Outcome:
 
 
 def _denoise(options: Options, job: Job, progress: Progress) -> Outcome:
-    with open_audio(job.source) as reader:
-        suffix = media_suffix(job.target.suffix, options.container)
-        if suffix and isinstance(reader, MediaReader):
-            return _denoise_media(options, job, suffix, progress)
-        with sink_of(job.target, reader, options) as sink:
-            return denoise_blocks(_denoiser(options.weights), reader, sink, options.attenuation_limit, progress)
-
-
-def sink_of(target: Path, source: Source, options: Options) -> AbstractContextManager[Sink]:
-    """The file for what comes from a source. Raises AudioError and ConfigError for what it cannot hold."""
-    if suffix := media_suffix(target.suffix, options.container):
-        from gtcrn.audio.remux import MediaWriter
-
-        return MediaWriter(target, source.format, suffix, options.bit_rate)
-    if options.bit_rate:
-        raise ConfigError("--bitrate is for M4A, MP4 and the like; libsndfile chooses those of its formats.")
-    return Writer(
-        target, target_format(source.format, target.suffix, options.container, options.subtype, source.frames)
+    done = recording.denoise_file(
+        job.source,
+        job.target,
+        _denoiser(options.weights),
+        attenuation_limit=options.attenuation_limit,
+        container=options.container,
+        subtype=options.subtype,
+        bit_rate=options.bit_rate,
+        overwrite=True,  # the plan has judged that
+        progress=progress,
     )
-
-
-def _denoise_media(options: Options, job: Job, suffix: str, progress: Progress) -> Outcome:
-    from gtcrn.audio.remux import denoise_media
-
-    denoiser = _denoiser(options.weights)
-
-    def enhance(rate: int, channels: int) -> Stream:
-        return denoiser.stream(rate, channels, options.attenuation_limit)
-
-    counts = denoise_media(job.source, job.target, suffix, enhance, options.bit_rate, progress)
-    name = str(job.source)
-    return Outcome(name, seconds=counts.seconds, clipped=counts.clipped, nonfinite=counts.nonfinite)
+    return Outcome(str(job.source), seconds=done.seconds, clipped=done.clipped, nonfinite=done.nonfinite)
 
 
 @functools.cache

@@ -4,7 +4,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from gtcrn.audio.encode import RawEncoder, encoder
@@ -14,11 +13,12 @@ from gtcrn.audio.media import open_audio
 from gtcrn.audio.pcm import ENCODINGS, PcmFormat
 from gtcrn.audio.pipe import PipeWriter, read_pipe
 from gtcrn.cli import standard
-from gtcrn.cli.batch import Options, Outcome, Progress, denoise_blocks, run, sink_of
+from gtcrn.cli.batch import Options, Outcome, run
 from gtcrn.cli.plan import Job, left_out, plan
 from gtcrn.cli.report import Report
 from gtcrn.denoiser import load
 from gtcrn.errors import ConfigError
+from gtcrn.recording import Progress, denoise_blocks, sink_of
 
 
 def raw_format(rate: int | None, channels: int | None, encoding: str | None) -> PcmFormat:
@@ -86,14 +86,14 @@ def denoise_pipe(
         stack.enter_context(standard.without_words_of_libraries())
         source = _source(inputs[0], raw, stack)
         if output not in (None, "-"):
-            with sink_of(Path(output), source, options) as sink:
-                outcome = denoise_blocks(denoiser, source, sink, options.attenuation_limit, lambda _: None)
+            with sink_of(Path(output), source, options.container, options.subtype, options.bit_rate) as sink:
+                heard = denoise_blocks(denoiser, source, sink, options.attenuation_limit, lambda _: None)
         else:
             pipe = _pipe_out(source, options, raw)
             with standard.until_nobody_reads():
-                outcome = denoise_blocks(denoiser, source, pipe, options.attenuation_limit, lambda _: None)
+                heard = denoise_blocks(denoiser, source, pipe, options.attenuation_limit, lambda _: None)
                 pipe.finish()
-    report.add(replace(outcome, target=output or "-"))
+    report.add(Outcome(source.name, output or "-", heard[0], 0.0, *heard[1:]))
     return report.end(summary=False)
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from gtcrn.audio.formats import CONTAINERS, MEDIA
 from gtcrn.errors import AudioError
-
-MARK = ".denoised"  # in the name of an output beside its input
+from gtcrn.recording import MARK, beside
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def _is_audio(path: Path) -> bool:
 def _target(source: Path, relative: Path, output: str | None, suffix: str | None, single: bool) -> Path:
     suffix = suffix or source.suffix
     if output is None:
-        return source.with_name(f"{source.stem}{MARK}{suffix}")
+        return beside(source, suffix)
     if single and not Path(output).is_dir() and not output.endswith(os.sep):
         return Path(output)
     return Path(output) / relative.with_suffix(suffix)

@@ -12,10 +12,10 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar, cast
 
 from gtcrn.cli.signals import Deferral, heed_in_worker, held
+from gtcrn.recording import Progress
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-Progress = Callable[[float], None]  # told the seconds of audio that have been worked on since the last call
 Work = Callable[[Task, Progress], Result]
 
 

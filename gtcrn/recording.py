@@ -1,0 +1,119 @@
+"""A recording through a denoiser: blocks from a source to a sink, and a file to a file."""
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gtcrn.audio.files import Source
+from gtcrn.audio.formats import file_suffix, media_suffix, target_format
+from gtcrn.audio.media import MediaReader, open_audio
+from gtcrn.audio.writer import Sink, Writer
+from gtcrn.denoiser import Denoiser, load
+from gtcrn.errors import AudioError, ConfigError
+from gtcrn.stream import Stream
+
+Progress = Callable[[float], None]  # told the seconds of audio that have been worked on since the last call
+MARK = ".denoised"  # in the name of an output beside its input
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """What was written: its path, seconds of audio, samples that were clipped at full scale, samples that were NaN,
+    infinite or beyond 1e6 and became silence."""
+
+    path: Path
+    seconds: float
+    clipped: int
+    nonfinite: int
+
+
+def denoise_file(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str] | None = None,
+    denoiser: Denoiser | None = None,
+    *,
+    attenuation_limit: float | None = None,
+    container: str | None = None,
+    subtype: str | None = None,
+    bit_rate: int | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Denoised:
+    """Denoise a file of any length, kind, rate and channels; memory does not grow with it.
+
+    `target` is by default NAME.denoised.EXT beside the source; it appears complete or not at all, as long as the source
+    and aligned with it. `denoiser`: that of the shipped weights unless given. `attenuation_limit` is in dB (None: no
+    limit). `container` (WAV, FLAC, ...) and `subtype` (PCM_16, FLOAT, ...) stay as they are unless given; `bit_rate` in
+    bits a second is for M4A, MP4 and the like, whose pictures are copied. `overwrite` lets the target be the source.
+    Raises AudioError for what cannot be read or kept so, ConfigError for options that do not fit, GtcrnError where it
+    cannot be written.
+    """
+    path = beside(Path(source), file_suffix(container) if container else None) if target is None else Path(target)
+    if not overwrite and path.exists() and Path(source).exists() and path.samefile(source):
+        raise AudioError(f"the output {path} is the input; overwrite=True replaces it.")
+    denoiser, progress = denoiser or load(), progress or _nothing
+    with open_audio(Path(source)) as reader:
+        suffix = media_suffix(path.suffix, container)
+        if suffix and isinstance(reader, MediaReader):
+            heard = _denoise_media(Path(source), path, suffix, denoiser, attenuation_limit, bit_rate, progress)
+        else:
+            with sink_of(path, reader, container, subtype, bit_rate) as sink:
+                heard = denoise_blocks(denoiser, reader, sink, attenuation_limit, progress)
+    return Denoised(path, *heard)
+
+
+def beside(source: Path, suffix: str | None = None) -> Path:
+    """Where the output of a file goes unless something else is said."""
+    return source.with_name(f"{source.stem}{MARK}{suffix or source.suffix}")
+
+
+def denoise_blocks(
+    denoiser: Denoiser, source: Source, sink: Sink, attenuation_limit: float | None, progress: Progress
+) -> tuple[float, int, int]:
+    """All blocks of a source through a stream of its own into a sink: seconds, clipped and non-finite samples."""
+    rate, seconds = source.format.sample_rate, 0.0
+    stream = denoiser.stream(rate, source.format.channels, attenuation_limit)
+    for block in source.blocks():
+        sink.write(stream.push(block))
+        progress(block.shape[1] / rate)
+        seconds += block.shape[1] / rate
+    sink.write(stream.flush())
+    return seconds, sink.clipped, stream.nonfinite
+
+
+def sink_of(
+    target: Path, source: Source, container: str | None = None, subtype: str | None = None, bit_rate: int | None = None
+) -> AbstractContextManager[Sink]:
+    """The file for what comes from a source. Raises AudioError and ConfigError for what it cannot hold."""
+    if suffix := media_suffix(target.suffix, container):
+        from gtcrn.audio.remux import MediaWriter
+
+        return MediaWriter(target, source.format, suffix, bit_rate)
+    if bit_rate:
+        raise ConfigError("--bitrate is for M4A, MP4 and the like; libsndfile chooses those of its formats.")
+    return Writer(target, target_format(source.format, target.suffix, container, subtype, source.frames))
+
+
+def _denoise_media(
+    source: Path,
+    target: Path,
+    suffix: str,
+    denoiser: Denoiser,
+    attenuation_limit: float | None,
+    bit_rate: int | None,
+    progress: Progress,
+) -> tuple[float, int, int]:
+    """Every audio track in its place, all else copied."""
+    from gtcrn.audio.remux import denoise_media
+
+    def enhance(rate: int, channels: int) -> Stream:
+        return denoiser.stream(rate, channels, attenuation_limit)
+
+    counts = denoise_media(source, target, suffix, enhance, bit_rate, progress)
+    return counts.seconds, counts.clipped, counts.nonfinite
+
+
+def _nothing(seconds: float) -> None:
+    """For those who do not watch."""
