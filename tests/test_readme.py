@@ -25,6 +25,7 @@ BLOCK = re.compile(r"^```(bash|sh|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 STAND_INS = {
     "pip": "exit 0",
     "pytest": "exit 0",
+    "uv": 'shift && "$@"',
     "arecord": 'case "$*" in *"-t raw"*) head -c 96000 /dev/zero ;; *) cat samples/noisy.wav ;; esac',
     "aplay": "cat > /dev/null",
     "curl": '{curl} --retry 60 --retry-delay 1 --retry-connrefused -s "${{@//127.0.0.1:8000/127.0.0.1:{port}}}"',
@@ -47,7 +48,11 @@ def free_port() -> int:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """What a visitor has: the samples, some recordings of their own, and the programs; ends a service that runs."""
+    from test_media import KINDS, make  # skips where PyAV is not installed
+
     shutil.copytree(ROOT / "samples", tmp_path / "samples")
+    for name in ("talk.mp4", "memo.m4a"):
+        make(tmp_path / name, *KINDS[name])
     for index in range(60):  # a fiftieth of them can be held out
         audio_trees.save(tmp_path / f"my/speech/speaker{index}/a.wav", audio_trees.voice(seed=index))
         audio_trees.save(tmp_path / f"my/noise/{chr(97 + index // 26)}{chr(97 + index % 26)}.wav", audio_trees.hiss())
