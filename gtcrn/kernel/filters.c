@@ -60,10 +60,18 @@ static filter plan(int source, int target)
 /* Interpolation from the last row of an input sample needs the one after it. */
 static int rows_of(const filter *f) { return f->reach ? f->intervals + !f->exact : 0; }
 
+/* The second half of the rows are the first half's, reversed. */
 static void make_rows(filter *f, float *rows)
 {
     f->rows = rows;
-    for (int i = 0; i < rows_of(f); i++) make_row(f, (double)i / f->intervals, rows + (size_t)i * f->width);
+    for (int i = 0; i < rows_of(f); i++) {
+        float *row = rows + (size_t)i * f->width;
+        const float *mirrored = rows + (size_t)(f->intervals - i) * f->width;
+        if (2 * i <= f->intervals)
+            make_row(f, (double)i / f->intervals, row);
+        else
+            for (int t = 0; t < f->width; t++) row[t] = t < 2 * f->reach ? mirrored[2 * f->reach - 1 - t] : 0;
+    }
 }
 
 /* Samples at most that have to come, itself included, until a sample leaves: the longest wait over all places that a

@@ -8,14 +8,14 @@
 
 enum { SUMS = TAPS / LANES }; /* added alternately: one alone would wait for itself */
 
-/* Adding halves to halves, the same way whatever LANES is. */
-static inline float sum_of(const vec sums[SUMS])
+/* Halves are added to halves, in the same order whatever LANES is. */
+static inline float sum_of(vec sums[SUMS])
 {
-    float x[TAPS];
-    for (int k = 0; k < SUMS; k++) store(x + k * LANES, sums[k]);
-    for (int half = TAPS / 2; half; half /= 2)
-        for (int i = 0; i < half; i++) x[i] += x[i + half];
-    return x[0];
+    for (int half = SUMS / 2; half; half /= 2)
+        for (int k = 0; k < half; k++) sums[k] += sums[k + half];
+    vec total = sums[0];
+    FOLD(total);
+    return total[0];
 }
 
 static inline float weighted(const float *row, const float *x, int width)

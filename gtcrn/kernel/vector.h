@@ -22,6 +22,10 @@ typedef int ivec __attribute__((vector_size(4 * LANES)));
 #define REPEAT(a, k) SHUFFLE(a, a, k, k, k, k, 4 + k, 4 + k, 4 + k, 4 + k) /* lane k of each four */
 #define FRONT_BACK(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 12, 13, 14, 15)
 #define REVERSE(a) SHUFFLE(a, a, 7, 6, 5, 4, 3, 2, 1, 0)
+/* The sum of all lanes, in every lane. */
+#define FOLD(a)                                                                                                        \
+    (a += SHUFFLE(a, a, 4, 5, 6, 7, 0, 1, 2, 3), a += SHUFFLE(a, a, 2, 3, 0, 1, 6, 7, 4, 5),                           \
+     a += SHUFFLE(a, a, 1, 0, 3, 2, 5, 4, 7, 6))
 #else
 #define EVEN(a, b) SHUFFLE(a, b, 0, 2, 4, 6)
 #define ODD(a, b) SHUFFLE(a, b, 1, 3, 5, 7)
@@ -29,6 +33,7 @@ typedef int ivec __attribute__((vector_size(4 * LANES)));
 #define MERGE_HIGH(a, b) SHUFFLE(a, b, 2, 6, 3, 7)
 #define REPEAT(a, k) SHUFFLE(a, a, k, k, k, k)
 #define REVERSE(a) SHUFFLE(a, a, 3, 2, 1, 0)
+#define FOLD(a) (a += SHUFFLE(a, a, 2, 3, 0, 1), a += SHUFFLE(a, a, 1, 0, 3, 2))
 #endif
 
 static inline vec load(const float *p)
