@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from networks import random_network
+from streams import noise, random_denoiser
 
 from gtcrn import checkpoint, kernel
 from gtcrn.kernel.fold import fold
@@ -24,14 +25,17 @@ def compile_c(target, *arguments):
     return subprocess.run(["cc", *FLAGS, *arguments, "-o", target, "-lm"], capture_output=True, text=True)
 
 
-def build_driver(target, *flags):
-    sources = [
-        Path(__file__).with_name("kernel_driver.c"),
-        *(path for path in SOURCES.glob("*.c") if "binding.h" not in path.read_text()),
-    ]
-    result = compile_c(target, *flags, f"-I{SOURCES}", *map(str, sources))
-    assert result.returncode == 0, result.stderr
-    return target
+def build_drivers(folder, *flags):
+    """Both drivers around one compilation of the kernel: the paths of kernel_driver and stream_driver in `folder`."""
+    folder.mkdir()
+    sources = [path for path in SOURCES.glob("*.c") if "binding.h" not in path.read_text()]
+    command = ["cc", *FLAGS, *flags, "-c", *map(str, sources)]
+    subprocess.run(command, cwd=folder, check=True)
+    for driver in ("kernel_driver", "stream_driver"):
+        source = Path(__file__).with_name(f"{driver}.c")
+        result = compile_c(folder / driver, *flags, f"-I{SOURCES}", source, *folder.glob("*.o"))
+        assert result.returncode == 0, result.stderr
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +57,12 @@ def sanitized(folder):
     (folder / "empty.c").write_text("int main(void) { return 0; }\n")
     if compile_c(folder / "empty", *SANITIZERS, folder / "empty.c").returncode:
         pytest.skip("the C compiler has no sanitizers")
-    return build_driver(folder / "sanitized", *SANITIZERS)
+    return build_drivers(folder / "sanitized", *SANITIZERS)
 
 
 @pytest.fixture(scope="module")
 def plain(folder):
-    return build_driver(folder / "plain", "-O3")
+    return build_drivers(folder / "plain", "-O3")
 
 
 def run(command, folder, variant, name):
@@ -90,14 +94,14 @@ def expected(folder, name):
 @pytest.mark.parametrize("name", ["ordinary", "samples"])
 def test_every_instruction_set_agrees_and_is_clean(request, folder, build, variant, name):
     wanted = expected(folder, name)
-    got = run([request.getfixturevalue(build)], folder, variant, name)
+    got = run([request.getfixturevalue(build) / "kernel_driver"], folder, variant, name)
     assert np.abs(got - wanted).max() <= 1e-5 * np.abs(wanted).max()
 
 
 @pytest.mark.parametrize("variant", ["base", "avx2", "avx512"])
 def test_absurd_input_is_clean(sanitized, folder, variant):
-    assert len(run([sanitized], folder, variant, "absurd")) == 45 * kernel.BINS
-    assert len(run([sanitized], folder, variant, "absurd samples")) == 45 * HOP
+    assert len(run([sanitized / "kernel_driver"], folder, variant, "absurd")) == 45 * kernel.BINS
+    assert len(run([sanitized / "kernel_driver"], folder, variant, "absurd samples")) == 45 * HOP
 
 
 @pytest.mark.skipif(not shutil.which("valgrind"), reason="no valgrind")
@@ -105,4 +109,34 @@ def test_absurd_input_is_clean(sanitized, folder, variant):
 def test_valgrind_has_nothing_to_say(plain, folder, variant):
     valgrind = ["valgrind", "--quiet", "--leak-check=full", "--error-exitcode=9"]
     for name in ("ordinary", "samples"):
-        run([*valgrind, plain], folder, variant, name)
+        run([*valgrind, plain / "kernel_driver"], folder, variant, name)
+
+
+STREAMS = [(16_000, 1), (48_000, 2), (8_001, 1)]  # Hz and channels
+
+
+def run_stream(command, folder, rate, channels, mutations):
+    """The driver's output, after it has kept the promises that it checks itself, and what Python makes of its input."""
+    samples = noise(rate // 8, channels)
+    samples.tofile(folder / "speech")
+    files = (folder / "params", folder / "speech", folder / "out")
+    result = subprocess.run(
+        [*command, *files, str(rate), str(channels), str(mutations)], capture_output=True, text=True
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    found = np.fromfile(folder / "out", np.float32).reshape(channels, -1)
+    wanted = random_denoiser()(samples, rate, attenuation_limit=30)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("build", ["plain", "sanitized"])
+@pytest.mark.parametrize(("rate", "channels"), STREAMS)
+def test_streams_keep_their_promises_and_are_clean(request, folder, build, rate, channels):
+    driver = request.getfixturevalue(build) / "stream_driver"
+    run_stream([driver], folder, rate, channels, mutations=1_000 if build == "plain" else 20)
+
+
+@pytest.mark.skipif(not shutil.which("valgrind"), reason="no valgrind")
+def test_valgrind_has_nothing_to_say_of_streams(plain, folder):
+    valgrind = ["valgrind", "--quiet", "--leak-check=full", "--error-exitcode=9"]
+    run_stream([*valgrind, plain / "stream_driver"], folder, 8_000, 1, mutations=4)

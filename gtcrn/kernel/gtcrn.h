@@ -34,6 +34,13 @@ enum {
     GTCRN_FORM = -5      /* of a stream of another rate or number of channels */
 };
 
+/* ---- weights ---- */
+
+/* Those that the library was built with, and those in bytes that `python -m gtcrn.kernel.embed --bytes` wrote. The bytes
+   are used where they are, at a multiple of 4; NULL when they are damaged or of another version. */
+GTCRN_API const gtcrn_params *gtcrn_weights(void);
+GTCRN_API const gtcrn_params *gtcrn_weights_from(const void *bytes, size_t size);
+
 /* ---- making and ending ---- */
 
 /* A stream of 1 to 64 channels, each denoised by itself, that makes filters of its own. The weights must outlive it.

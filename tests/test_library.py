@@ -1,0 +1,58 @@
+"""libgtcrn as its users have it: built by make, installed, linked by the example, held against Python's stream."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streams import noise
+
+import gtcrn
+from gtcrn import kernel
+from gtcrn.audio.pcm import PcmFormat
+
+KERNEL = Path(kernel.__file__).parent
+EXAMPLE = KERNEL.parent / "ports" / "examples" / "denoise.c"
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("make"), reason="no make")]
+
+
+def install(folder):
+    """Build and install under `folder`; where the library is then."""
+    settings = {"PYTHON": sys.executable, "BUILD": folder / "build", "PREFIX": folder / "usr", "CFLAGS": "-O2"}
+    command = ["make", "-C", KERNEL, "install", *(f"{name}={value}" for name, value in settings.items())]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return folder / "usr"
+
+
+def flags(prefix, *options):
+    """What pkg-config says of the installed library."""
+    places = {**os.environ, "PKG_CONFIG_PATH": str(prefix / "lib" / "pkgconfig")}
+    return subprocess.run(
+        ["pkg-config", *options, "gtcrn"], env=places, check=True, capture_output=True, text=True
+    ).stdout
+
+
+def check_against_python(command, rate, channels, **environment):
+    data, _ = PcmFormat(rate, channels, "s16le").encode(noise(rate // 4, channels))
+    result = subprocess.run(
+        [*command, str(rate), str(channels), "20"], input=data, capture_output=True, env={**os.environ, **environment}
+    )
+    assert result.returncode == 0, result.stderr
+    stream = gtcrn.load().stream(rate, channels, attenuation_limit=20)
+    wanted = np.frombuffer(stream.push_pcm16(data) + stream.flush_pcm16(), "<i2").astype(int)
+    np.testing.assert_allclose(np.frombuffer(result.stdout, "<i2"), wanted, rtol=0, atol=1)
+
+
+@pytest.mark.skipif(not shutil.which("pkg-config") or not shutil.which("cc"), reason="no pkg-config or C compiler")
+def test_the_example_links_the_installed_library(tmp_path):
+    prefix, program = install(tmp_path), tmp_path / "denoise"
+    found = flags(prefix, "--cflags", "--libs").split()
+    subprocess.run(["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", EXAMPLE, *found, "-o", program], check=True)
+    for rate, channels in ((16_000, 1), (44_100, 2)):
+        check_against_python([program], rate, channels, LD_LIBRARY_PATH=str(prefix / "lib"))
+    assert subprocess.run([program, "1", "1"], env={"LD_LIBRARY_PATH": str(prefix / "lib")}).returncode == 2
