@@ -260,3 +260,43 @@ def test_a_file_whose_header_tells_no_length_is_denoised(service: Running, denoi
     data = without_total(audio_file(samples, "FLAC", "PCM_24"))
     answer = httpx.post(f"{service.http}/v1/denoise", params={"format": "wav", "subtype": "FLOAT"}, content=data)
     np.testing.assert_allclose(np.frombuffer(answer.content[44:], "<f4"), denoiser(samples)[0], atol=1e-5)
+
+
+def recording(container: str, codec: str, samples: np.ndarray) -> bytes:
+    """What a browser's MediaRecorder gives."""
+    av = pytest.importorskip("av")
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=48_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
+        frame.sample_rate, frame.pts = 48_000, 0
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("container", "codec"), [("webm", "libopus"), ("mp4", "aac")])
+def test_what_browsers_record(service: Running, container: str, codec: str):
+    data = recording(container, codec, speech(2, sample_rate=48_000))
+    answer = httpx.post(f"{service.http}/v1/denoise", content=data)
+    assert answer.status_code == 200
+    found, rate = soundfile.read(io.BytesIO(answer.content))
+    assert (answer.headers["content-type"], rate) == ("audio/wav", 48_000)
+    assert abs(len(found) - 96_000) <= 1_024
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nhttp://127.0.0.1:%d/metrics\n#EXT-X-ENDLIST\n",
+        b"ffconcat version 1.0\nfile /etc/hostname\n",
+        b"\0\0\0\x18ftypmp42" + bytes(3_000),
+        b"\x1a\x45\xdf\xa3" + bytes(3_000),
+    ],
+    ids=["HLS", "concat", "half an MP4", "half a WebM"],
+)
+def test_playlists_and_broken_recordings_are_no_audio(service: Running, data: bytes):
+    data = data % service.port if b"%d" in data else data
+    answer = httpx.post(f"{service.http}/v1/denoise", content=data)
+    assert answer.status_code == 422
+    assert "/" not in answer.json()["message"]

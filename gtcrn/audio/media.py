@@ -21,6 +21,7 @@ from gtcrn.errors import AudioError, ConfigError
 if TYPE_CHECKING:
     import av
 
+KINDS = "mov,matroska,webm,asf,ac3,eac3,aac,amr,avi,mpegts,flac,mp3,ogg,wav,aiff,caf,w64"  # FFmpeg's names
 JITTER_SECONDS = 0.03  # by which time stamps may be off: some containers round them to ms
 PIECE = 65_536  # samples of silence at once
 
@@ -32,6 +33,23 @@ def library(what: str) -> ModuleType:
     except ImportError as error:
         raise ConfigError(f"{what} needs PyAV: pip install 'gtcrn[media]'.") from error
     return av
+
+
+def opened(file: BinaryIO) -> Any:
+    """A container to be read, of a kind that is itself and names no other files or addresses (as playlists do)."""
+    import av
+
+    return av.open(file, metadata_errors="replace", options={"format_whitelist": KINDS, "protocol_whitelist": "none"})
+
+
+def sounds(container: Any, name: str) -> list[Any]:
+    """The audio streams. Raises AudioError when there is none, or one that cannot be decoded."""
+    found = list(container.streams.audio)
+    if not found:
+        raise AudioError(f"{name} holds no sound.")
+    if any(stream.codec_context is None for stream in found):
+        raise AudioError(f"{name} cannot be read: its sound is of an unknown kind.")
+    return found
 
 
 @contextlib.contextmanager
@@ -111,14 +129,12 @@ class MediaReader:
     def __init__(self, path: str | os.PathLike[str] | BinaryIO, name: str) -> None:
         self.name = name
         self.frames: int | None = None
-        av = library(name)
+        library(name)
         self._resources = contextlib.ExitStack()
         with contextlib.ExitStack() as stack, faults_of(name, "read"):
             file = stack.enter_context(open(path, "rb")) if isinstance(path, str | os.PathLike) else path
-            self._container = stack.enter_context(av.open(file, metadata_errors="replace"))
-            if not self._container.streams.audio:
-                raise AudioError(f"{name} holds no sound.")
-            self._stream = self._container.streams.audio[0]
+            self._container = stack.enter_context(opened(file))
+            self._stream = sounds(self._container, name)[0]
             self._track = Track(self._stream, name)
             self.format = format_of(self._stream)
             self._resources = stack.pop_all()
@@ -140,6 +156,9 @@ class MediaReader:
             raise AudioError(f"{self.name} holds no samples.")
 
 
+Opened = Reader | MediaReader
+
+
 def packets(container: Any, name: str, *streams: Any) -> Iterator[Any]:
     """What a container holds, in its order. Raises AudioError where it is damaged."""
     with faults_of(name, "read to its end"):
@@ -156,33 +175,23 @@ def format_of(stream: "av.AudioStream") -> AudioFormat:
     return AudioFormat(stream.rate, stream.channels, container, subtype)
 
 
-def open_audio(path: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> "Reader | MediaReader":
-    """A context manager that is a Source: by libsndfile or, where that knows no such file, by PyAV.
+def open_audio(path: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> Opened:
+    """A context manager that is a Source: by libsndfile or, for what only PyAV reads, by that.
 
     Raises AudioError as `Reader` does, ConfigError for a file that PyAV may be able to read where it is missing.
     """
     try:
         return Reader(path, name)
-    except AudioError as error:
-        named = Path(path).suffix.lower() in MEDIA if isinstance(path, str | os.PathLike) else False
+    except AudioError:
         if isinstance(path, str | os.PathLike):
             refuse_no_file(Path(path))
-            called = name or os.fspath(path)
-        else:
-            path.seek(0)
-            called = name or "the upload"
-            named = is_media(path)
-        if not named and not _is_foreign(error):
+            if Path(path).suffix.lower() not in MEDIA:
+                raise
+            return MediaReader(path, name or os.fspath(path))
+        path.seek(0)
+        if not is_media(path):
             raise
-        if not named:
-            with contextlib.suppress(AudioError, ConfigError):
-                return MediaReader(path, called)
-            raise
-        return MediaReader(path, called)
-
-
-def _is_foreign(error: AudioError) -> bool:
-    return "format not recognised" in str(error) or "unimplemented format" in str(error)
+        return MediaReader(path, name or "the upload")
 
 
 def is_media(file: BinaryIO) -> bool:

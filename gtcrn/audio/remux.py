@@ -18,7 +18,7 @@ import numpy as np
 from gtcrn.audio.files import Samples
 from gtcrn.audio.formats import MEDIA, AudioFormat
 from gtcrn.audio.limits import judge
-from gtcrn.audio.media import Track, faults_of, library, packets
+from gtcrn.audio.media import Track, faults_of, library, opened, packets, sounds
 from gtcrn.audio.place import Place
 from gtcrn.errors import AudioError, GtcrnError
 
@@ -158,17 +158,15 @@ def denoise_media(
 
     Raises AudioError for a file without sound, and for what the target cannot hold; ConfigError where PyAV is missing.
     """
-    av = library(str(source))
+    library(str(source))
     with (
         faults_of(str(source), "read"),
         open(source, "rb") as file,
-        av.open(file, metadata_errors="replace") as container,
+        opened(file) as container,
     ):
-        if not container.streams.audio:
-            raise AudioError(f"{source} holds no sound.")
-        rates = {stream.index: bit_rate or _bit_rate(stream) for stream in container.streams.audio}
+        rates = {stream.index: bit_rate or _bit_rate(stream) for stream in sounds(container, str(source))}
     with contextlib.ExitStack() as stack:
-        container = stack.enter_context(av.open(stack.enter_context(open(source, "rb")), metadata_errors="replace"))
+        container = stack.enter_context(opened(stack.enter_context(open(source, "rb"))))
         output = stack.enter_context(_opened(target, suffix))
         stack.enter_context(faults_of(str(target), "written"))
         remux = _Remux(container, output, str(source), enhance, rates)

@@ -14,8 +14,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Receive, Scope, Send
 
 from gtcrn.audio.encode import Encoder, encoded, encoder
-from gtcrn.audio.files import Reader
 from gtcrn.audio.formats import target_format
+from gtcrn.audio.media import Opened, open_audio
 from gtcrn.errors import GtcrnError
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.limits import TheCaller, TheService, bounded
@@ -97,7 +97,8 @@ class Job:
 
     async def prepare(self, container: str | None, subtype: str | None, limit: float | None) -> None:
         """Open the file and choose the answer's format. Raises AudioError, or ServiceError when it is too long."""
-        reader = self._resources.enter_context(await self.thread(lambda: Reader(self._source)))
+        opened: contextlib.AbstractContextManager[Opened] = await self.thread(lambda: open_audio(self._source))
+        reader = self._resources.enter_context(opened)
         if not container and reader.format.container not in MEDIA_TYPES:
             container = "WAV"
         form = target_format(reader.format, "", container, subtype)
@@ -109,7 +110,7 @@ class Job:
         self.out: Encoder = encoder(form, frames)
         self._pieces = encoded(self._denoised(reader, limit), self.out)
 
-    def _denoised(self, reader: Reader, limit: float | None) -> Iterator[Samples]:
+    def _denoised(self, reader: Opened, limit: float | None) -> Iterator[Samples]:
         rate, channels, seen = reader.format.sample_rate, reader.format.channels, 0
         stream = self._service.denoiser.stream(rate, channels, limit)
         for block in reader.blocks(BLOCK):
