@@ -32,6 +32,7 @@ def made():
     import av
     with av.open(file, "w", format=container) as output:
         stream = output.add_stream(subtype, rate=16_000, layout="stereo")
+        stream.bit_rate = 64_000
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound.T), "fltp", "stereo")
         frame.sample_rate, frame.pts = 16_000, 0
         output.mux(stream.encode(frame))
