@@ -1,14 +1,22 @@
 """The load generator: it counts right, and it cannot be turned on anybody else."""
 
 import asyncio
+import contextlib
 
 import pytest
-from serving import running
+from serving import END, START, Running, cut, offline, pcm, running, speech, talk, wait_for
 from streams import random_denoiser
 from typer.testing import CliRunner
 
 from gtcrn_server.load import generator as load
 from gtcrn_server.load.client import Plan
+from gtcrn_server.load.hostile import ATTACKS
+
+
+@pytest.fixture(scope="module")
+def service():
+    with running(random_denoiser()) as instance:
+        yield instance
 
 
 def test_all_streams_finish_with_all_samples_and_the_rest_is_refused():
@@ -42,3 +50,21 @@ def test_its_command_says_what_it_takes():
     app = typer.Typer()
     app.command()(load.main)
     assert "--streams" in CliRunner().invoke(app, ["--help"], env={"NO_COLOR": "1", "TERM": "dumb"}).output
+
+
+@pytest.mark.parametrize("name", sorted(set(ATTACKS) - {"resets", "samples"}))  # of which much is held back
+def test_a_hostile_client_takes_what_it_can_and_leaves_nothing(service: Running, name: str):
+    """Beside it a stream gets all of its samples, and afterwards its places are free."""
+    _, once = ATTACKS[name]
+
+    async def beside() -> bytes:
+        hostile = asyncio.ensure_future(asyncio.wait_for(once(service.port), 0.4))
+        audio = (await talk(service.socket, START, *cut(data, (640,)), END)).audio
+        with contextlib.suppress(TimeoutError, OSError):
+            await hostile
+        return audio
+
+    data = pcm(speech(0.5))
+    assert asyncio.run(beside()) == offline(random_denoiser(), data)
+    wait_for(lambda: not service.service.telemetry.live and not service.service.files.taken)
+    assert service.service.places.taken == 0
