@@ -53,6 +53,7 @@ class Service:
         self.places = Places("streams", settings.max_streams, settings.max_streams_per_client, exempt)
         self.files = Places("files", settings.max_files, settings.max_files_per_client)
         self.threads: ThreadPoolExecutor | None = None  # of files, while the service runs
+        self.opener: ThreadPoolExecutor | None = None  # of streams that are opened, likewise
         self.started = self.leaving = False
 
     @property
@@ -76,7 +77,8 @@ class Service:
         place.grow(options)
         await self.turns.turn(OPEN_SECONDS)
         form = (options.sample_rate, options.channels, options.attenuation_limit, options.bypass)
-        stream = await asyncio.to_thread(self.denoiser.stream, *form)  # filters of a new rate take up to 10 ms
+        loop = asyncio.get_running_loop()  # filters of a new rate take up to 10 ms
+        stream = await loop.run_in_executor(self.opener, self.denoiser.stream, *form)
         identity, spectral = f"{self.worker}-{secrets.token_urlsafe(12)}", self.denoiser.config.spectral
         return Live(identity, options, stream, spectral, self.telemetry, self.turns)
 
@@ -89,6 +91,7 @@ class Service:
     async def start(self) -> None:
         """Make threads; denoise a second of silence, so that the first client does not wait for what is made once."""
         self.threads = ThreadPoolExecutor(self.settings.file_threads, "files", initializer=_yield_to_live_audio)
+        self.opener = ThreadPoolExecutor(1, "openings", initializer=_yield_to_live_audio)
         stream = self.denoiser.stream()
         await asyncio.to_thread(stream.push, np.zeros(stream.sample_rate, np.float32))
         self.started = True
@@ -96,8 +99,9 @@ class Service:
     def stop(self) -> None:
         """The opposite."""
         self.started = False
-        if self.threads:
-            self.threads.shutdown(cancel_futures=True)
+        for executor in (self.threads, self.opener):
+            if executor:
+                executor.shutdown(cancel_futures=True)
 
     async def watch(self) -> None:
         """Measure the lateness of the event loop and end what has been silent, slow or long for too long."""

@@ -25,10 +25,10 @@ class Settings(BaseSettings):
     weights: str | None = Field(None, description="weights: a shipped name or a path; empty: the shipped ones")
 
     max_streams: int = Field(
-        100, ge=1, description="live streams of one channel at 16 kHz at a time (503, close 1013); others weigh more"
+        160, ge=1, description="live streams of one channel at 16 kHz at a time (503, close 1013); others weigh more"
     )
     max_streams_per_client: int = Field(
-        50, ge=1, description="of these for one key, or one address without keys, but a proxy's"
+        80, ge=1, description="of these for one key, or one address without keys, but a proxy's"
     )
     max_stream_weight: float = Field(40, gt=0, description="of one stream, in such streams (422, close 1008)")
     max_files: int = Field(16, ge=1, description="files being received or denoised at a time; more are refused (503)")
