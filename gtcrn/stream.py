@@ -178,7 +178,7 @@ class Stream:
         rows = np.frombuffer(data, "<i2").astype(np.int16).reshape(-1, self.channels).T
         return rows[0] if self._flat else np.ascontiguousarray(rows)
 
-    def push_pcm16(self, samples: bytes) -> bytes:
+    def push_pcm16(self, samples: Pcm) -> bytes:
         """`push` for signed 16-bit little-endian integers, channels interleaved, with the rounding and clipping of
         files; what is clipped is counted in `clipped`. Raises AudioError for a number of bytes that ends in the midst
         of a sample."""
