@@ -56,7 +56,7 @@ def test_equal_samples_give_equal_snapshots_whatever_the_chunks():
 
 
 def test_options_and_counts_come_back():
-    stream = random_denoiser().stream(channels=2, bypass=True)
+    stream = random_denoiser().stream(16_000, channels=2, bypass=True)
     stream.push(np.full((2, 700), np.nan))
     stream.flush()
     resumed = random_denoiser().resume(stream.snapshot())
