@@ -106,7 +106,7 @@ def _add_headers(app: FastAPI, settings: Settings) -> None:
             allow_origins=list(settings.allowed_origins),
             allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type"],
-            expose_headers=["Location", "Retry-After", "Gtcrn-Nonfinite"],
+            expose_headers=["Location", "Retry-After", "Gtcrn-Nonfinite", "Gtcrn-Clipped"],
         )
     app.add_middleware(Origins, settings=settings)
     app.add_middleware(SecurityHeaders)

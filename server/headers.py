@@ -15,6 +15,34 @@ HEADERS = {
 }
 
 
+NONFINITE, CLIPPED = "Gtcrn-Nonfinite", "Gtcrn-Clipped"
+
+
+def counts(nonfinite: int, clipped: int) -> dict[str, str]:
+    """What an answer of audio tells of its samples: those that became silence, and those beyond full scale."""
+    return {NONFINITE: str(nonfinite), CLIPPED: str(clipped)}
+
+
+class Trailers:
+    """The counts of an answer that begins before they are known: announced in its header, sent behind its body.
+
+    Only where the connection has chunks and a guard to write them; elsewhere such an answer tells nothing.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self._guard = scope.get("state", {}).get("guard") if scope["http_version"] != "1.0" else None
+
+    def announce(self, headers: MutableHeaders) -> None:
+        if self._guard is not None:
+            del headers["content-length"]
+            headers["Trailer"] = f"{NONFINITE}, {CLIPPED}"
+
+    def tell(self, nonfinite: int, clipped: int) -> None:
+        """Before the last message of the answer."""
+        if self._guard is not None:
+            self._guard.trailers = counts(nonfinite, clipped)
+
+
 class SecurityHeaders:
     """ASGI middleware that adds HEADERS."""
 

@@ -40,6 +40,7 @@ class Live:
         self.received = self.sent = 0
         self.busy = 0.0  # seconds
         self._nonfinite = 0  # of the streams before a reset
+        self._clipped = 0
 
     async def feed(self, data: bytes) -> AsyncIterator[bytes]:
         """Process whole samples, slice by slice, each when it is its turn; a slice may give nothing.
@@ -92,6 +93,7 @@ class Live:
         """The tail of what was heard so far; what comes next is denoised as if it were the first."""
         output = self.finish()
         self._nonfinite += self.stream.nonfinite
+        self._clipped += self.stream.clipped
         self.stream.reset()
         return output
 
@@ -101,6 +103,11 @@ class Live:
             self.stream.attenuation_limit = change.attenuation_limit
         if "bypass" in change.model_fields_set:
             self.stream.bypass = change.bypass
+
+    @property
+    def clipped(self) -> int:
+        """Samples beyond full scale, of integers; floats keep them."""
+        return self._clipped + self.stream.clipped
 
     @property
     def seconds(self) -> float:
@@ -122,5 +129,9 @@ class Live:
     def summary(self) -> Done:
         """What is told at the end."""
         factor = self.busy / self.seconds if self.received else 0.0
-        nonfinite = self._nonfinite + self.stream.nonfinite
-        return Done(seconds=round(self.seconds, 6), real_time_factor=round(factor, 6), nonfinite=nonfinite)
+        return Done(
+            seconds=round(self.seconds, 6),
+            real_time_factor=round(factor, 6),
+            nonfinite=self._nonfinite + self.stream.nonfinite,
+            clipped=self.clipped,
+        )

@@ -94,6 +94,7 @@ class Done(Message):
     seconds: Annotated[float, Field(description="audio that went through")]
     real_time_factor: Annotated[float, Field(description="processor time over audio time")]
     nonfinite: Annotated[int, Field(description="NaN and infinite samples that were replaced by silence")]
+    clipped: Annotated[int, Field(description="samples of the answer that were beyond full scale")]
 
 
 class Overloaded(Message):
@@ -112,6 +113,7 @@ class Progress(Message):
     bypass: Bypass
     seconds: float
     nonfinite: int
+    clipped: int
 
 
 class Info(Message):

@@ -3,17 +3,20 @@
 import re
 import shlex
 import shutil
+import socket
+import ssl
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 yaml = pytest.importorskip("yaml")
 pytest.importorskip("torch")
 pytest.importorskip("fastapi")
 
-from serving import settings  # noqa: E402 (only where the service is installed)
+from serving import END, START, offline, pcm, running, say, settings, speech, wait_for  # noqa: E402 (only where the service is installed)
 from streams import random_denoiser  # noqa: E402
 
 from gtcrn_server.app import create_app  # noqa: E402
@@ -75,6 +78,57 @@ def test_selectors_find_the_pods(manifests: dict[str, Any], pod: dict[str, Any])
     assert manifests["Service"]["spec"]["ports"][0]["targetPort"] == pod["containers"][0]["ports"][0]["name"]
     target = manifests["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
     assert (target["kind"], target["name"]) == ("Deployment", manifests["Deployment"]["metadata"]["name"])
+
+
+def test_strangers_stay_out(manifests: dict[str, Any], pod: dict[str, Any]) -> None:
+    keys = next(each for each in pod["containers"][0]["env"] if each["name"] == "GTCRN_API_KEYS")
+    assert "optional" not in keys["valueFrom"]["secretKeyRef"]
+    assert pod["enableServiceLinks"] is False  # GTCRN_PORT would be tcp://...
+    assert pod["containers"][0]["resources"]["limits"]["ephemeral-storage"]
+    policy = manifests["NetworkPolicy"]["spec"]
+    assert policy["podSelector"]["matchLabels"] == manifests["Deployment"]["spec"]["selector"]["matchLabels"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert "egress" not in policy
+
+
+@pytest.mark.skipif(not shutil.which("nginx") or not shutil.which("openssl"), reason="needs nginx and openssl")
+def test_a_stream_through_nginx(tmp_path: Path) -> None:
+    """The example as it stands, but for places: its syntax, and a stream, a file and a page's request through it."""
+    denoiser, data, free = random_denoiser(), pcm(speech(1)), socket.create_server(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+    free.close()
+    certificate = (
+        f"openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=gtcrn.example -keyout {tmp_path}/gtcrn.key"
+    )
+    subprocess.run([*shlex.split(certificate), "-out", f"{tmp_path}/gtcrn.crt"], check=True, capture_output=True)
+    with running(denoiser, allowed_hosts="gtcrn.example") as service:
+        text = (DEPLOY / "nginx.conf").read_text().replace("127.0.0.1:8000", f"127.0.0.1:{service.port}")
+        text = text.replace("listen 443", f"listen 127.0.0.1:{port}").replace("/etc/nginx", str(tmp_path))
+        (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/pid;\nerror_log stderr;\n{text}")
+        command = ["nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")]
+        subprocess.run([*command, "-t"], check=True, capture_output=True)
+        process = subprocess.Popen([*command, "-g", "daemon off;"], stderr=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
+            trust = ssl._create_unverified_context()
+            answer = say(
+                f"wss://gtcrn.example:{port}/v1/stream",
+                START,
+                data,
+                END,
+                ssl=trust,
+                host="127.0.0.1",
+                additional_headers={"Origin": "https://gtcrn.example"},
+            )
+            assert (answer.code, answer.audio) == (1000, offline(denoiser, data))
+            url = f"https://127.0.0.1:{port}"
+            headers = {"Host": "gtcrn.example", "Origin": "https://gtcrn.example"}
+            told = httpx.post(f"{url}/v1/denoise/pcm", content=data, headers=headers, verify=False)
+            assert told.content == offline(denoiser, data)
+            assert httpx.get(f"{url}/metrics", headers=headers, verify=False).status_code == 403
+        finally:
+            process.terminate()
+            process.wait(10)
 
 
 def last_stage() -> str:

@@ -1,6 +1,7 @@
 """POST /v1/denoise and /v1/denoise/pcm: equal to the command line, streamed both ways, bad files told."""
 
 import io
+import re
 import socket
 import struct
 import subprocess
@@ -21,7 +22,7 @@ from gtcrn_server.load.generator import resident_bytes
 
 @pytest.fixture(scope="module")
 def service(denoiser: Denoiser):
-    with running(denoiser, max_audio_seconds=600, max_audio_samples=20_000_000, max_body_bytes=4_000_000) as instance:
+    with running(denoiser, max_audio_seconds=600, max_audio_samples=20_000_000, max_body_bytes=9_000_000) as instance:
         yield instance
 
 
@@ -101,6 +102,33 @@ def test_an_odd_number_of_bytes_is_padded_as_wav_asks(service: Running):
     assert struct.unpack("<I", answer.content[40:44]) == (333,)
 
 
+def exchange(port: int, request: bytes) -> bytes:
+    """A whole answer with all that is behind its body."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(request)
+        answer = b""
+        while piece := connection.recv(65_536):
+            answer += piece
+        return answer
+
+
+@pytest.mark.parametrize(("seconds", "long"), [(1, False), (120, True)])
+def test_clipped_and_nonfinite_samples_are_told(service: Running, seconds: int, long: bool):
+    """In the header where the answer is short, behind the body where it is long."""
+    samples = speech(seconds)
+    samples[0, 100:103] = np.nan
+    data = audio_file(samples, subtype="FLOAT", rate=8_000)
+    query, length = "format=wav&subtype=PCM_16", len(data)
+    head = (
+        f"POST /v1/denoise?{query} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    )
+    header, _, body = exchange(service.port, head.encode() + data).partition(b"\r\n\r\n")
+    assert (b"trailer:" in header.lower()) == long
+    told = body.rpartition(b"\r\n0\r\n")[2] if long else header
+    found = dict(re.findall(rb"gtcrn-(\w+): (\d+)", told.lower()))
+    assert found == {b"nonfinite": b"3", b"clipped": b"0"}
+
+
 def test_attenuation_limit(service: Running, denoiser: Denoiser):
     data = audio_file(speech(1))
     answer = httpx.post(f"{service.http}/v1/denoise", params={"attenuation_limit": 9}, content=data)
@@ -126,7 +154,7 @@ def flac_bomb(seconds: int) -> bytes:
         (audio_file(speech(0)), 422, "no samples"),
         (flac_bomb(3600), 413, "longer than 600 s"),
         (audio_file(np.zeros((8, 3_000_000), np.float32), "FLAC", rate=192_000), 413, "20000000 samples in"),
-        (b"\0" * 4_000_001, 413, "4000000 bytes"),
+        (b"\0" * 9_000_001, 413, "9000000 bytes"),
     ],
     ids=["empty", "text", "truncated", "no samples", "bomb", "wide bomb", "huge"],
 )
@@ -179,7 +207,7 @@ def test_pcm_streams_both_ways_at_once(service: Running, denoiser: Denoiser):
     data = pcm(speech(2))
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
         file = connection.makefile("rb")
-        connection.sendall(b"POST /v1/denoise/pcm HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(b"POST /v1/denoise/pcm HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         output = b""
         for start in range(0, len(data), 6401):  # cuts samples in two
             piece = data[start : start + 6401]
@@ -216,7 +244,9 @@ def test_pcm_options_are_checked(service: Running):
 
 def test_pcm_client_killed_frees_its_place(service: Running):
     connection = socket.create_connection(("127.0.0.1", service.port))
-    connection.sendall(b"POST /v1/denoise/pcm HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
+    connection.sendall(
+        b"POST /v1/denoise/pcm HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"
+    )
     wait_for(lambda: service.service.telemetry.live == 1)
     connection.close()
     wait_for(lambda: service.service.telemetry.live == 0)

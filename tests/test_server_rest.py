@@ -1,5 +1,7 @@
 """REST streams: frames in, frames out, retries, settings, expiry; and what the service tells about itself."""
 
+from types import SimpleNamespace
+
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -84,7 +86,19 @@ def test_nonfinite_samples_are_told(client: httpx.Client):
     path = opened(client, encoding="f32le")
     frames(client, path, 0, b"\xff" * 4000)
     assert client.get(path).json()["nonfinite"] == 1000
-    assert client.delete(path).headers["gtcrn-nonfinite"] == "1000"
+    headers = client.delete(path).headers
+    assert (headers["gtcrn-nonfinite"], headers["gtcrn-clipped"]) == ("1000", "0")
+
+
+def test_clipped_samples_are_told(client: httpx.Client, service: Running):
+    path = opened(client)
+    live = service.service.streams.get(path.split("/")[-1], "").live
+    assert live is not None
+    loud = {"push_pcm16": lambda data: data, "flush_pcm16": lambda: b"", "clipped": 320, "nonfinite": 0}
+    live.stream = SimpleNamespace(**loud, attenuation_limit=None, bypass=False)  # type: ignore[assignment]
+    frames(client, path, 0, b"\0" * 640)
+    assert client.get(path).json()["clipped"] == live.summary().clipped == 320
+    assert client.delete(path).headers["gtcrn-clipped"] == "320"
 
 
 def test_what_is_over_is_gone_and_what_never_was_is_unknown(client: httpx.Client):

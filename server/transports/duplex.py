@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from gtcrn_server.errors import Kind, ServiceError
+from gtcrn_server.headers import Trailers
 from gtcrn_server.limits import TheCaller, TheService
 from gtcrn_server.live import Live
 from gtcrn_server.messages import Bypass, Channels, Encoding, Limit, Options, Rate
@@ -62,6 +63,8 @@ class Duplex(Response):
         self._begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._trailers = Trailers(scope)
+        self._trailers.announce(self.headers)
         with Session(self._service, "http", self._client) as session:
             live, session.started = await self._service.open(self._options, session.place), True
             if self._length.isdecimal() and int(self._length) % live.width:
@@ -76,6 +79,8 @@ class Duplex(Response):
             async for output in live.feed(data):
                 await self._sound(output, send)
         await self._sound(live.finish(), send)
+        done = live.summary()
+        self._trailers.tell(done.nonfinite, done.clipped)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _sound(self, output: bytes, send: Send) -> None:

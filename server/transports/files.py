@@ -18,6 +18,7 @@ from gtcrn.audio.formats import target_format
 from gtcrn.audio.media import Opened, open_audio
 from gtcrn.errors import GtcrnError
 from gtcrn_server.errors import Kind, ServiceError
+from gtcrn_server.headers import Trailers, counts
 from gtcrn_server.limits import TheCaller, TheService, bounded
 from gtcrn_server.messages import Limit
 from gtcrn_server.openapi import AUDIO, FILE_BODY, answers
@@ -28,6 +29,7 @@ Result = TypeVar("Result")
 
 router = APIRouter(tags=["files"])
 
+AHEAD_BLOCKS, AHEAD_BYTES = 64, 2_000_000  # made before the answer begins; if they are all, its header tells the counts
 BLOCK = 16_384  # samples a channel that are worked on at once
 MEDIA_TYPES = {"WAV": "audio/wav", "FLAC": "audio/flac", "OGG": "audio/ogg"}
 
@@ -56,7 +58,7 @@ async def denoise_file(
     try:
         await job.receive(request)
         await job.prepare(format, subtype, attenuation_limit)
-        return FileAnswer(job, await job.step())
+        return FileAnswer(job, *await job.begin())
     except BaseException:
         job.close()
         raise
@@ -118,7 +120,7 @@ class Job:
             self._refuse_long(seen)
             yield stream.push(block)
         yield stream.flush()
-        self.seconds = seen / rate
+        self.seconds, self.nonfinite = seen / rate, stream.nonfinite
 
     def _refuse_long(self, frames: int) -> None:
         if frames > self._most:
@@ -130,6 +132,15 @@ class Job:
     async def step(self) -> bytes | None:
         """The next piece of the answer; None behind the last."""
         return await self.thread(lambda: next(self._pieces, None))
+
+    async def begin(self) -> tuple[list[bytes], bool]:
+        """The first pieces, and whether they are all."""
+        pieces: list[bytes] = []
+        while len(pieces) < AHEAD_BLOCKS and sum(map(len, pieces)) < AHEAD_BYTES:
+            if (piece := await self.step()) is None:
+                return pieces, True
+            pieces.append(piece)
+        return pieces, False
 
     async def thread(self, work: Callable[[], Result]) -> Result:
         """Await `work` in the service's threads for files; when cancelled too, since it uses what `close` closes."""
@@ -151,22 +162,30 @@ class Job:
 class FileAnswer(Response):
     """Sends pieces while they are made; without an end when something fails, so that nobody takes it for whole."""
 
-    def __init__(self, job: Job, first: bytes | None) -> None:
+    def __init__(self, job: Job, first: list[bytes], whole: bool) -> None:
         super().__init__(media_type=job.media_type)
         del self.headers["content-length"]
-        if job.out.size is not None:
+        if whole:
+            self.headers.update(counts(job.nonfinite, job.out.clipped))
+            self.headers["content-length"] = str(sum(map(len, first)))
+        elif job.out.size is not None:
             self.headers["content-length"] = str(job.out.size)
-        self._job, self._first = job, first
+        self._job, self._first, self._whole = job, first, whole
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        trailers = Trailers(scope)
+        if not self._whole:
+            trailers.announce(self.headers)
         gone = asyncio.ensure_future(receive())  # the body is read: what comes now is the end of the connection
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            piece = self._first
+            piece: bytes | None = b"".join(self._first)
             while piece is not None and not gone.done():
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-                piece = await self._job.step()
+                piece = None if self._whole else await self._job.step()
             if piece is None:
+                if not self._whole:
+                    trailers.tell(self._job.nonfinite, self._job.out.clipped)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
                 self._job.count()
         except GtcrnError as error:

@@ -19,6 +19,7 @@ HEADER_BYTES = 32_768  # of a request, in all
 STEP = 4_096  # bytes that are parsed at a time, so that the bound is met to within as many
 UNREAD_BYTES = 262_144  # that may be written while the client does not read
 MAX_FRAGMENTS = 1_024  # of one WebSocket message
+LAST_CHUNK = b"0\r\n\r\n"
 LINGER_SECONDS = 2.0  # that a client has to read an answer which came before the end of its body
 LINGER_BYTES = 16_000_000  # of that body
 
@@ -31,6 +32,7 @@ class Guard(asyncio.Protocol):
         self._inner: Any = make(app_state={**app_state, "guard": self}, **options)
         self._clock = asyncio.get_running_loop().time
         self._http = True  # until the upgrade
+        self.trailers: dict[str, str] = {}  # of the answer under way
         self._useless = 0  # bytes since the last header or piece of a body
         self._header_since: float | None = self._clock()  # a header is awaited, or under way
         self._unread_since: float | None = None  # output waits to be read
@@ -166,13 +168,19 @@ class Guard(asyncio.Protocol):
 
 
 class Outlet:
-    """The transport as uvicorn's HTTP protocols see it."""
+    """The transport as uvicorn's HTTP protocols see it. It puts trailers behind an answer, which uvicorn cannot."""
 
     def __init__(self, guard: Guard, transport: asyncio.Transport) -> None:
         self._guard, self._transport = guard, transport
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if data == LAST_CHUNK and (trailers := self._guard.trailers):
+            fields = "".join(f"{name}: {value}\r\n" for name, value in trailers.items())
+            data, self._guard.trailers = f"0\r\n{fields}\r\n".encode(), {}
+        self._transport.write(data)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self._guard.upgrade(protocol)

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from gtcrn_server.errors import Kind, ServiceError
+from gtcrn_server.headers import counts
 from gtcrn_server.limits import BoundedRoute, Caller, TheCaller, TheService
 from gtcrn_server.live import Live
 from gtcrn_server.messages import Change, Description, Options, Progress
@@ -88,10 +89,11 @@ async def end_stream(service: TheService, caller: TheCaller, identity: Identity)
         raise ServiceError(Kind.SEQUENCE, "Frames of the stream are being processed; end it afterwards.")
     if held.live:
         held.answer, held.state = held.live.finish(), "ended"
-        held.nonfinite = held.live.summary().nonfinite
+        done = held.live.summary()
+        held.counts = counts(done.nonfinite, done.clipped)
         held.place.give()
         service.streams.put(held)
-    return pcm(held.answer, {"Gtcrn-Nonfinite": str(held.nonfinite)})
+    return pcm(held.answer, held.counts)
 
 
 def touched(service: Service, caller: Caller, identity: str) -> Held:
@@ -116,6 +118,7 @@ def progress(held: Held, live: Live) -> Progress:
         bypass=live.stream.bypass,
         seconds=round(live.seconds, 6),
         nonfinite=live.summary().nonfinite,
+        clipped=live.clipped,
     )
 
 

@@ -4,7 +4,7 @@ A shared store can follow: of a `Held` only its Stream is more than a few bytes,
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from gtcrn_server.errors import Kind, ServiceError
@@ -29,7 +29,7 @@ class Held:
     sequence: int = 0  # of the next frames
     answer: bytes = b""  # to the last request that was applied, for a retry
     state: Literal["open", "ended", "expired"] = "open"
-    nonfinite: int = 0  # samples that became silence, once it has ended
+    counts: dict[str, str] = field(default_factory=dict)  # what is told of its samples, once it has ended
     busy: bool = False  # a request is being answered
 
 
