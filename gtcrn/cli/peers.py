@@ -45,7 +45,8 @@ def gtcrn_torch() -> Step:
 
     model = to_model(load().checkpoint)
     state, window = model.initial_state(), np.sin(np.pi * np.arange(512) / 512)
-    past, overlap = np.zeros(256), np.zeros(256)
+    past: Samples = np.zeros(256, np.float32)
+    overlap: NDArray[np.float64] = np.zeros(256)
 
     def step(hop: Samples) -> Samples:
         nonlocal state, past, overlap
@@ -128,7 +129,7 @@ def rnnoise() -> Step:
 
     def step(hop: Samples) -> Samples:
         clean, _ = library.process_mono_frame(state, _pcm(hop))
-        return np.asarray(clean, np.float32) / 32768
+        return np.asarray(clean, np.float32) / np.float32(32768)
 
     return step
 
@@ -175,7 +176,7 @@ def _pcm(samples: Samples) -> NDArray[np.int16]:
 
 
 def _floats(pcm: Any) -> Samples:
-    return np.frombuffer(pcm, np.int16).astype(np.float32) / 32768
+    return np.frombuffer(pcm, np.int16).astype(np.float32) / np.float32(32768)
 
 
 PEERS = (
