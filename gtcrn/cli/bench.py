@@ -139,7 +139,7 @@ def _torch_us(checkpoint: Checkpoint, spectrum: Spectrum) -> float | None:
 
 def _onnx_us(checkpoint: Checkpoint, spectrum: Spectrum) -> float | None:
     """Microseconds of ONNX Runtime for a frame, one after another; None where it is not installed."""
-    if not all(map(importlib.util.find_spec, ("torch", "onnx", "onnxscript", "onnxruntime"))):
+    if not all(map(importlib.util.find_spec, ("torch", "onnx", "onnxslim", "onnxruntime"))):
         return None
     step = _onnx_step(checkpoint)
     few = [np.stack((frame.real, frame.imag))[None, :, None].copy() for frame in spectrum[:100]]
