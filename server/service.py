@@ -156,12 +156,13 @@ class Place:
         service.telemetry.opened[transport] += 1
 
     def grow(self, options: Options) -> None:
-        """To the weight of a stream with these options; raises ServiceError for too much."""
-        wanted, limit = weight(options.sample_rate, options.channels), self._service.settings.max_stream_weight
+        """To the weight of a stream with these options; raises ServiceError for too much, however empty the service."""
+        wanted, settings = weight(options.sample_rate, options.channels), self._service.settings
+        limit = min(settings.max_stream_weight, settings.max_streams)
         if wanted > limit:
             form = f"{options.channels} channels at {options.sample_rate} Hz"
             raise ServiceError(
-                Kind.SETTING, f"{form} weigh as much as {wanted:.0f} streams, and one may weigh {limit:g}."
+                Kind.SETTING, f"{form} weigh as much as {wanted:.3g} streams, and one may weigh {limit:g}."
             )
         self._take(max(0.0, wanted - self.weight))
 

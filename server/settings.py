@@ -25,7 +25,9 @@ class Settings(BaseSettings):
     weights: str | None = Field(None, description="weights: a shipped name or a path; empty: the shipped ones")
 
     max_streams: int = Field(
-        160, ge=1, description="live streams of one channel at 16 kHz at a time (503, close 1013); others weigh more"
+        160,
+        ge=1,
+        description="live streams of one channel at 16 kHz at a time (503, close 1013); at 48 kHz one weighs 1.63",
     )
     max_streams_per_client: int = Field(
         80, ge=1, description="of these for one key, or one address without keys, but a proxy's"

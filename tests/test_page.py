@@ -296,7 +296,7 @@ def test_an_insecure_page_says_where_to_go_and_takes_files(open_page: Open, reco
 
 
 def test_a_key_is_asked_for_and_a_full_service_says_so(open_page: Open, recording: Path) -> None:
-    with running(random_denoiser(), api_keys="right", max_streams=1) as service:
+    with running(random_denoiser(), api_keys="right", max_streams=2) as service:  # one at 48 kHz
         page = open_page(service, quiet=False)
         expect(page.locator("#key-form")).to_be_hidden()
         page.set_input_files("#file", recording)

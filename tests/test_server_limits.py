@@ -186,6 +186,17 @@ def test_a_stream_is_admitted_by_what_it_costs(denoiser: Denoiser):
     assert service.service.places.taken == 0
 
 
+def test_a_stream_that_never_fits_is_not_told_to_try_again(denoiser: Denoiser):
+    """One channel at 48 kHz weighs more than the whole of a service for one stream."""
+    with running(denoiser, max_streams=1) as service:
+        answer = say(service.socket, {**START, "sample_rate": 48_000})
+        assert (answer.code, answer.events[0]["code"]) == (1008, "setting")
+        assert (
+            answer.events[0]["message"] == "1 channels at 48000 Hz weigh as much as 1.63 streams, and one may weigh 1."
+        )
+        assert say(service.socket, START, END).code == 1000
+
+
 def test_one_key_has_a_part_of_the_streams(denoiser: Denoiser):
     limits = {"api_keys": ("one", "two"), "max_streams": 3, "max_streams_per_client": 2}
     with running(denoiser, **limits) as service:

@@ -24,6 +24,8 @@ EXTENSION = "gtcrn.direct"  # in the ASGI scope
 FINAL, MASKED, BINARY = 0x80, 0x80, 0x02  # bits of a frame's first two bytes (RFC 6455, 5.2)
 LONGEST_HEADER = 14  # bytes
 SHORT_HEADER, HEADER = struct.Struct("!BB"), struct.Struct("!BBH")
+PONG = b"\x8a\x00"  # unasked: it may be sent at any time, and nobody has to answer (RFC 6455, 5.5.3)
+MAX_FRAGMENTS = 1_024  # of one message: each costs memory of its own, however short
 MAX_IN_A_ROW = 4  # frames of one connection that are looked at in a row: then others have their turn
 NEXT_SECONDS = 0.02  # after which its next frames are looked at even while audio of others is due
 
@@ -53,6 +55,20 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         self._fragmented = False  # the last frame left a message open
         self._waiting = False  # the conversation waits for input
         self._asked = False  # a turn, to go on with what is unread
+
+    def probe(self) -> None:
+        """Find out, from time to time, whether a client that is not read from is there: nothing but a write tells.
+
+        Its end of the connection (FIN) waits behind what it sent before; a write to one that is gone fails.
+        """
+        if self._paused and not self.close_sent and self.writable.is_set():
+            self.transport.write(PONG)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """What was received and not looked at is of no use to anybody."""
+        self._unread = b""
+        self._direct.turns.drop(self._go_on)
+        super().connection_lost(exc)
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -145,6 +161,9 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         if frame[0] & 15 <= BINARY:
             self._fragmented = not frame[0] & FINAL
         super().data_received(bytes(frame))
+        if len(self.frames) > MAX_FRAGMENTS:
+            self.transport.abort()
+            return False
         return True
 
 

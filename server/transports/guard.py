@@ -14,11 +14,11 @@ from typing import Any
 from gtcrn_server.admission import network
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.service import Service
+from gtcrn_server.transports.direct import DirectProtocol
 
 HEADER_BYTES = 32_768  # of a request, in all
 STEP = 4_096  # bytes that are parsed at a time, so that the bound is met to within as many
 UNREAD_BYTES = 262_144  # that may be written while the client does not read
-MAX_FRAGMENTS = 1_024  # of one WebSocket message
 LAST_CHUNK = b"0\r\n\r\n"
 LINGER_SECONDS = 2.0  # that a client has to read an answer which came before the end of its body
 LINGER_BYTES = 16_000_000  # of that body
@@ -67,8 +67,6 @@ class Guard(asyncio.Protocol):
             self._read_http(data)
         else:
             self._inner.data_received(data)
-            if len(self._inner.frames) > MAX_FRAGMENTS:
-                self.transport.abort()
         if self._unread_since is not None and self.transport.get_write_buffer_size() > self._unread_bound:
             self._drop_slow_reader()
 
@@ -152,6 +150,8 @@ class Guard(asyncio.Protocol):
     def sweep(self, now: float) -> None:
         """End the connection if it is over one of its deadlines at the time `now`."""
         settings = self._service.settings
+        if isinstance(self._inner, DirectProtocol):
+            self._inner.probe()
         if self._unread_since is None and self.transport.is_closing():
             self._unread_since = now  # what was written last is still unread
         if self._header_since is not None and self._answering:

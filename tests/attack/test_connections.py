@@ -104,6 +104,14 @@ def test_a_message_of_endless_fragments(denoiser: Denoiser):
     assert memory.grown < 20 * MIB
 
 
+def test_fragments_that_came_in_one_read_are_counted_too(denoiser: Denoiser):
+    with running(denoiser) as service, dialled(service.port) as connection:
+        upgraded(connection)
+        connection.sendall(frame(json.dumps(START).encode(), 1) + b"\x02\x80\0\0\0\0" + b"\x00\x80\0\0\0\0" * 2_000)
+        rest(connection)  # and that is all
+        wait_for(lambda: service.service.telemetry.live == 0)
+
+
 @pytest.mark.parametrize("line", [8_000, 9_000, 20_000])
 def test_a_handshake_with_a_long_line_is_answered(parsed: Running, line: int):
     with dialled(parsed.port) as connection:
