@@ -31,6 +31,10 @@ def begin(folder, *arguments, **options):
     return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, start_new_session=True, **options)
 
 
+def partial_files(folder):
+    return [name for name in os.listdir(folder) if name.endswith(".partial")] if folder.is_dir() else []
+
+
 def wait_for(condition):
     for _ in range(600):
         if condition():
@@ -42,34 +46,36 @@ def wait_for(condition):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_file_leaves_nothing(folder, number):
     process = begin(folder, "in/a.wav", "-o", "out.wav")
-    wait_for((folder / ".out.wav.partial").exists)
+    wait_for(lambda: partial_files(folder))
     process.send_signal(number)
     assert process.wait() == 128 + number
-    assert process.stderr.read() == b""
+    assert process.stderr.read() == b"gtcrn: interrupted: no output was written.\n"
     assert sorted(os.listdir(folder)) == ["in", "w.safetensors"]
 
 
 @pytest.mark.parametrize("to_all", [True, False])
 def test_interrupted_processes_leave_nothing(folder, to_all):
     process = begin(folder, "in", "-o", "out", "--jobs", "2")
-    wait_for(lambda: len(list(folder.glob("out/.*.partial"))) == 2)
+    wait_for(lambda: len(partial_files(folder / "out")) == 2)
     if to_all:
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal
     else:
         process.terminate()
     assert process.wait() == 128 + (signal.SIGINT if to_all else signal.SIGTERM)
-    assert process.stderr.read() == b""
+    said = b"gtcrn: interrupted: 0 of 2 files are done; --skip-existing goes on with the rest.\n"
+    assert process.stderr.read() == said
     assert os.listdir(folder / "out") == []
 
 
-def test_a_process_that_dies_is_reported_and_the_run_ends(folder):
+def test_a_process_that_dies_is_reported_and_costs_its_file_only(folder):
     process = begin(folder, "in", "-o", "out", "--jobs", "2")
-    wait_for(lambda: len(list(folder.glob("out/.*.partial"))) == 2)
+    wait_for(lambda: len(partial_files(folder / "out")) == 2)
     children = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _parent(pid) == process.pid]
     worker = next(pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text())
     os.kill(worker, signal.SIGKILL)
     assert process.wait() == 1
-    assert b"ended unexpectedly" in process.stderr.read()
+    assert b"its process ended (out of memory?)" in process.stderr.read()
+    assert len([name for name in os.listdir(folder / "out") if not name.startswith(".")]) == 1
 
 
 def _parent(pid):

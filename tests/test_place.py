@@ -71,8 +71,8 @@ def test_the_mode_of_an_output_is_kept_and_a_new_one_has_the_user_s(tmp_path):
 def test_temporary_names_are_unique_and_follow_no_link(tmp_path, monkeypatch):
     assert Place(tmp_path / "a.wav").partial != Place(tmp_path / "a.wav").partial
     (tmp_path / "victim").write_bytes(b"kept")
-    monkeypatch.setattr("secrets.token_hex", lambda _: "guessed")
-    (tmp_path / ".guessed.partial").symlink_to(tmp_path / "victim")
+    monkeypatch.setattr("os.urandom", lambda count: b"\0" * count)  # a name that can be guessed
+    Place(tmp_path / "a.wav").partial.symlink_to(tmp_path / "victim")
     with pytest.raises(GtcrnError):
         sound(tmp_path / "a.wav")
     assert (tmp_path / "victim").read_bytes() == b"kept"
