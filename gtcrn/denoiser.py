@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gtcrn import kernel, snapshot
 from gtcrn.audio.limits import MAX_CHANNELS
@@ -16,8 +15,7 @@ from gtcrn.config import SAMPLE_RATE, GTCRNConfig
 from gtcrn.errors import AudioError, CheckpointError
 from gtcrn.kernel.fold import fold
 from gtcrn.stream import Integers, Pcm, Stream, as_samples
-
-Samples = NDArray[np.float32]
+from gtcrn.types import Samples
 
 UNSAID = type("Unsaid", (int,), {})(SAMPLE_RATE)  # Hz; a default that can be told from the same number given
 SHIPPED = Path(__file__).with_name("weights")

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from gtcrn import kernel, snapshot
 from gtcrn.audio.limits import judge
 from gtcrn.errors import AudioError, ConfigError
+from gtcrn.types import Samples
 
-Samples = NDArray[np.float32]
 Integers = NDArray[np.int16]
 Pcm = bytes | bytearray | memoryview
 

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import get_args
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -20,7 +21,7 @@ from gtcrn.errors import GtcrnError
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.headers import SecurityHeaders
 from gtcrn_server.limits import TheService, require_key, require_status_key
-from gtcrn_server.messages import Fault, Health, Info, sentence
+from gtcrn_server.messages import Encoding, Fault, Health, Info, sentence
 from gtcrn_server.openapi import faults
 from gtcrn_server.origins import Origins
 from gtcrn_server.service import Service
@@ -129,7 +130,7 @@ async def info(service: TheService) -> Info:
         frame=spectral.hop,
         latency=spectral.latency,
         latency_ms=1000 * spectral.latency / spectral.sample_rate,
-        encodings=["s16le", "f32le"],
+        encodings=list(get_args(Encoding)),
         **{name: getattr(settings, name) for name in Info.model_fields if name.startswith("max_")},
     )
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 from gtcrn.audio.limits import HIGHEST_RATE, LOWEST_RATE, MAX_CHANNELS
 from gtcrn_server.errors import Kind, ServiceError
 
-Encoding = Literal["s16le", "f32le"]
+Encoding = Literal["s16le", "f32le"]  # those of gtcrn.audio.pcm that a stream takes
 Rate = Annotated[int, Field(ge=LOWEST_RATE, le=HIGHEST_RATE, description="Hz")]
 Channels = Annotated[int, Field(ge=1, le=MAX_CHANNELS, description="interleaved; each is denoised by itself")]
 Limit = Annotated[
@@ -104,7 +104,7 @@ class Overloaded(Message):
     behind_ms: float
 
 
-class Progress(Message):
+class StreamStatus(Message):
     """Where a REST stream stands."""
 
     id: str

@@ -9,8 +9,7 @@ from spectral import ShortTimeTransform
 
 from gtcrn import Denoiser, kernel
 from gtcrn.config import SpectralConfig
-
-Samples = NDArray[np.float32]
+from gtcrn.types import Samples
 
 HALF_WIDTH = 52  # samples of the lower rate on either side
 CUTOFF = 0.95  # of the lower Nyquist frequency

@@ -11,19 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from gtcrn import Denoiser
 from gtcrn.audio.pcm import PcmFormat
+from gtcrn.types import Samples
 from gtcrn_server.processes.serving import GracefulServer, listen, server
 from gtcrn_server.service import Service
 from gtcrn_server.settings import Settings
-
-Samples = NDArray[np.float32]
-
 
 START = {"type": "start"}
 END = {"type": "end"}

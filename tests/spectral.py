@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gtcrn.config import SpectralConfig
+from gtcrn.types import Samples
 
-Samples = NDArray[np.float32]  # (C, n)
 Spectrum = NDArray[np.complex64]  # (C, T, bins)
 
 

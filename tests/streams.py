@@ -5,11 +5,9 @@ from functools import cache
 import numpy as np
 import pytest
 from networks import random_network
-from numpy.typing import NDArray
 
 from gtcrn import AudioError, Denoiser, checkpoint
-
-Samples = NDArray[np.float32]
+from gtcrn.types import Samples
 
 
 @cache

@@ -3,15 +3,14 @@
 import numpy as np
 import pytest
 from networks import random_network
-from numpy.typing import NDArray
 from spectral import ShortTimeTransform
 from streams import noise
 
 from gtcrn import checkpoint, kernel
 from gtcrn.config import SpectralConfig
 from gtcrn.kernel.fold import fold
+from gtcrn.types import Samples
 
-Samples = NDArray[np.float32]
 HOP = SpectralConfig().hop
 
 

@@ -10,7 +10,7 @@ from tiny_data import make_data
 from gtcrn.errors import ConfigError
 from gtcrn_recipes.data import loader
 from gtcrn_recipes.data.drawing import cross_fade
-from gtcrn_recipes.data.loader import Prefetcher, Source, draw_generator, named
+from gtcrn_recipes.data.loader import ItemSource, Prefetcher, draw_generator, named
 from gtcrn_recipes.data.shards import CLIP_FIELDS, ShardWriter
 from gtcrn_recipes.settings import Balance, DataSettings, Drawing
 
@@ -24,7 +24,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> DataSettings:
 
 @pytest.mark.parametrize("memory", ["mapped", "device"])
 def test_memory_modes_give_the_same_audio(settings: DataSettings, memory: str) -> None:
-    host, other = (Source(settings.model_copy(update={"memory": m}), CPU) for m in ("host", memory))
+    host, other = (ItemSource(settings.model_copy(update={"memory": m}), CPU) for m in ("host", memory))
     for step in range(5):
         a, b = (source.draw(4, draw_generator(1, step, 0)) for source in (host, other))
         assert [t.shape for t in a] == [(4, 8000), (4, 2, 8000), (4, 4000)]
@@ -36,13 +36,14 @@ def test_items_run_on_into_the_next_clip(settings: DataSettings) -> None:
     """Items longer than a clip (2 s) are drawn alike from memory and from disk."""
     long = settings.model_copy(update={"segment_seconds": 5.0})
     a, b = (
-        Source(long.model_copy(update={"memory": m}), CPU).draw(3, draw_generator(1, 0, 0)) for m in ("host", "mapped")
+        ItemSource(long.model_copy(update={"memory": m}), CPU).draw(3, draw_generator(1, 0, 0))
+        for m in ("host", "mapped")
     )
     assert torch.equal(a.speech, b.speech)
 
 
 def test_prefetching_from_a_step_equals_skipping_to_it(settings: DataSettings) -> None:
-    source = Source(settings, CPU)
+    source = ItemSource(settings, CPU)
     loaders = [Prefetcher(source, 2, seed=3, draws=[0, 1], first_step=step) for step in (0, 2)]
     try:
         early, late = (iter(loader) for loader in loaders)
@@ -57,7 +58,7 @@ def test_prefetching_from_a_step_equals_skipping_to_it(settings: DataSettings) -
 
 
 def test_an_error_in_the_thread_reaches_the_loop(settings: DataSettings) -> None:
-    source = Source(settings, CPU)
+    source = ItemSource(settings, CPU)
     source.samples = 10**9
     loader = Prefetcher(source, 2, seed=3, draws=[0], first_step=0)
     with pytest.raises(ConfigError, match="less than one item"):
@@ -69,13 +70,13 @@ def test_data_sets_are_chosen_by_role_and_name(settings: DataSettings) -> None:
     assert named(("speech/emodb", "noise/esc10"), "speech") == ["emodb"]
     assert named(("speech/emodb",), "noise") is None
     with pytest.raises(ConfigError, match="tiny"):
-        Source(settings.model_copy(update={"exclude": ("noise/tiny",)}), CPU)
+        ItemSource(settings.model_copy(update={"exclude": ("noise/tiny",)}), CPU)
     with pytest.raises(ConfigError, match="esc10"):
-        Source(settings.model_copy(update={"exclude": ("noise/esc10",)}), CPU)
+        ItemSource(settings.model_copy(update={"exclude": ("noise/esc10",)}), CPU)
 
 
 def test_rooms_are_padded_with_silence(settings: DataSettings) -> None:
-    rooms = Source(settings, CPU).draw(3, np.random.default_rng(0)).rir
+    rooms = ItemSource(settings, CPU).draw(3, np.random.default_rng(0)).rir
     assert (rooms[:, 0].abs() > 20_000).all()  # the direct sound
     assert (rooms[:, 2001:] == 0).all()
 
@@ -102,7 +103,7 @@ def uneven(tmp_path: Path) -> DataSettings:
 
 
 def first_samples(settings: DataSettings, role: str, items: int = 2000) -> np.ndarray:
-    items_drawn = Source(settings, CPU).draw(items, draw_generator(1, 0, 0))
+    items_drawn = ItemSource(settings, CPU).draw(items, draw_generator(1, 0, 0))
     return getattr(items_drawn, role).numpy()[:, 0]
 
 
@@ -132,7 +133,7 @@ def test_joined_items_stay_with_their_speaker(uneven: DataSettings, memory: str)
     """Items of 1.5 s of speakers of 1 s: never a sample of another, and both clips of the one who has two."""
     drawing = Drawing(by_group=1.0, join=1.0, join_fade_ms=0.0)
     settings = uneven.model_copy(update={"speech": drawing, "memory": memory, "segment_seconds": 1.5})
-    speech = Source(settings, CPU).draw(200, draw_generator(1, 0, 0)).speech.cpu().numpy()
+    speech = ItemSource(settings, CPU).draw(200, draw_generator(1, 0, 0)).speech.cpu().numpy()
     heard = {tuple(np.unique(row)) for row in speech}
     assert heard == {(1,), (20, 21), *((10 + n,) for n in range(9))}
 
@@ -151,9 +152,9 @@ def test_a_large_role_is_read_from_disk_unless_asked_otherwise(
     settings: DataSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same draws, and the audio is not held."""
-    held = Source(settings, CPU)
+    held = ItemSource(settings, CPU)
     monkeypatch.setattr(loader, "HELD_BYTES", 1000)
-    bounded, asked = Source(settings, CPU), Source(settings.model_copy(update={"memory": "host"}), CPU)
+    bounded, asked = ItemSource(settings, CPU), ItemSource(settings.model_copy(update={"memory": "host"}), CPU)
     assert [source.speech.mapped for source in (held, bounded, asked)] == [False, True, False]
     assert "read from disk" in bounded.where
     assert not hasattr(bounded.speech, "audio")

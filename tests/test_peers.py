@@ -5,15 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from numpy.typing import NDArray
 
 from gtcrn import AudioError, ConfigError
 from gtcrn.cli import comparison
 from gtcrn.cli.app import run
 from gtcrn.cli.comparison import Line, compare, delay, draw, enhanced, markdown
 from gtcrn.cli.peers import Peer, Step
-
-Samples = NDArray[np.float32]
+from gtcrn.types import Samples
 
 
 def late_copy(samples: int) -> Step:

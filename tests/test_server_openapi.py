@@ -1,6 +1,7 @@
 """The OpenAPI document: what it promises holds for requests that schemathesis invents, and none of them is a 500."""
 
 import contextlib
+from typing import get_args
 
 import hypothesis
 import pytest
@@ -10,7 +11,9 @@ from schemathesis.specs.openapi.checks import content_type_conformance, status_c
 from serving import running, settings
 from streams import random_denoiser
 
+from gtcrn.audio.pcm import ENCODINGS
 from gtcrn_server.app import create_app
+from gtcrn_server.messages import Encoding
 
 
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
@@ -44,3 +47,7 @@ def test_every_route_tells_its_faults():
                 assert {"401"} < set(operation["responses"]), f"{method} {path}"
     assert document["components"]["schemas"]["Fault"]["example"]["code"] == "busy"
     assert "example" in document["components"]["schemas"]["Options"]
+
+
+def test_streams_take_encodings_that_pcm_knows():
+    assert set(get_args(Encoding)) <= set(ENCODINGS)

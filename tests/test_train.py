@@ -16,7 +16,7 @@ from gtcrn import checkpoint
 from gtcrn.errors import CheckpointError, ConfigError, GtcrnError
 from gtcrn_recipes import settings
 from gtcrn_recipes.data import dataset
-from gtcrn_recipes.data.loader import Source
+from gtcrn_recipes.data.loader import ItemSource
 from gtcrn_recipes.evaluation import metrics
 from gtcrn_recipes.settings import Recipe, TrainSettings
 from gtcrn_recipes.training import packing, validation
@@ -58,7 +58,7 @@ def test_steps_lower_the_loss_on_one_batch(data: Path, tmp_path: Path) -> None:
     fabric = train.make_fabric("cpu", "32-true")
     run = train.open_run(chosen, tmp_path, False, fabric)
     trainer = train.Trainer(fabric, run)
-    items = [Source(chosen.data, fabric.device).draw(2, np.random.default_rng(0))]
+    items = [ItemSource(chosen.data, fabric.device).draw(2, np.random.default_rng(0))]
     losses = []
     for _ in range(4):
         losses.append(trainer.step(items)["loss"].item())
@@ -98,7 +98,7 @@ def test_the_compiled_layers_give_the_same_loss(data: Path, tmp_path: Path) -> N
         fabric = train.make_fabric("cpu", "32-true")
         trainer = train.Trainer(fabric, train.open_run(chosen, tmp_path / native, False, fabric))
         assert (trainer.native is not None) == (native == "true")
-        items = [Source(chosen.data, fabric.device).draw(2, np.random.default_rng(0))]
+        items = [ItemSource(chosen.data, fabric.device).draw(2, np.random.default_rng(0))]
         losses.append([trainer.step(items)["loss"].item() for _ in range(2)])
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 

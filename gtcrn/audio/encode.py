@@ -4,16 +4,13 @@ import io
 from collections.abc import Iterator
 from typing import Protocol
 
-import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
 from gtcrn.audio.formats import AudioFormat
-from gtcrn.audio.pcm import ENDLESS, SUBTYPES, PcmFormat, header
+from gtcrn.audio.pcm import BY_SUBTYPE, ENDLESS, PcmFormat, header
 from gtcrn.audio.writer import storable
 from gtcrn.errors import AudioError
-
-Samples = NDArray[np.float32]  # (C, n)
+from gtcrn.types import Samples
 
 GROWING = ("WAV", "FLAC", "OGG")  # containers that can be made this way
 FLAC_TOTAL = 21  # where the 36 bits of the total begin: the low half of this byte and four more (RFC 9639, 8.2)
@@ -148,10 +145,9 @@ def encoder(form: AudioFormat, frames: int | None) -> Encoder:
 
 def pcm_of(form: AudioFormat) -> PcmFormat:
     """PCM of a format's rate, channels and, where a stream of PCM can have it, subtype. Raises AudioError otherwise."""
-    encodings = {name: encoding for encoding, name in SUBTYPES.items()}
-    if form.subtype not in encodings:
-        raise AudioError(f"a stream cannot hold {form.subtype}; it holds {', '.join(encodings)}.")
-    return PcmFormat(form.sample_rate, form.channels, encodings[form.subtype])
+    if form.subtype not in BY_SUBTYPE:
+        raise AudioError(f"a stream cannot hold {form.subtype}; it holds {', '.join(BY_SUBTYPE)}.")
+    return PcmFormat(form.sample_rate, form.channels, BY_SUBTYPE[form.subtype])
 
 
 def encoded(blocks: Iterator[Samples], out: Encoder) -> Iterator[bytes]:

@@ -13,15 +13,13 @@ from typing import BinaryIO, Protocol, Self
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
 from gtcrn.audio.formats import AudioFormat
 from gtcrn.audio.pcm import ENDLESS, UNKNOWN_LENGTH
 from gtcrn.audio.place import reason_of
 from gtcrn.audio.writer import library_reason
 from gtcrn.errors import AudioError, GtcrnError
-
-Samples = NDArray[np.float32]  # (C, n)
+from gtcrn.types import Samples
 
 BLOCK = 65_536  # samples a channel in one block
 UNKNOWN_FRAMES = 1 << 48  # from here on libsndfile means that the file does not say

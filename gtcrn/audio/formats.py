@@ -6,11 +6,12 @@ import soundfile
 
 from gtcrn.audio.capacity import CAPACITIES, ENDLESS_CONTAINERS, LARGEST_32, that_hold
 from gtcrn.audio.limits import judge
+from gtcrn.audio.pcm import ENCODINGS, FLOAT, PCM
 from gtcrn.errors import AudioError
 
-BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
-UNLIMITED = ("FLOAT", "DOUBLE")  # subtypes that hold what is beyond full scale
-BYTES = {"FLOAT": 4, "DOUBLE": 8, "ULAW": 1, "ALAW": 1} | {name: bits // 8 for name, bits in BITS.items()}
+BITS = {"PCM_S8": 8} | {form.subtype: form.bits for form in ENCODINGS.values() if form.tag == PCM}
+UNLIMITED = tuple(form.subtype for form in ENCODINGS.values() if form.tag == FLOAT)  # hold what is beyond full scale
+BYTES = {"PCM_S8": 1} | {form.subtype: form.bits // 8 for form in ENCODINGS.values()}
 CONTAINERS = {
     ".wav": "WAV",
     ".flac": "FLAC",

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-Samples = NDArray[np.float32]
+from gtcrn.types import Samples
 
 
 def decode(data: bytes, law: str) -> Samples:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 
-from gtcrn.audio.files import Reader, Samples, refuse_no_file
+from gtcrn.audio.files import Reader, refuse_no_file
 from gtcrn.audio.formats import MEDIA, AudioFormat
 from gtcrn.audio.limits import judge
 from gtcrn.errors import AudioError, ConfigError
+from gtcrn.types import Samples
 
 if TYPE_CHECKING:
     import av

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 from gtcrn.audio import laws
 from gtcrn.audio.limits import judge
 from gtcrn.errors import AudioError
+from gtcrn.types import Samples
 
-Samples = NDArray[np.float32]  # (C, n)
 Read = Callable[[int], bytes]  # up to so many bytes, fewer only at the end
 
 UNKNOWN_LENGTH = 0xFFFFFFFF  # bytes; what streaming tools write for want of the real number
@@ -19,26 +20,27 @@ ENDLESS = 0x7FFF0000  # bytes; from here on (arecord, sox) and for 0 (ffmpeg's e
 PCM, FLOAT, ALAW, ULAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 FORMAT_BYTES = 40  # of a fmt chunk that mean something
 PIECE = 1 << 16  # bytes of a chunk that nobody needs are read at a time, at most
+
+
+class Encoding(NamedTuple):
+    """How one sample is kept: WAV's format tag, bits, and libsndfile's name of it."""
+
+    tag: int
+    bits: int
+    subtype: str
+
+
 ENCODINGS = {
-    "u8": (PCM, 8),
-    "s16le": (PCM, 16),
-    "s24le": (PCM, 24),
-    "s32le": (PCM, 32),
-    "f32le": (FLOAT, 32),
-    "f64le": (FLOAT, 64),
-    "ulaw": (ULAW, 8),
-    "alaw": (ALAW, 8),
+    "u8": Encoding(PCM, 8, "PCM_U8"),
+    "s16le": Encoding(PCM, 16, "PCM_16"),
+    "s24le": Encoding(PCM, 24, "PCM_24"),
+    "s32le": Encoding(PCM, 32, "PCM_32"),
+    "f32le": Encoding(FLOAT, 32, "FLOAT"),
+    "f64le": Encoding(FLOAT, 64, "DOUBLE"),
+    "ulaw": Encoding(ULAW, 8, "ULAW"),
+    "alaw": Encoding(ALAW, 8, "ALAW"),
 }
-SUBTYPES = {  # as libsndfile names them
-    "u8": "PCM_U8",
-    "s16le": "PCM_16",
-    "s24le": "PCM_24",
-    "s32le": "PCM_32",
-    "f32le": "FLOAT",
-    "f64le": "DOUBLE",
-    "ulaw": "ULAW",
-    "alaw": "ALAW",
-}
+BY_SUBTYPE = {form.subtype: name for name, form in ENCODINGS.items()}
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class PcmFormat:
 
     @property
     def bits(self) -> int:
-        return ENCODINGS[self.encoding][1]
+        return ENCODINGS[self.encoding].bits
 
     @property
     def frame_bytes(self) -> int:
@@ -152,7 +154,7 @@ def _parse_format(body: bytes, name: str) -> PcmFormat:
     tag, channels, sample_rate, _, _, bits = struct.unpack("<HHIIHH", body[:16])
     if tag == EXTENSIBLE and len(body) >= 26:
         tag = struct.unpack("<H", body[24:26])[0]
-    encoding = next((e for e, form in ENCODINGS.items() if form == (tag, bits)), None)
+    encoding = next((e for e, form in ENCODINGS.items() if form[:2] == (tag, bits)), None)
     if encoding is None:
         raise AudioError(f"{name} holds WAV encoding {tag} with {bits} bits; a pipe takes {', '.join(ENCODINGS)}.")
     try:
@@ -166,7 +168,7 @@ def header(form: PcmFormat, data_bytes: int | None) -> bytes:
     """A WAV header of 44 bytes for data of so many bytes; None: unknown, as for a live stream."""
     size = UNKNOWN_LENGTH if data_bytes is None else data_bytes
     riff = UNKNOWN_LENGTH if data_bytes is None else data_bytes + 36 + data_bytes % 2
-    tag, bits = ENCODINGS[form.encoding]
+    tag, bits, _ = ENCODINGS[form.encoding]
     rate = form.sample_rate
     return struct.pack(
         "<4sI4s4sIHHIIHH4sI",

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import IO, BinaryIO, Protocol
 
 from gtcrn.audio.encode import Encoder
-from gtcrn.audio.files import Reader, Samples, Source
+from gtcrn.audio.files import Reader, Source
 from gtcrn.audio.formats import AudioFormat
 from gtcrn.audio.limits import judge
-from gtcrn.audio.pcm import SUBTYPES, PcmFormat, is_wav, read_header
+from gtcrn.audio.pcm import ENCODINGS, PcmFormat, is_wav, read_header
 from gtcrn.errors import AudioError
+from gtcrn.types import Samples
 
 CHUNK = 1 << 16  # bytes that are taken from a pipe at once, at most
 START = 12  # bytes that tell WAV from the rest
@@ -37,7 +38,7 @@ class PipeReader:
         self.pcm, self._left = (raw, None) if raw else read_header(self._read, self.name)
         judge(self.pcm.sample_rate, self.pcm.channels)
         self.frames = None if self._left is None else self._left // self.pcm.frame_bytes
-        self.format = AudioFormat(self.pcm.sample_rate, self.pcm.channels, "WAV", SUBTYPES[self.pcm.encoding])
+        self.format = AudioFormat(self.pcm.sample_rate, self.pcm.channels, "WAV", ENCODINGS[self.pcm.encoding].subtype)
 
     def _read(self, size: int) -> bytes:
         start, self._start = self._start[:size], self._start[size:]

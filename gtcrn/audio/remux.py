@@ -15,12 +15,12 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from gtcrn.audio.files import Samples
 from gtcrn.audio.formats import MEDIA, AudioFormat
 from gtcrn.audio.limits import judge
 from gtcrn.audio.media import Track, faults_of, library, opened, packets, sounds
 from gtcrn.audio.place import Place
 from gtcrn.errors import AudioError, GtcrnError
+from gtcrn.types import Samples
 
 ENCODERS = {  # of a decoder's name, where they differ
     "opus": "libopus",

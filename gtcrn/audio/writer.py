@@ -13,8 +13,7 @@ from gtcrn.audio.formats import BITS, UNLIMITED, AudioFormat
 from gtcrn.audio.pcm import quantise
 from gtcrn.audio.place import Place
 from gtcrn.errors import AudioError, GtcrnError
-
-Samples = NDArray[np.float32]  # (C, n)
+from gtcrn.types import Samples
 
 BETTER = {  # than what libsndfile says of MP3
     "does not exist or is not a regular file": "format not recognised",

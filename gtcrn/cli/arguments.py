@@ -72,12 +72,12 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads cost more than such small matrices gain
     gc.disable()  # imports leave nothing to collect
     from gtcrn.cli import denoise
-    from gtcrn.cli.batch import Options
+    from gtcrn.cli.batch import DenoiseOptions
     from gtcrn.cli.report import Report
 
     gc.freeze()
     gc.enable()
-    options = Options(asked.weights, asked.attenuation_limit, asked.container, asked.subtype, asked.bitrate)
+    options = DenoiseOptions(asked.weights, asked.attenuation_limit, asked.container, asked.subtype, asked.bitrate)
     report = Report(asked.quiet, asked.json, asked.output)
     if not asked.raw and (asked.rate or asked.channels or asked.encoding):
         raise ConfigError("--rate, --channels and --encoding describe --raw PCM; other audio keeps its own.")

@@ -14,7 +14,7 @@ from gtcrn.recording import Progress
 
 
 @dataclass(frozen=True)
-class Options:
+class DenoiseOptions:
     """What holds for every file; see `gtcrn denoise --help`."""
 
     weights: str | None = None
@@ -39,7 +39,7 @@ class Outcome:
     skipped: bool = False
 
 
-def denoise_file(options: Options, job: Job, progress: Progress) -> Outcome:
+def denoise_file(options: DenoiseOptions, job: Job, progress: Progress) -> Outcome:
     """One file. Whatever is wrong with it becomes the outcome's `error`."""
     started, name = time.monotonic(), str(job.source)
     try:
@@ -54,7 +54,7 @@ def denoise_file(options: Options, job: Job, progress: Progress) -> Outcome:
     return replace(outcome, target=str(job.target), took=time.monotonic() - started)
 
 
-def _denoise(options: Options, job: Job, progress: Progress) -> Outcome:
+def _denoise(options: DenoiseOptions, job: Job, progress: Progress) -> Outcome:
     done = recording.denoise_file(
         job.source,
         job.target,
@@ -75,7 +75,9 @@ def _denoiser(weights: str | None) -> Denoiser:
     return load(weights)
 
 
-def run(jobs: Sequence[Job], options: Options, workers: int, progress: Progress) -> Generator[Outcome, None, None]:
+def run(
+    jobs: Sequence[Job], options: DenoiseOptions, workers: int, progress: Progress
+) -> Generator[Outcome, None, None]:
     """Outcomes as the files are done. Raises GtcrnError for unusable weights.
 
     One file is denoised here. Several are denoised by up to `workers` processes: a library that crashes over one of

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from gtcrn.cli.peers import PEERS, Peer, Samples, Step
+from gtcrn.cli.peers import PEERS, Peer, Step
 from gtcrn.errors import AudioError, ConfigError
+from gtcrn.types import Samples
 
 RUNS = 5  # rounds through all peers; medians are reported
 SECONDS = 1.0  # of audio in one round

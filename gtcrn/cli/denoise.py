@@ -13,7 +13,7 @@ from gtcrn.audio.media import open_audio
 from gtcrn.audio.pcm import ENCODINGS, PcmFormat
 from gtcrn.audio.pipe import PipeWriter, read_pipe
 from gtcrn.cli import standard
-from gtcrn.cli.batch import Options, Outcome, run
+from gtcrn.cli.batch import DenoiseOptions, Outcome, run
 from gtcrn.cli.plan import Job, left_out, plan
 from gtcrn.cli.report import Report
 from gtcrn.denoiser import load
@@ -32,7 +32,7 @@ def raw_format(rate: int | None, channels: int | None, encoding: str | None) -> 
 def denoise_files(
     inputs: Sequence[str],
     output: str | None,
-    options: Options,
+    options: DenoiseOptions,
     workers: int | None,
     overwrite: bool,
     skip_existing: bool,
@@ -76,7 +76,7 @@ def _cpus() -> int:
 
 
 def denoise_pipe(
-    inputs: Sequence[str], output: str | None, options: Options, raw: PcmFormat | None, report: Report
+    inputs: Sequence[str], output: str | None, options: DenoiseOptions, raw: PcmFormat | None, report: Report
 ) -> int:
     """Standard input, output or both: `-` to `-` live, `-` to a file, a file to `-`."""
     if len(inputs) != 1:
@@ -104,7 +104,7 @@ def _source(name: str, raw: PcmFormat | None, stack: contextlib.ExitStack) -> So
     return stack.enter_context(reader)
 
 
-def _pipe_out(source: Source, options: Options, raw: PcmFormat | None) -> PipeWriter:
+def _pipe_out(source: Source, options: DenoiseOptions, raw: PcmFormat | None) -> PipeWriter:
     pipe = standard.output_pipe()
     if raw is None:
         form = target_format(source.format, "", options.container or "WAV", options.subtype, source.frames)

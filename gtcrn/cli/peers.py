@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gtcrn.denoiser import load
+from gtcrn.types import Samples
 
-Samples = NDArray[np.float32]  # (n,)
 Step = Callable[[Samples], Samples]  # the next `hop` samples to what is ready; a whole recording where hop is 0
 
 

@@ -1,11 +1,11 @@
 """From what was typed to pairs of input and output files: folders, patterns, names, and what is refused before work."""
 
-import glob
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gtcrn import patterns
 from gtcrn.audio.formats import CONTAINERS, MEDIA
 from gtcrn.errors import AudioError
 from gtcrn.recording import MARK, beside
@@ -43,11 +43,10 @@ def _expand(argument: str, output: str | None) -> list[tuple[Path, Path]]:
     path = Path(argument)
     if path.is_dir():
         return _below(path, output)
-    if os.path.exists(path) or not glob.has_magic(argument):
+    base, pattern = patterns.split(path)
+    if not pattern:
         return [(path, Path(path.name))]  # a missing file fails when it is opened, and does not stop the others
-    base = Path(*[part for i, part in enumerate(path.parts) if not any(map(glob.has_magic, path.parts[: i + 1]))])
-    matches = [Path(match) for match in sorted(glob.glob(argument, recursive=True))]
-    files = [(match, match.relative_to(base)) for match in matches if os.path.isfile(match)]
+    files = [(base / name, name) for name in patterns.files(base, pattern)]
     if not files:
         raise AudioError(f"no file matches {argument!r}.")
     return files

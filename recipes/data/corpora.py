@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gtcrn import patterns
 from gtcrn.errors import ConfigError
 from gtcrn_recipes.data.readers import by_reader
 
@@ -52,18 +53,17 @@ Grouping = Callable[[Path, Path], str]  # (file, root) -> group
 def audio_files(where: Path) -> list[Path]:
     """Audio files below a folder, or those a glob such as `data/**/*.wav` matches, in a fixed order."""
     root, pattern = split_glob(where)
-    files = sorted(path for path in root.glob(pattern) if path.suffix.lower() in AUDIO and path.is_file())
+    found = [root / name for name in patterns.files(root, pattern)] if pattern else root.rglob("*")
+    files = sorted(path for path in found if path.suffix.lower() in AUDIO and path.is_file())
     if not files:
         raise ConfigError(f"there are no audio files in {where} (looked for {', '.join(sorted(AUDIO))}).")
     return files
 
 
 def split_glob(where: Path) -> tuple[Path, str]:
-    """The folder, resolved, that each file's path starts with, and the pattern below it: `**/*` for a plain folder."""
-    fixed = next((i for i, part in enumerate(where.parts) if any(c in part for c in "*?[")), None)
-    if fixed is None or where.is_dir():
-        return needed(where).resolve(), "**/*"
-    return needed(Path(*where.parts[:fixed])).resolve(), str(Path(*where.parts[fixed:]))
+    """The folder, resolved, that each file's path starts with, and the pattern below it: none for a plain folder."""
+    folder, pattern = patterns.split(where)
+    return needed(folder).resolve(), pattern
 
 
 def needed(*folders: Path, layout: str = "") -> Path:

@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import ConfigError
+from gtcrn.types import Samples
 from gtcrn_recipes.data.shards import Int16, Row, read_rows, shard_path
 
 CLIP = np.dtype([("shard", np.int32), ("start", np.int64), ("samples", np.int64), ("speaker", np.int32)])
 
-Clips = npt.NDArray[np.void]
-Float = npt.NDArray[np.float32]
+ClipTable = npt.NDArray[np.void]
 
 
 class Shards:
@@ -40,7 +40,7 @@ class ClipStore:
     """
 
     shards: Shards
-    clips: Clips
+    clips: ClipTable
     speakers: list[str]  # "set/name"; a noise source or a room in the other roles
     sets: list[str]  # the data set of each clip
 
@@ -102,8 +102,8 @@ class ReadyPair:
     """A pair to validate on: float32 (n,) each, snr_db NaN where unknown."""
 
     name: str
-    noisy: Float
-    clean: Float
+    noisy: Samples
+    clean: Samples
     snr_db: float
 
 

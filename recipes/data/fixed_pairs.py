@@ -9,7 +9,8 @@ import numpy as np
 
 from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import ConfigError
-from gtcrn_recipes.data.dataset import ClipStore, Float
+from gtcrn.types import Samples
+from gtcrn_recipes.data.dataset import ClipStore
 from gtcrn_recipes.data.intake import to_int16
 from gtcrn_recipes.data.shards import PAIR_FIELDS, ShardWriter
 
@@ -41,7 +42,7 @@ def make_pairs(root: Path, count: int, name: str = "valid", seed: int = 1) -> in
     return count
 
 
-def active_excerpt(store: ClipStore, random: np.random.Generator) -> Float:
+def active_excerpt(store: ClipStore, random: np.random.Generator) -> Samples:
     """Up to SECONDS of a clip; another one where it is silent."""
     for _ in range(100):
         clip = int(random.integers(len(store)))
@@ -53,13 +54,13 @@ def active_excerpt(store: ClipStore, random: np.random.Generator) -> Float:
     raise ConfigError(f"{store.shards.folder} holds next to no speech above -60 dBFS.")
 
 
-def excerpt(store: ClipStore, samples: int, random: np.random.Generator) -> Float:
+def excerpt(store: ClipStore, samples: int, random: np.random.Generator) -> Samples:
     """`samples` of a clip from a random place, repeated where it ends."""
     clip = store.read(int(random.integers(len(store)))).astype(np.float32) / np.float32(32768)
     return np.take(clip, random.integers(len(clip)) + np.arange(samples), mode="wrap")
 
 
-def mixed(speech: Float, noise: Float, snr_db: float, level_dbfs: float) -> tuple[Float, Float]:
+def mixed(speech: Samples, noise: Samples, snr_db: float, level_dbfs: float) -> tuple[Samples, Samples]:
     """(noisy, clean) with speech at `level_dbfs` and noise `snr_db` below it, both on active speech."""
     clean = speech * np.float32(10 ** (level_dbfs / 20) / active_level(speech))
     power = float(np.sqrt(np.mean(noise**2, dtype=np.float64)))
@@ -67,7 +68,7 @@ def mixed(speech: Float, noise: Float, snr_db: float, level_dbfs: float) -> tupl
     return clean + noise * np.float32(gain), clean
 
 
-def active_level(speech: Float) -> float:
+def active_level(speech: Samples) -> float:
     """Root mean square of the frames within ACTIVE_DB of the loudest; the same measure as in the training mixtures."""
     power = np.mean(speech[: len(speech) // FRAME * FRAME].reshape(-1, FRAME).astype(np.float64) ** 2, axis=1)
     return float(np.sqrt(power[power >= power.max() * 10 ** (-ACTIVE_DB / 10)].mean()))

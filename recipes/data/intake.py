@@ -4,18 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import soxr
 
 from gtcrn.audio.files import Reader
 from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import AudioError
+from gtcrn.types import Samples
 from gtcrn_recipes.data.shards import Int16
 from gtcrn_recipes.data.silence import fill_silence
 
 BLOCK_SECONDS = 60  # read at a time, so that a recording of a day fits in memory
-
-Float = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def take_pair(noisy: Path, clean: Path, min_seconds: float = 0.0) -> Taken:
     return Taken(to_int16(np.concatenate(pair)))
 
 
-def difference(audio: Float, other: Float) -> Float:
+def difference(audio: Samples, other: Samples) -> Samples:
     common = min(len(audio), len(other))
     return audio[:common] - other[:common]
 
@@ -72,7 +70,7 @@ def refuse(reason: str) -> Taken:
     return Taken(np.zeros(0, np.int16), " ".join(reason.split()))
 
 
-def read_mono(path: Path, first_channel: bool = False) -> Float:
+def read_mono(path: Path, first_channel: bool = False) -> Samples:
     """Float samples (n,) at 16 kHz: the mean of the channels, or the first one. Raises AudioError."""
     with Reader(path) as file:
         rate = file.format.sample_rate
@@ -87,7 +85,7 @@ def read_mono(path: Path, first_channel: bool = False) -> Float:
     return np.concatenate(parts)
 
 
-def fault(audio: Float, rules: Rules) -> str:
+def fault(audio: Samples, rules: Rules) -> str:
     """Why these samples cannot be used: too short, not finite, silent or clipped; empty if they can."""
     if len(audio) == 0 or len(audio) < rules.min_seconds * SAMPLE_RATE:
         return f"too short: {len(audio) / SAMPLE_RATE:.2f} s"
@@ -102,14 +100,14 @@ def fault(audio: Float, rules: Rules) -> str:
     return ""
 
 
-def shape_response(response: Float) -> Float:
+def shape_response(response: Samples) -> Samples:
     """A room response that starts 1 ms before its onset (first sample above a tenth of the peak), peak 0.9."""
     magnitude = np.abs(response)
     onset = int(np.argmax(magnitude >= 0.1 * magnitude.max()))
     return response[max(0, onset - SAMPLE_RATE // 1000) :] * np.float32(0.9 / magnitude.max())
 
 
-def to_int16(audio: Float) -> Int16:
+def to_int16(audio: Samples) -> Int16:
     """Rounded to int16; brought down to full scale as a whole where it exceeds it, never clipped."""
     peak = float(np.abs(audio).max()) * 32768
     gain = 32768.0 * min(1.0, 32767 / max(peak, 1.0))

@@ -38,7 +38,7 @@ class Items(NamedTuple):
         return Items(*(t.to(device, non_blocking=True) for t in self))
 
 
-class Clips:
+class Role:
     """One role of a data set, as a whole in memory or read from disk: stretches at random places."""
 
     def __init__(self, store: ClipStore, balance: Balance, memory: str, device: torch.device) -> None:
@@ -111,7 +111,7 @@ class Clips:
         return self._clip(clip, offset, min(most, int(self.lengths[clip]) - offset)).float()
 
 
-class Source:
+class ItemSource:
     """Draws of training items from a prepared data set."""
 
     def __init__(self, settings: DataSettings, device: torch.device) -> None:
@@ -123,10 +123,10 @@ class Source:
         self.rir = self._clips(settings, "rir", device) if has_rooms else None
 
     @staticmethod
-    def _clips(settings: DataSettings, role: str, device: torch.device) -> Clips:
+    def _clips(settings: DataSettings, role: str, device: torch.device) -> Role:
         include, exclude = (named(names, role) for names in (settings.include, settings.exclude))
         store = ClipStore.open(settings.root, role, include=include, exclude=exclude)
-        return Clips(store, getattr(settings, role), settings.memory, device)
+        return Role(store, getattr(settings, role), settings.memory, device)
 
     @property
     def where(self) -> str:
@@ -150,7 +150,7 @@ def named(names: tuple[str, ...], role: str) -> list[str] | None:
 class Prefetcher:
     """Draws batches in a thread, a few ahead; counts the seconds that the training had to wait."""
 
-    def __init__(self, source: Source, batch: int, seed: int, draws: list[int], first_step: int) -> None:
+    def __init__(self, source: ItemSource, batch: int, seed: int, draws: list[int], first_step: int) -> None:
         self.waited = 0.0
         self._source, self._batch, self._seed, self._draws = source, batch, seed, draws
         self._queue: queue.Queue[list[Items] | BaseException] = queue.Queue(AHEAD)

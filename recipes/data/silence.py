@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-Float = npt.NDArray[np.float32]
+from gtcrn.types import Samples
 
 SHORTEST = 160  # samples of exact zeros that count as silence, 10 ms at 16 kHz
 FRAME = 256  # samples in which the floor is looked for
@@ -14,7 +13,7 @@ DEPTH_DB = 25.0  # below the loudest frame of the file: what is louder is speech
 STEP = 1 / 32768  # of 16-bit audio: what is taken for the floor where no part shows one
 
 
-def fill_silence(audio: Float, random: np.random.Generator) -> Float:
+def fill_silence(audio: Samples, random: np.random.Generator) -> Samples:
     """`audio` (n,) with its digital silence filled: noise of the spectrum and level of the quietest frames before,
     which fades into that of the frames after.
 
@@ -36,7 +35,7 @@ def fill_silence(audio: Float, random: np.random.Generator) -> Float:
     return filled
 
 
-def _silences(audio: Float) -> Iterator[tuple[int, int]]:
+def _silences(audio: Samples) -> Iterator[tuple[int, int]]:
     """Start and end of each run of exact zeros."""
     change = np.diff(np.concatenate([[0], audio == 0, [0]]).astype(np.int8))
     for start, end in zip(np.flatnonzero(change == 1), np.flatnonzero(change == -1), strict=True):
@@ -44,7 +43,7 @@ def _silences(audio: Float) -> Iterator[tuple[int, int]]:
             yield int(start), int(end)
 
 
-def _floors(parts: list[Float]) -> list[Float]:
+def _floors(parts: list[Samples]) -> list[Samples]:
     """For each part magnitudes (FRAME / 2 + 1,) that give white noise of a variance of 1 the sound of its floor."""
     frames = [_frames(part) for part in parts]
     loudest = max((float(_power(some).max()) for some in frames if len(some)), default=0.0)
@@ -54,7 +53,7 @@ def _floors(parts: list[Float]) -> list[Float]:
     return [default if floor is None else floor for floor in found]
 
 
-def _floor(frames: Float, most: float) -> Float | None:
+def _floor(frames: Samples, most: float) -> Samples | None:
     """Of the quietest frames (n, FRAME); None where their power exceeds `most`."""
     power = _power(frames)
     quietest = frames[np.argsort(power)[: max(2, round(QUIETEST * len(frames)))]]
@@ -62,22 +61,22 @@ def _floor(frames: Float, most: float) -> Float | None:
         return None
     window = np.hanning(FRAME)
     density = np.square(np.abs(np.fft.rfft(quietest * window))).mean(0) / np.square(window).sum()
-    floor: Float = np.sqrt(density).astype(np.float32)
+    floor: Samples = np.sqrt(density).astype(np.float32)
     return floor
 
 
-def _frames(part: Float) -> Float:
+def _frames(part: Samples) -> Samples:
     """Whole frames with some sound: (n, FRAME)."""
     frames = part[: len(part) // FRAME * FRAME].reshape(-1, FRAME)
     return frames[frames.any(1)]
 
 
-def _power(frames: Float) -> Float:
-    power: Float = np.square(frames).mean(1)
+def _power(frames: Samples) -> Samples:
+    power: Samples = np.square(frames).mean(1)
     return power
 
 
-def _noise(floor: Float, samples: int, random: np.random.Generator) -> Float:
+def _noise(floor: Samples, samples: int, random: np.random.Generator) -> Samples:
     spectrum = np.fft.rfft(random.standard_normal(samples + FRAME))
     shape = np.interp(np.linspace(0, 1, len(spectrum)), np.linspace(0, 1, len(floor)), floor)
     return np.fft.irfft(spectrum * shape, samples + FRAME)[:samples].astype(np.float32)

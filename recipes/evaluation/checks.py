@@ -9,13 +9,11 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from gtcrn import load
 from gtcrn_recipes.data.dataset import PairSet, ReadyPair
 from gtcrn_recipes.evaluation import metrics
 
-Audio = NDArray[np.float32]
 LEVELS_DBFS = (-45.0, -25.0, -3.0)  # root mean square of the clean speech, but for the last: its peak
 EVERY = 4  # pairs; not a multiple of the SNRs, which take turns
 

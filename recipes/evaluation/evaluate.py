@@ -8,18 +8,15 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 import gtcrn
 from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import AudioError, ConfigError
+from gtcrn.types import Samples
 from gtcrn_recipes.data.corpora import audio_files, snr_in_name
 from gtcrn_recipes.data.intake import read_mono
 from gtcrn_recipes.evaluation import metrics
 from gtcrn_recipes.parallel import shown
 
-Audio = npt.NDArray[np.float32]
 Scores = dict[str, float]
 
 COMPOSITE = ("csig", "cbak", "covl")
@@ -120,7 +117,7 @@ def chosen(names: str, with_clean: bool) -> tuple[str, ...]:
     return wanted
 
 
-def sounds(trial: Trial, weights: str | None) -> dict[str, Audio]:
+def sounds(trial: Trial, weights: str | None) -> dict[str, Samples]:
     """Samples of a trial by what they are: noisy, enhanced, clean."""
     noisy = read_mono(trial.noisy)
     found = {"noisy": noisy}
@@ -153,7 +150,7 @@ def score_trial(wanted: tuple[str, ...], weights: str | None, trial: Trial) -> R
     return result
 
 
-def enhance(weights: str, noisy: Audio, result: Result) -> Audio:
+def enhance(weights: str, noisy: Samples, result: Result) -> Samples:
     denoiser = load_denoiser(weights)
     begin = time.perf_counter()
     enhanced = denoiser(noisy, SAMPLE_RATE)
@@ -168,7 +165,11 @@ def load_denoiser(weights: str) -> gtcrn.Denoiser:
 
 
 def score(
-    clean: Audio | None, audio: Audio, wanted: Iterable[str] = METRICS, label: str = "", faults: list[str] | None = None
+    clean: Samples | None,
+    audio: Samples,
+    wanted: Iterable[str] = METRICS,
+    label: str = "",
+    faults: list[str] | None = None,
 ) -> Scores:
     """Scores of samples at 16 kHz; what fails is left out and, as a sentence, appended to `faults`."""
     scores: Scores = {}
@@ -182,7 +183,7 @@ def score(
 
 
 def measures(
-    clean: Audio | None, audio: Audio, wanted: set[str], done: Scores
+    clean: Samples | None, audio: Samples, wanted: set[str], done: Scores
 ) -> Iterable[tuple[set[str], Callable[[], Scores]]]:
     """The wanted metrics as (names, function), those that give several at once together."""
     if clean is not None:
@@ -196,11 +197,11 @@ def measures(
         yield several, lambda: metrics.dnsmos(audio)
 
 
-def scored(name: str, metric: Callable[[Audio, Audio], float], clean: Audio, audio: Audio) -> Scores:
+def scored(name: str, metric: Callable[[Samples, Samples], float], clean: Samples, audio: Samples) -> Scores:
     return {name: metric(*aligned(clean, audio))}
 
 
-def aligned(clean: Audio, audio: Audio) -> tuple[Audio, Audio]:
+def aligned(clean: Samples, audio: Samples) -> tuple[Samples, Samples]:
     """The common part; raises AudioError where the lengths differ by more than 0.1 s."""
     if abs(len(clean) - len(audio)) > TOLERANCE:
         raise AudioError(f"{len(audio)} samples, but {len(clean)} clean ones")

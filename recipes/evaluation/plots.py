@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gtcrn.config import SAMPLE_RATE
-from gtcrn_recipes.evaluation.evaluate import METRICS, Audio, Result
+from gtcrn.types import Samples
+from gtcrn_recipes.evaluation.evaluate import METRICS, Result
 from gtcrn_recipes.evaluation.metrics import extra
 from gtcrn_recipes.evaluation.scoreboard import TITLES, Comparison, by_snr, compare
 
@@ -19,7 +20,7 @@ EXAMPLES = 3  # of the worst and of the best files
 WINDOW, HOP = 512, 128  # samples of the spectrograms
 FLOOR_DB = -80.0  # below the loudest bin
 
-Listen = Callable[[Result], dict[str, Audio]]  # samples of a result by title: noisy, enhanced, clean
+Listen = Callable[[Result], dict[str, Samples]]  # samples of a result by title: noisy, enhanced, clean
 
 
 def draw_all(folder: Path, results: Sequence[Result], listen: Listen) -> list[Path]:
@@ -93,7 +94,7 @@ def extremes(results: Sequence[Result]) -> list[tuple[str, Result]]:
     return [(f"{label}_{i + 1}", r) for label, some in (("worst", worst), ("best", best)) for i, r in enumerate(some)]
 
 
-def spectrograms(result: Result, sounds: dict[str, Audio]) -> "Figure":
+def spectrograms(result: Result, sounds: dict[str, Samples]) -> "Figure":
     """One panel a version of the file, all on one scale of levels."""
     figure = new_figure(10, 2.3 * len(sounds))
     top = max(float(levels(audio).max()) for audio in sounds.values())
@@ -106,15 +107,15 @@ def spectrograms(result: Result, sounds: dict[str, Audio]) -> "Figure":
     return figure
 
 
-def panel(axes: "Axes", level: Audio, top: float, seconds: float) -> None:
+def panel(axes: "Axes", level: Samples, top: float, seconds: float) -> None:
     extent = (0.0, seconds, 0.0, SAMPLE_RATE / 2000)
     axes.imshow(level, origin="lower", aspect="auto", extent=extent, vmin=top + FLOOR_DB, vmax=top, cmap="magma")
 
 
-def levels(audio: Audio) -> Audio:
+def levels(audio: Samples) -> Samples:
     """Spectrogram in dB, (bins, frames)."""
     padded = np.pad(audio, (0, max(0, WINDOW - len(audio))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP] * np.hanning(WINDOW)
-    power: Audio = np.abs(np.fft.rfft(frames, axis=1).T) ** 2
-    decibels: Audio = 10 * np.log10(power + 1e-12)
+    power: Samples = np.abs(np.fft.rfft(frames, axis=1).T) ** 2
+    decibels: Samples = 10 * np.log10(power + 1e-12)
     return decibels

@@ -6,17 +6,16 @@ from functools import partial
 from multiprocessing import get_context
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gtcrn.errors import AudioError
+from gtcrn.types import Samples
 from gtcrn_recipes.evaluation import metrics
 
-Audio = NDArray[np.float32]
 METRICS = {"pesq": metrics.wb_pesq, "estoi": metrics.estoi}
 FEW = 8  # pairs that are scored sooner than processes start
 
 
-def mean_scores(clean: list[Audio], enhanced: list[Audio], jobs: int) -> dict[str, float]:
+def mean_scores(clean: list[Samples], enhanced: list[Samples], jobs: int) -> dict[str, float]:
     """Means over the pairs that can be scored; fresh processes, since a forked torch may hang."""
     if len(clean) <= FEW:
         return {name: _mean(map(partial(_score, name), clean, enhanced)) for name in METRICS}
@@ -28,7 +27,7 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.nanmean(list(values)))
 
 
-def _score(name: str, clean: Audio, enhanced: Audio) -> float:
+def _score(name: str, clean: Samples, enhanced: Samples) -> float:
     try:
         return METRICS[name](clean, enhanced)
     except AudioError:  # no speech is found in the output of a network that has learnt little

@@ -6,19 +6,18 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
-import numpy.typing as npt
 import soxr
 import torch
 from torch import Tensor
 
 from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import ConfigError
+from gtcrn.types import Samples
 
 if TYPE_CHECKING:
     import av
     from av.audio.codeccontext import AudioCodecContext
 
-Float = npt.NDArray[np.float32]
 
 PROBE_SAMPLES = 16_000  # of noise, by which the delay of a codec is measured
 LONGEST_DELAY = 4096  # samples at 16 kHz
@@ -56,7 +55,7 @@ def coded_rows(signal: Tensor, chosen: Tensor, which: Tensor, kbps: Tensor, name
     return signal.index_copy(0, torch.tensor(rows, device=signal.device), back)
 
 
-def round_trip(samples: Float, name: str, kbps: float) -> Float:
+def round_trip(samples: Samples, name: str, kbps: float) -> Samples:
     """`samples` (n,) at 16 kHz, coded at about `kbps` kbit/s and decoded: (n,), aligned to the sample.
 
     Raises ConfigError where PyAV is missing.
@@ -74,7 +73,7 @@ def _delay(name: str) -> int:
     return int(np.fft.irfft(spectra[0] * spectra[1].conj(), size)[:LONGEST_DELAY].argmax())
 
 
-def _coded(samples: Float, name: str, kbps: float) -> Float:
+def _coded(samples: Samples, name: str, kbps: float) -> Samples:
     """The round trip with its delay, and `LONGEST_DELAY` samples longer."""
     codec = CODECS[name]
     padded = np.pad(samples, (0, LONGEST_DELAY))
@@ -109,7 +108,7 @@ def _context(name: str, mode: Literal["r", "w"], sample_rate: int) -> "AudioCode
     return context
 
 
-def _packets(samples: Float, encoder: "AudioCodecContext") -> "Iterator[av.Packet[av.AudioStream]]":
+def _packets(samples: Samples, encoder: "AudioCodecContext") -> "Iterator[av.Packet[av.AudioStream]]":
     """Of whole frames; what is left in the encoder comes last."""
     import av
 

@@ -40,8 +40,8 @@ class Loss(nn.Module):
 
         `enhanced_spectrum` (B, 2, T, F) is what the network returned, `enhanced` (B, N) its waveform, `clean` (B, N).
         """
-        pair = Pair(self, enhanced_spectrum, enhanced, clean)
-        return {name: weight * TERMS[name](pair) for name, weight in self.config.weights.items() if weight}
+        both = Comparison(self, enhanced_spectrum, enhanced, clean)
+        return {name: weight * TERMS[name](both) for name, weight in self.config.weights.items() if weight}
 
 
 class Compressed(NamedTuple):
@@ -66,7 +66,7 @@ def hann_spectrum(audio: Tensor, n_fft: int, reference: int) -> Tensor:
     return torch.view_as_real(bins).movedim(-1, 0).contiguous()
 
 
-class Pair:
+class Comparison:
     """Output and target of a batch, and what several terms need of them, computed once."""
 
     def __init__(self, loss: Loss, enhanced_spectrum: Tensor, enhanced: Tensor, clean: Tensor) -> None:
@@ -110,17 +110,17 @@ def _distance(a: Compressed, b: Compressed) -> Tensor:
     return 2 * (a.parts - b.parts).square().mean()
 
 
-def real_imaginary(pair: Pair) -> Tensor:
-    return _distance(pair.output, pair.target)
+def real_imaginary(both: Comparison) -> Tensor:
+    return _distance(both.output, both.target)
 
 
-def magnitude(pair: Pair) -> Tensor:
-    return (pair.output.magnitude - pair.target.magnitude).square().mean()
+def magnitude(both: Comparison) -> Tensor:
+    return (both.output.magnitude - both.target.magnitude).square().mean()
 
 
-def si_snr(pair: Pair) -> Tensor:
+def si_snr(both: Comparison) -> Tensor:
     """-SI-SNR / 10 dB, up to `si_snr_limit_db`."""
-    return pair.mean_over_speech(si_snr_db(pair.enhanced, pair.clean, pair.config.si_snr_limit_db)) / -10
+    return both.mean_over_speech(si_snr_db(both.enhanced, both.clean, both.config.si_snr_limit_db)) / -10
 
 
 def si_snr_db(enhanced: Tensor, clean: Tensor, limit_db: float) -> Tensor:
@@ -135,39 +135,39 @@ def si_snr_db(enhanced: Tensor, clean: Tensor, limit_db: float) -> Tensor:
     return 10 * torch.log10((wanted + floor) / (rest + wanted * 10 ** (-limit_db / 10) + floor))
 
 
-def multi_resolution(pair: Pair) -> Tensor:
+def multi_resolution(both: Comparison) -> Tensor:
     """Compressed magnitudes and complex bins at several FFT lengths (after Schroeter et al., DeepFilterNet 2, 2022)."""
-    total = torch.zeros((), device=pair.clean.device)
+    total = torch.zeros((), device=both.clean.device)
     for n_fft in RESOLUTIONS:
-        output, target = (pair.windowed(audio, n_fft) for audio in (pair.enhanced, pair.clean))
+        output, target = (both.windowed(audio, n_fft) for audio in (both.enhanced, both.clean))
         total = total + _distance(output, target) + (output.magnitude - target.magnitude).square().mean()
     return total / len(RESOLUTIONS)
 
 
-def consistency(pair: Pair) -> Tensor:
+def consistency(both: Comparison) -> Tensor:
     """How far the network's spectrum is from being the spectrum of any waveform (FastEnhancer, 2025, uses it)."""
-    return _distance(pair.network, pair.compressed(spectrum(pair.enhanced, pair.spectral)))
+    return _distance(both.network, both.compressed(spectrum(both.enhanced, both.spectral)))
 
 
-def over_suppression(pair: Pair) -> Tensor:
+def over_suppression(both: Comparison) -> Tensor:
     """Only what is missing: max(0, |S|^c - |S^|^c)^2 (Wang et al., VoiceFilter-Lite, 2020; Braun and Tashev, 2020)."""
-    return (pair.target.magnitude - pair.output.magnitude).clamp(min=0).square().mean()
+    return (both.target.magnitude - both.output.magnitude).clamp(min=0).square().mean()
 
 
-def waveform(pair: Pair) -> Tensor:
-    return (pair.enhanced - pair.clean).abs().mean()
+def waveform(both: Comparison) -> Tensor:
+    return (both.enhanced - both.clean).abs().mean()
 
 
-def pesq(pair: Pair) -> Tensor:
+def pesq(both: Comparison) -> Tensor:
     """Disturbance of P.862 (0: none), over the items with speech; gradients that it cannot compute count as 0."""
-    assert pair.pesq is not None
-    enhanced, clean = pair.enhanced[pair.speaks], pair.clean[pair.speaks]
+    assert both.pesq is not None
+    enhanced, clean = both.enhanced[both.speaks], both.clean[both.speaks]
     if not len(clean):
-        return pair.enhanced.sum() * 0
+        return both.enhanced.sum() * 0
     enhanced = enhanced + PESQ_LEAK * clean
     if enhanced.requires_grad:
         enhanced.register_hook(lambda gradient: torch.nan_to_num(gradient, 0.0, 0.0, 0.0))
-    disturbance: Tensor = pair.pesq(clean, enhanced)
+    disturbance: Tensor = both.pesq(clean, enhanced)
     return disturbance.mean()
 
 
@@ -178,7 +178,7 @@ def _pesq_loss(sample_rate: int) -> nn.Module:
     return module
 
 
-TERMS: dict[str, Callable[[Pair], Tensor]] = {
+TERMS: dict[str, Callable[[Comparison], Tensor]] = {
     term.__name__: term
     for term in (real_imaginary, magnitude, si_snr, multi_resolution, consistency, over_suppression, waveform, pesq)
 }

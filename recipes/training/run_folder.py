@@ -21,7 +21,7 @@ from gtcrn_recipes.training.soap import Soap
 
 
 @dataclass
-class Progress:
+class RunProgress:
     """What has happened so far."""
 
     step: int = 0
@@ -42,7 +42,7 @@ class Run:
     optimizer: optim.Optimizer
     schedule: optim.lr_scheduler.LRScheduler
     average: AveragedModel | None
-    progress: Progress = field(default_factory=Progress)
+    progress: RunProgress = field(default_factory=RunProgress)
 
     @classmethod
     def create(cls, recipe: Recipe, folder: Path) -> "Run":
@@ -85,7 +85,7 @@ class Run:
             raise CheckpointError(f"no run to resume in {self.folder}: {path.name} is missing.")
         try:
             saved = torch.load(path, map_location="cpu", weights_only=True)
-            self.progress = Progress(**saved.pop("progress"))
+            self.progress = RunProgress(**saved.pop("progress"))
             for name, part in self._parts().items():
                 part.load_state_dict(saved[name])
             self._follow(self.recipe.train)

@@ -12,7 +12,7 @@ import typer
 
 from gtcrn.config import SAMPLE_RATE
 from gtcrn_recipes import settings
-from gtcrn_recipes.data.loader import Source, draw_generator
+from gtcrn_recipes.data.loader import ItemSource, draw_generator
 from gtcrn_recipes.settings import Recipe
 from gtcrn_recipes.training.commands import find_recipe
 from gtcrn_recipes.training.trainer import Trainer, make_fabric, open_run
@@ -43,13 +43,13 @@ def measure(recipe: Recipe, device: str, steps: int) -> dict[str, float]:
     fabric, watch = make_fabric(device, recipe.train.precision), Stopwatch()
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(fabric, open_run(recipe, Path(folder), False, fabric))
-        source = Source(recipe.data, fabric.device)
+        source = ItemSource(recipe.data, fabric.device)
         for step in range(WARM_UP + steps):
             _one_step(trainer, source, watch, step)
     return watch.medians()
 
 
-def _one_step(trainer: Trainer, source: Source, watch: Stopwatch, step: int) -> None:
+def _one_step(trainer: Trainer, source: ItemSource, watch: Stopwatch, step: int) -> None:
     settings = trainer.recipe.train
     items = watch("draw", lambda: [source.draw(settings.batch, draw_generator(settings.seed, step, 0))])
     mixture = watch("mix", lambda: trainer._mix(items))

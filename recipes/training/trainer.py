@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import ConfigError, GtcrnError
-from gtcrn_recipes.data.loader import Items, Prefetcher, Source, draw_generator
+from gtcrn_recipes.data.loader import Items, ItemSource, Prefetcher, draw_generator
 from gtcrn_recipes.mixing.mixture import Mixture, mix
 from gtcrn_recipes.native.library import use_threads
 from gtcrn_recipes.native.network import NativeGTCRN, supports
@@ -107,7 +107,7 @@ def train(recipe: Recipe, folder: Path, resume: bool = False, quiet: bool = Fals
     fabric = make_fabric(device, recipe.train.precision)
     run = open_run(recipe, folder, resume, fabric)
     trainer = Trainer(fabric, run)
-    source = Source(recipe.data, fabric.device)
+    source = ItemSource(recipe.data, fabric.device)
     validation = Validation(recipe.data.root, recipe.data.validation) if recipe.data.validation else None
     loader = Prefetcher(
         source, recipe.train.batch, recipe.train.seed, my_draws(fabric, recipe), first_step=run.progress.step

@@ -5,9 +5,10 @@ import torch
 from torch import Tensor
 
 from gtcrn.network.model import GTCRN
+from gtcrn.types import Samples
 from gtcrn_recipes.data.dataset import PairSet
 from gtcrn_recipes.evaluation import metrics
-from gtcrn_recipes.evaluation.scores import Audio, mean_scores
+from gtcrn_recipes.evaluation.scores import mean_scores
 from gtcrn_recipes.settings import Recipe
 from gtcrn_recipes.training.enhance import enhance
 
@@ -19,7 +20,7 @@ class Validation:
         self.pairs = list(PairSet.open(root, name))
         self.jobs = jobs
 
-    def score(self, model: GTCRN, device: torch.device, full: bool) -> tuple[dict[str, float], list[Audio]]:
+    def score(self, model: GTCRN, device: torch.device, full: bool) -> tuple[dict[str, float], list[Samples]]:
         """Mean scores and the enhanced audio; `full` adds PESQ and ESTOI, which take seconds a pair."""
         enhanced = [_enhance(model, torch.from_numpy(pair.noisy).to(device)) for pair in self.pairs]
         clean = [pair.clean for pair in self.pairs]
@@ -42,13 +43,13 @@ def verdict(recipe: Recipe, si_sdr: float) -> str:
     )
 
 
-def _mean_si_sdr(clean: list[Audio], other: list[Audio]) -> float:
+def _mean_si_sdr(clean: list[Samples], other: list[Samples]) -> float:
     return float(np.mean([metrics.si_sdr(c, o) for c, o in zip(clean, other, strict=True)]))
 
 
 @torch.no_grad()
-def _enhance(model: GTCRN, noisy: Tensor) -> Audio:
+def _enhance(model: GTCRN, noisy: Tensor) -> Samples:
     was_training = model.training
-    audio: Audio = enhance(model.eval(), noisy[None]).audio[0].cpu().numpy()
+    audio: Samples = enhance(model.eval(), noisy[None]).audio[0].cpu().numpy()
     model.train(was_training)
     return audio

@@ -6,9 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import Annotated, BinaryIO, Literal, TypeVar
 
-import numpy as np
 from fastapi import APIRouter, Query, Request, Response
-from numpy.typing import NDArray
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Receive, Scope, Send
@@ -17,6 +15,7 @@ from gtcrn.audio.encode import Encoder, encoded, encoder
 from gtcrn.audio.formats import target_format
 from gtcrn.audio.media import Opened, open_audio
 from gtcrn.errors import GtcrnError
+from gtcrn.types import Samples
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.headers import Trailers, counts
 from gtcrn_server.limits import TheCaller, TheService, bounded
@@ -24,7 +23,6 @@ from gtcrn_server.messages import Limit
 from gtcrn_server.openapi import AUDIO, FILE_BODY, answers
 from gtcrn_server.service import Service
 
-Samples = NDArray[np.float32]  # (C, n)
 Result = TypeVar("Result")
 
 router = APIRouter(tags=["files"])
@@ -54,7 +52,7 @@ async def denoise_file(
 
     Samples keep their rate, channels and place. A fault behind the first second ends the answer before its end.
     """
-    job = Job(service, caller.client)
+    job = FileJob(service, caller.client)
     try:
         await job.receive(request)
         await job.prepare(format, subtype, attenuation_limit)
@@ -64,7 +62,7 @@ async def denoise_file(
         raise
 
 
-class Job:
+class FileJob:
     """One file in the works: its place among the others, its temporary file, its pieces to come."""
 
     def __init__(self, service: Service, client: str) -> None:
@@ -162,7 +160,7 @@ class Job:
 class FileAnswer(Response):
     """Sends pieces while they are made; without an end when something fails, so that nobody takes it for whole."""
 
-    def __init__(self, job: Job, first: list[bytes], whole: bool) -> None:
+    def __init__(self, job: FileJob, first: list[bytes], whole: bool) -> None:
         super().__init__(media_type=job.media_type)
         del self.headers["content-length"]
         if whole:

@@ -9,7 +9,7 @@ from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.headers import counts
 from gtcrn_server.limits import BoundedRoute, Caller, TheCaller, TheService
 from gtcrn_server.live import Live
-from gtcrn_server.messages import Change, Description, Options, Progress
+from gtcrn_server.messages import Change, Description, Options, StreamStatus
 from gtcrn_server.openapi import PCM, PCM_BODY, answers, faults
 from gtcrn_server.service import Service
 from gtcrn_server.transports.store import Held
@@ -37,14 +37,14 @@ async def open_stream(
 
 
 @router.get("/{identity}", responses=faults(404, 410, 422))
-async def read_stream(service: TheService, caller: TheCaller, identity: Identity) -> Progress:
+async def read_stream(service: TheService, caller: TheCaller, identity: Identity) -> StreamStatus:
     """Where the stream stands: the sequence number it waits for, its settings and counts."""
     held = service.streams.get(identity, caller.key)
     return progress(held, opened(held))
 
 
 @router.patch("/{identity}", responses=faults(400, 404, 408, 410, 413, 422))
-async def change_stream(service: TheService, caller: TheCaller, identity: Identity, change: Change) -> Progress:
+async def change_stream(service: TheService, caller: TheCaller, identity: Identity, change: Change) -> StreamStatus:
     """Change the attenuation limit or bypass between two samples, without a click."""
     held = touched(service, caller, identity)
     opened(held).change(change)
@@ -110,8 +110,8 @@ def opened(held: Held) -> Live:
     return held.live
 
 
-def progress(held: Held, live: Live) -> Progress:
-    return Progress(
+def progress(held: Held, live: Live) -> StreamStatus:
+    return StreamStatus(
         id=held.identity,
         sequence=held.sequence,
         attenuation_limit=live.stream.attenuation_limit,
