@@ -7,7 +7,8 @@ import pytest
 
 from gtcrn import checkpoint, kernel
 from gtcrn.config import GTCRNConfig, SpectralConfig
-from gtcrn.errors import CheckpointError, ConfigError
+from gtcrn.errors import CheckpointError, ConfigError, GtcrnError
+from gtcrn.kernel import fold as fold_module
 from gtcrn.kernel.fold import fold
 from gtcrn.network.model import GTCRN
 
@@ -22,6 +23,32 @@ def test_block_has_the_kernels_size_and_alignment(random_checkpoint):
     assert params.shape == (kernel.PARAMS_SIZE,)
     assert params.dtype == np.float32
     assert params.ctypes.data % 64 == 0
+
+
+def test_the_parts_make_the_block():
+    assert sum(floats for _, floats in kernel.LAYOUT) == kernel.PARAMS_SIZE
+
+
+def _swapped(layout):
+    """Encoder and decoder are of one size: the total tells nothing."""
+    names = {"encoder": "decoder", "decoder": "encoder"}
+    return tuple((names.get(name, name), floats) for name, floats in layout)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (_swapped, r"expects decoder of \d+ floats where encoder of \d+ is written"),
+        (lambda layout: layout[1:], "expects unused of 7 floats where input_roots of 1 is written"),
+        (lambda layout: layout[:-1], r"expects nothing of 0 floats where transform of \d+ is written"),
+        (lambda layout: (*layout, ("tail", 4)), "expects tail of 4 floats where nothing of 0 is written"),
+        (lambda layout: (("input_roots", 2), *layout[1:]), "expects input_roots of 2 floats where input_roots of 1"),
+    ],
+)
+def test_the_first_part_that_the_kernel_has_otherwise_is_named(random_checkpoint, monkeypatch, change, sentence):
+    monkeypatch.setattr(fold_module, "LAYOUT", change(kernel.LAYOUT))
+    with pytest.raises(GtcrnError, match=sentence):
+        fold(random_checkpoint)
 
 
 @pytest.mark.parametrize(

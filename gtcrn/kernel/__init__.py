@@ -2,6 +2,7 @@
 
 from gtcrn.kernel._gtcrn import (
     BINS,
+    LAYOUT,
     PARAMS_SIZE,
     STATE_SIZE,
     VERSION_ERROR,
@@ -15,6 +16,7 @@ from gtcrn.kernel._gtcrn import (
 
 __all__ = [
     "BINS",
+    "LAYOUT",
     "PARAMS_SIZE",
     "STATE_SIZE",
     "VERSION_ERROR",

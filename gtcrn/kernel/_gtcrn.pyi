@@ -3,6 +3,7 @@ from numpy.typing import NDArray
 from typing_extensions import Buffer
 
 BINS: int
+LAYOUT: tuple[tuple[str, int], ...]  # name and floats of each part of the parameter block
 PARAMS_SIZE: int
 STATE_SIZE: int
 VERSION_ERROR: int

@@ -1,11 +1,13 @@
 """Checkpoint to the kernel's parameter block: all that can be multiplied out before the first frame.
 
 Batch normalisation goes into the convolution before it, subband features into the convolution after them, the half
-of sigmoid(x) = (1 + tanh(x / 2)) / 2 into the gates. The order of the block is that of `kernel/layout.h`.
+of sigmoid(x) = (1 + tanh(x / 2)) / 2 into the gates. Names, sizes and order of the parts are those of
+`kernel/layout.h`, and held against them part by part.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain, zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,8 @@ from numpy.typing import NDArray
 from gtcrn.checkpoint import Checkpoint
 from gtcrn.config import GTCRNConfig
 from gtcrn.erb import band_centres, erb_matrix
-from gtcrn.errors import CheckpointError, ConfigError
+from gtcrn.errors import CheckpointError, ConfigError, GtcrnError
+from gtcrn.kernel import LAYOUT
 
 Array = NDArray[np.float64]
 
@@ -26,12 +29,16 @@ def fold(checkpoint: Checkpoint) -> NDArray[np.float32]:
     """The kernel's parameters, (PARAMS_SIZE,), aligned to 64 bytes (faster, though the kernel does not need it).
 
     Raises ConfigError for a configuration that the kernel does not serve, CheckpointError for a weight that is
-    missing or of another shape.
+    missing or of another shape, GtcrnError for a compiled kernel whose block has other parts.
     """
     _refuse_other_configs(checkpoint.config)
-    parts = _network(_Weights(checkpoint, ""), checkpoint.config)
+    parts = [
+        (name, np.concatenate([array.ravel() for array in arrays]))
+        for name, arrays in _network(_Weights(checkpoint, ""), checkpoint.config)
+    ]
+    _compare(tuple((name, part.size) for name, part in parts))
     with np.errstate(over="ignore"):
-        folded = np.concatenate([np.asarray(part, np.float32).ravel() for part in parts])
+        folded = np.concatenate([part.astype(np.float32) for _, part in parts])
     if not np.isfinite(folded).all():
         raise CheckpointError("the weights, multiplied out, are beyond what float32 holds.")
     return _aligned(folded)
@@ -42,6 +49,16 @@ def _refuse_other_configs(config: GTCRNConfig) -> None:
     for name, value in config.to_dict().items():
         if value != served[name]:
             raise ConfigError(f"the kernel serves {name} = {served[name]} only, not {value}; use the torch model.")
+
+
+def _compare(written: tuple[tuple[str, int], ...]) -> None:
+    """Raise GtcrnError that names the first of the parts, (name, floats), that the kernel does not expect there."""
+    for ours, its in zip_longest(written, LAYOUT, fillvalue=("nothing", 0)):
+        if ours != its:
+            raise GtcrnError(
+                f"the compiled kernel expects {its[0]} of {its[1]} floats where {ours[0]} of {ours[1]} is written; "
+                "it is of another version: install the package again."
+            )
 
 
 def _aligned(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -101,31 +118,33 @@ def _halves(weight: Array) -> Array:
     return np.moveaxis(weight.reshape(2, LANES, *weight.shape[1:]), 1, -1)
 
 
-def _network(w: _Weights, config: GTCRNConfig) -> Iterator[Array]:
-    yield np.array([-math.log2(config.input_exponent)] + 7 * [0.0])
-    yield from _erb(config)
-    yield from _encoder_first(w.below("encoder.first"))
-    yield from _encoder_second(w.below("encoder.second"))
-    for i in range(len(config.dilations)):
-        yield from _gtconv_block(w.below(f"encoder.blocks.{i}"))
-    for i in range(config.dual_path_blocks):
-        yield from _dual_path(w.below(f"dual_path.{i}"))
-    for i in range(len(config.dilations)):
-        yield from _gtconv_block(w.below(f"decoder.blocks.{i}"))
-    yield from _decoder_second(w.below("decoder.second"))
-    yield from _decoder_first(w.below("decoder.first"))
-    yield from _fourier(config.spectral.n_fft)
+def _network(w: _Weights, config: GTCRNConfig) -> Iterator[tuple[str, Iterable[Array]]]:
+    """The parts by their names in layout.h, each as the arrays that follow one another in it."""
+    blocks, paths = range(len(config.dilations)), range(config.dual_path_blocks)
+    erb_run, erb_weight = _erb(config)
+    yield "input_roots", [np.array(-math.log2(config.input_exponent))]
+    yield "unused", [np.zeros(7)]
+    yield "erb_run", [erb_run]
+    yield "erb_weight", [erb_weight]
+    yield "encoder_first", _encoder_first(w.below("encoder.first"))
+    yield "encoder_second", _encoder_second(w.below("encoder.second"))
+    yield "encoder", chain.from_iterable(_gtconv_block(w.below(f"encoder.blocks.{i}")) for i in blocks)
+    yield "dual_path", chain.from_iterable(_dual_path(w.below(f"dual_path.{i}")) for i in paths)
+    yield "decoder", chain.from_iterable(_gtconv_block(w.below(f"decoder.blocks.{i}")) for i in blocks)
+    yield "decoder_second", _decoder_second(w.below("decoder.second"))
+    yield "decoder_first", _decoder_first(w.below("decoder.first"))
+    yield "transform", _fourier(config.spectral.n_fft)
 
 
-def _erb(config: GTCRNConfig) -> Iterator[Array]:
+def _erb(config: GTCRNConfig) -> tuple[Array, Array]:
     """Runs of bins from peak to peak of the bands, and each bin's weights in the bands on either side."""
     centres = band_centres(config)
     runs = np.diff(centres, append=config.spectral.bins)
     band = np.repeat(np.arange(config.erb_high), runs)
     matrix = np.vstack([erb_matrix(config), np.zeros_like(erb_matrix(config)[:1])])
     bins = np.arange(len(band))
-    yield runs.astype(np.float64)
-    yield np.stack([matrix[band, bins], matrix[band + 1, bins]], axis=1).astype(np.float64)
+    weights = np.stack([matrix[band, bins], matrix[band + 1, bins]], axis=1)
+    return runs.astype(np.float64), weights.astype(np.float64)
 
 
 def _fourier(n_fft: int) -> Iterator[Array]:

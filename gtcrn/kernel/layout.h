@@ -74,19 +74,27 @@ typedef struct {
     float split[2][HOP];          /* exp(-2 pi i k / FFT) */
 } fourier;
 
+/* The parts of the parameter block in their order, once for the struct and for the table that fold.py is held against.
+   input_roots: square roots to take of the magnitude, 0, 1, 2 for input_exponent 1, 1/2, 1/4; erb_run: bins from the peak
+   of each band to the bin before the peak of the next; erb_weight: of each bin in the band whose run it is in, and in
+   the next. */
+#define GTCRN_PARTS(PART)                  \
+    PART(float, input_roots, )             \
+    PART(float, unused, [7])               \
+    PART(float, erb_run, [HIGH])           \
+    PART(float, erb_weight, [GATHERED][2]) \
+    PART(first_conv, encoder_first, )      \
+    PART(second_conv, encoder_second, )    \
+    PART(gtconv_block, encoder, [BLOCKS])  \
+    PART(dual_path, dual_path, [2])        \
+    PART(gtconv_block, decoder, [BLOCKS])  \
+    PART(second_conv, decoder_second, )    \
+    PART(last_conv, decoder_first, )       \
+    PART(fourier, transform, )
+
+#define GTCRN_MEMBER(type, name, dimensions) type name dimensions;
 struct gtcrn_params {
-    float input_roots; /* square roots to take of the magnitude: 0, 1, 2 for input_exponent 1, 1/2, 1/4 */
-    float unused[7];
-    float erb_run[HIGH];           /* bins from the peak of each band to the bin before the peak of the next */
-    float erb_weight[GATHERED][2]; /* of each bin in the band whose run it is in, and in the next */
-    first_conv encoder_first;
-    second_conv encoder_second;
-    gtconv_block encoder[BLOCKS];
-    dual_path dual_path[2];
-    gtconv_block decoder[BLOCKS];
-    second_conv decoder_second;
-    last_conv decoder_first;
-    fourier transform;
+    GTCRN_PARTS(GTCRN_MEMBER)
 };
 
 typedef float gtcrn_frame[WIDTH][CHANNELS];

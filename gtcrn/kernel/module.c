@@ -114,9 +114,31 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+#define PART_ROW(type, name, dimensions) {#name, sizeof(((gtcrn_params *)0)->name) / (sizeof(float))},
+static const struct {
+    const char *name;
+    Py_ssize_t floats;
+} parts[] = {GTCRN_PARTS(PART_ROW)};
+
+enum { PARTS = sizeof parts / sizeof parts[0] };
+
+/* LAYOUT: (name, floats) of each part. */
+static int add_layout(PyObject *module)
+{
+    PyObject *layout = PyTuple_New(PARTS);
+    int failed = !layout;
+    for (Py_ssize_t i = 0; !failed && i < PARTS; i++) {
+        PyObject *row = Py_BuildValue("sn", parts[i].name, parts[i].floats);
+        failed = !row || PyTuple_SetItem(layout, i, row);
+    }
+    failed = failed || PyModule_AddObjectRef(module, "LAYOUT", layout);
+    Py_XDECREF(layout);
+    return failed ? -1 : 0;
+}
+
 static int add_constants(PyObject *module)
 {
-    return add_stream_types(module) || PyModule_AddIntConstant(module, "VERSION_ERROR", GTCRN_VERSION) ||
+    return add_stream_types(module) || add_layout(module) || PyModule_AddIntConstant(module, "VERSION_ERROR", GTCRN_VERSION) ||
            PyModule_AddIntConstant(module, "PARAMS_SIZE", PARAMS_SIZE) ||
            PyModule_AddIntConstant(module, "STATE_SIZE", STATE_SIZE) ||
            PyModule_AddIntConstant(module, "BINS", BINS);
