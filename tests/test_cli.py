@@ -284,16 +284,16 @@ def test_a_pipe_of_unknown_length(folder):
 def test_raw_pcm_is_live_with_the_delay_of_one_window(folder, encoding, width):
     """Each chunk is answered before the next is sent: after n samples, all but the last window less one are out."""
     command = [*GTCRN, "denoise", "-", "--raw", "--encoding", encoding, "--weights", "../weights.safetensors"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     chunk = PcmFormat(16_000, 1, encoding).encode(noise(256, 1))[0]
-    process.stdin.write(chunk)
-    for _ in range(20):
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdin.write(chunk)
-        process.stdin.flush()
-        assert len(process.stdout.read(256 * width)) == 256 * width  # would wait for ever if it were not sent
-    process.stdin.close()
-    assert len(process.stdout.read()) == 256 * width
-    assert process.wait() == 0
+        for _ in range(20):
+            process.stdin.write(chunk)
+            process.stdin.flush()
+            assert len(process.stdout.read(256 * width)) == 256 * width  # would wait for ever if it were not sent
+        process.stdin.close()
+        assert len(process.stdout.read()) == 256 * width
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize("data", [b"", b"no WAV at all, just text", header(PcmFormat(16_000, 1, "s16le"), 0)])
@@ -340,13 +340,14 @@ def test_a_terminal_sees_a_bar_with_speed_and_end(folder, jobs):
         write(folder / "in" / name, 20.0)
     ours, theirs = pty.openpty()
     command = [*GTCRN, "denoise", "in", "-o", "out", "--jobs", jobs, "--weights", "../weights.safetensors"]
-    process = subprocess.Popen(command, stderr=theirs, stdout=subprocess.PIPE)
-    os.close(theirs)
     seen = b""
-    with contextlib.suppress(OSError):  # how a terminal ends
-        while piece := os.read(ours, 1 << 16):
-            seen += piece
-    assert (process.wait(), process.stdout.read()) == (0, b"")
+    with subprocess.Popen(command, stderr=theirs, stdout=subprocess.PIPE) as process:
+        os.close(theirs)
+        with contextlib.suppress(OSError):  # how a terminal ends
+            while piece := os.read(ours, 1 << 16):
+                seen += piece
+        assert process.stdout.read() == b""
+    assert process.returncode == 0
     seen = seen.decode(errors="replace")
     assert re.search(r"2 files.*100%.*\d+x real time.*0:00:00", seen, re.DOTALL)
 
