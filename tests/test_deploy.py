@@ -6,11 +6,13 @@ import shutil
 import socket
 import ssl
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from packaging.requirements import Requirement
 
 yaml = pytest.importorskip("yaml")
 pytest.importorskip("torch")
@@ -149,6 +151,17 @@ def test_what_the_image_is_built_from_exists_or_is_optional() -> None:
     assert [name for name in kept if not (ROOT / name).exists()] == []
     packages = re.findall(r'"(\w+)" = "(\w+)"', (ROOT / "pyproject.toml").read_text())
     assert {folder for _, folder in packages} <= kept
+
+
+def test_the_lock_file_has_what_the_service_needs_each_with_hashes_and_from_nowhere_in_particular() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = (DEPLOY / "requirements.txt").read_text()
+    locked = dict(re.findall(r"^([\w.-]+)==(\S+) \\\n    --hash=sha256:", text, re.MULTILINE))
+    assert len(locked) == text.count("==")
+    for each in map(Requirement, project["dependencies"] + project["optional-dependencies"]["serve"]):
+        assert locked[each.name] in each.specifier
+    assert "://" not in text
+    assert "torch" not in locked
 
 
 def test_the_health_check_of_the_image_is_python_that_compiles() -> None:
