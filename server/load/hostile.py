@@ -130,10 +130,13 @@ ATTACKS: dict[str, tuple[int, Callable[[int], Awaitable[None]]]] = {  # how many
 def attack(name: str, port: int) -> None:
     """Be this client for ever."""
     os.nice(NICENESS)
-    asyncio.run(_attack(*ATTACKS[name], port))
+    asyncio.run(besiege(name, port))
 
 
-async def _attack(count: int, once: Callable[[int], Awaitable[None]], port: int) -> None:
+async def besiege(name: str, port: int) -> None:
+    """All clients of this name at once, each again and again, for ever."""
+    count, once = ATTACKS[name]
+
     async def again() -> None:
         while True:
             with contextlib.suppress(OSError):
