@@ -1,8 +1,8 @@
 /* Runs the C stream over a file, every buffer of exactly its size, so that sanitizers or valgrind see the first wrong
    byte: chunks of changing length, a snapshot resumed midway, options changed, and snapshots damaged in every way.
 
-   stream_driver PARAMS INPUT OUT RATE CHANNELS MUTATIONS; INPUT and OUT are float32, channel after channel. Exit 1: a promise of
-   gtcrn.h is broken, named on stderr. */
+   stream_driver WEIGHTS INPUT OUT RATE CHANNELS MUTATIONS; WEIGHTS as gtcrn/kernel/embed.py writes them, INPUT and OUT
+   float32, channel after channel. Exit 1: a promise of gtcrn.h is broken, named on stderr. */
 #include "stream.h"
 
 #include <math.h>
@@ -121,14 +121,31 @@ static void recover(gtcrn_stream *s, const float *in, size_t room, float *out)
     demand(gtcrn_recovered(s) == 1, "and counted");
 }
 
+/* Weights in memory, and the same with each bit of the header and a hundred others changed. */
+static const gtcrn_params *load_weights(unsigned char *bytes, size_t size)
+{
+    unsigned seed = 2;
+    demand(!gtcrn_weights_from(NULL, size) && !gtcrn_weights_from(bytes + 1, size), "no bytes, odd addresses are refused");
+    demand(!gtcrn_weights_from(bytes, size - 4) && !gtcrn_weights_from(bytes, 8), "fewer weights are refused");
+    for (int i = 0; i < 192 + 100; i++) {
+        size_t bit = i < 192 ? (size_t)i : next_random(&seed) % (8 * size);
+        bytes[bit / 8] ^= 1 << bit % 8;
+        demand(!gtcrn_weights_from(bytes, size), "weights with a changed bit are refused");
+        bytes[bit / 8] ^= 1 << bit % 8;
+    }
+    return gtcrn_weights_from(bytes, size);
+}
+
 int main(int count, char **arguments)
 {
-    size_t params_size, size;
+    size_t weights_size, size;
     if (count != 7) return 2;
-    void *params = read_file(arguments[1], &params_size);
+    void *weights = read_file(arguments[1], &weights_size);
+    const gtcrn_params *params = load_weights(weights, weights_size);
+    demand(params != NULL, "whole weights are taken");
     float *in = read_file(arguments[2], &size), *out = malloc(size), *scratch = malloc(size);
     gtcrn_stream *s = gtcrn_create(params, atoi(arguments[4]), atoi(arguments[5]));
-    demand(s && params_size == sizeof(gtcrn_params), "arguments in range make a stream");
+    demand(s != NULL, "arguments in range make a stream");
     size_t room = size / sizeof(float) / (size_t)s->channels;
     demand(!gtcrn_set_attenuation_limit(s, 30) && gtcrn_set_attenuation_limit(s, NAN), "limits are judged");
     s = whole_run(s, in, room, out);
@@ -138,6 +155,6 @@ int main(int count, char **arguments)
     push(s, in, room, 0, room / 2, scratch, 0);
     survive_mutations(s, atoi(arguments[6]), in, room, scratch);
     recover(s, in, room, scratch);
-    gtcrn_free(s), free(params), free(in), free(out), free(scratch);
+    gtcrn_free(s), free(weights), free(in), free(out), free(scratch);
     return 0;
 }

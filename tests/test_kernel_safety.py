@@ -10,6 +10,7 @@ from networks import random_network
 from streams import noise, random_denoiser
 
 from gtcrn import checkpoint, kernel
+from gtcrn.kernel.embed import as_bytes
 from gtcrn.kernel.fold import fold
 
 SOURCES = Path(kernel.__file__).parent
@@ -42,7 +43,9 @@ def build_drivers(folder, *flags):
 def folder(tmp_path_factory):
     """Parameters, and spectra and samples, ordinary and absurd, as files."""
     folder, rng = tmp_path_factory.mktemp("driver"), np.random.default_rng(0)
-    fold(checkpoint.from_model(random_network())).tofile(folder / "params")
+    params = fold(checkpoint.from_model(random_network()))
+    params.tofile(folder / "params")
+    (folder / "weights").write_bytes(as_bytes(params))
     parts = rng.standard_normal((2, 45, kernel.BINS))
     (parts[0] + 1j * parts[1]).astype(np.complex64).tofile(folder / "ordinary")
     values = np.array([0, 1e-42, 1e38, np.inf, -np.inf, np.nan])
@@ -119,7 +122,7 @@ def run_stream(command, folder, rate, channels, mutations):
     """The driver's output, after it has kept the promises that it checks itself, and what Python makes of its input."""
     samples = noise(rate // 8, channels)
     samples.tofile(folder / "speech")
-    files = (folder / "params", folder / "speech", folder / "out")
+    files = (folder / "weights", folder / "speech", folder / "out")
     result = subprocess.run(
         [*command, *files, str(rate), str(channels), str(mutations)], capture_output=True, text=True
     )
