@@ -132,6 +132,12 @@ def test_a_verdict_says_whether_a_run_went_as_it_should(data: Path, gain: float,
     assert word in validation.verdict(recipe, float(noisy) + gain)
 
 
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_no_recipe_expects_a_run_that_does_not_help(path: Path) -> None:
+    lowest, highest = settings.load(path, []).train.expected_gain_db
+    assert lowest == highest or lowest > 0
+
+
 def test_two_processes_equal_one_with_the_double_batch(data: Path, tmp_path: Path) -> None:
     """In the gradient (which the optimiser's first moment holds after one step) and the normalisation's statistics."""
     changes = ("train.draws=2", "train.steps=1", "mixing.noise_only_probability=0.0")
