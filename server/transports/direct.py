@@ -87,7 +87,11 @@ class DirectProtocol(WebSocketsSansIOProtocol):
 
     async def send(self, message: Any) -> None:
         await super().send(message)
-        if self.close_sent and self._unread:
+        if not self.close_sent:
+            return
+        if self._paused:
+            self.transport.pause_reading()  # which uvicorn resumes with a close, and `_work` believes it paused
+        if self._unread:
             self._ask()  # the client's answer to the close is behind it
 
     def data_received(self, data: bytes) -> None:

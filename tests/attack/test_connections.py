@@ -83,6 +83,16 @@ def test_pings_without_reading(denoiser: Denoiser):
     assert service.service.telemetry.rejections["slow_reader"] == 1
 
 
+def test_pings_after_the_service_has_closed(denoiser: Denoiser):
+    """What a client goes on to send once it was told to leave is not kept either."""
+    with running(denoiser) as service, Memory() as memory, dialled(service.port) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        upgraded(connection)
+        faulty = frame(json.dumps({"type": "nothing"}).encode(), 1) * 20
+        assert pour(connection, faulty + frame(b"x" * 125, 9) * 500, 400 * MIB) < 100 * MIB
+    assert memory.grown < 30 * MIB
+
+
 def test_answers_that_nobody_reads(parsed: Running):
     """One request after the other, each answered: the service stops where the client does not read."""
     with Memory() as memory, dialled(parsed.port, seconds=1) as connection:
