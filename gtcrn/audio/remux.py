@@ -5,16 +5,15 @@ is decoded, denoised and encoded again by its own codec, at its own bit rate unl
 """
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import numpy as np
 
+from gtcrn.audio.encoders import Encoding, bit_rate_of, encoder_of
 from gtcrn.audio.formats import MEDIA, AudioFormat
 from gtcrn.audio.limits import judge
 from gtcrn.audio.media import Track, faults_of, library, opened, packets, sounds
@@ -22,29 +21,7 @@ from gtcrn.audio.place import Place
 from gtcrn.errors import AudioError, GtcrnError
 from gtcrn.types import Samples
 
-ENCODERS = {  # of a decoder's name, where they differ
-    "opus": "libopus",
-    "vorbis": "libopus",
-    "mp3": "libmp3lame",
-    "mp3float": "libmp3lame",
-    "wmav1": "wmav2",
-    "wmapro": "wmav2",
-    "amrnb": "libopencore_amrnb",
-    "amr_nb": "libopencore_amrnb",
-}
-DEFAULTS = {  # the encoder of a container for what it cannot hold otherwise
-    "webm": "libopus",
-    "matroska": "libopus",
-    "asf": "wmav2",
-    "ac3": "ac3",
-    "eac3": "eac3",
-    "amr": "libopencore_amrnb",
-}
 SOUND_ONLY = ("ipod", "ac3", "eac3", "adts", "amr")
-DELAYS = {"ac3": 256, "eac3": 256, "adts": 1024}  # samples, of the codec, where the container cannot say so
-LEAST_AAC = 24_000  # bits a second and channel: an average over silence must not become the rate of speech
-PREFERRED = ("fltp", "flt", "s32p", "s32", "s16p", "s16")  # sample formats, by how much they hold
-MS_CLOCKS = ("matroska", "webm")
 FINE_CLOCK = 14_112_000  # Hz: samples of all usual rates are whole ticks
 LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
@@ -71,43 +48,6 @@ class Counts:
     nonfinite: int = 0
 
 
-class Encoding:
-    """One audio stream of an output: samples (channels, n) in, packets out, each at its time."""
-
-    def __init__(self, output: Any, encoder: str, rate: int, layout: str, bit_rate: int | None) -> None:
-        import av
-
-        codec = av.Codec(encoder, "w")
-        self.rate, self._layout, self._output = rate, layout, output
-        self.stream: Any = output.add_stream(encoder, rate=_held_rate(codec, rate), layout=layout)
-        names = [form.name for form in codec.audio_formats or ()]
-        self.stream.format = next((name for name in PREFERRED if name in names), names[0])
-        if bit_rate and not encoder.startswith(("pcm_", "flac", "alac")):
-            least = LEAST_AAC * self.stream.codec_context.channels if encoder == "aac" else 0
-            self.stream.bit_rate = max(bit_rate, least)
-        self.time = 0  # of the next sample
-        self.clipped = 0
-        rounded = output.format.name in MS_CLOCKS and encoder == "libopus"
-        self._early = rate // 2000 if rounded else 0  # its delay of 6.5 ms is rounded to 7: half a ms too late
-        self._late = DELAYS.get(output.format.name, 0)  # samples left out, so that the rest is in time
-
-    def write(self, samples: Samples) -> None:
-        import av
-
-        skipped = min(self._late, samples.shape[1])
-        self._late, samples = self._late - skipped, samples[:, skipped:]
-        if not samples.shape[1]:
-            return
-        self.clipped += int(np.count_nonzero(np.abs(samples) > 1))
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.clip(-1, 1)), "fltp", self._layout)
-        frame.sample_rate, frame.pts, frame.time_base = self.rate, self.time - self._early, Fraction(1, self.rate)
-        self.time += samples.shape[1]
-        self._output.mux(self.stream.encode(frame))
-
-    def finish(self) -> None:
-        self._output.mux(self.stream.encode(None))
-
-
 class MediaWriter:
     """A media file with one sound and nothing else, as a context manager; a Sink like `writer.Writer`."""
 
@@ -123,7 +63,7 @@ class MediaWriter:
         with contextlib.ExitStack() as stack:
             output = stack.enter_context(_opened(self._path, self._suffix))
             layout = LAYOUTS[self._form.channels]
-            encoder = _encoder_of(self._form.subtype.lower(), output.format.name)
+            encoder = encoder_of(self._form.subtype.lower(), output.format.name)
             with faults_of(str(self._path), f"written with {encoder}"):
                 self._encoding = Encoding(output, encoder, self._form.sample_rate, layout, self._bit_rate)
             self._stack = stack.pop_all()
@@ -164,7 +104,7 @@ def denoise_media(
         open(source, "rb") as file,
         opened(file) as container,
     ):
-        rates = {stream.index: bit_rate or _bit_rate(stream) for stream in sounds(container, str(source))}
+        rates = {stream.index: bit_rate or bit_rate_of(stream) for stream in sounds(container, str(source))}
     with contextlib.ExitStack() as stack:
         container = stack.enter_context(opened(stack.enter_context(open(source, "rb"))))
         output = stack.enter_context(_opened(target, suffix))
@@ -184,7 +124,7 @@ class _Remux:
         self._sounds: dict[int, _Sound] = {}
         for stream in container.streams:
             if stream.type == "audio":
-                encoder = _encoder_of(stream.codec_context.codec.name, output.format.name)
+                encoder = encoder_of(stream.codec_context.codec.name, output.format.name)
                 track = Track(stream, name)
                 encoding = Encoding(output, encoder, track.rate, track.layout.name, rates[stream.index])
                 self._sounds[stream.index] = _Sound(track, encoding, enhance(track.rate, track.channels))
@@ -258,46 +198,6 @@ def _opened(target: Path, suffix: str) -> Iterator[Any]:
 def _options(suffix: str) -> dict[str, str]:
     """MP4 rounds the begin of its tracks to ms unless it is told a finer clock."""
     return {"movie_timescale": str(FINE_CLOCK)} if MEDIA[suffix] in ("mp4", "mov", "ipod", "3gp", "3g2") else {}
-
-
-def _encoder_of(codec: str, container: str) -> str:
-    """The encoder that fits a decoder and a container."""
-    import av
-
-    wanted = ENCODERS.get(codec, codec)
-    kept = av.ContainerFormat(container, "w")
-    default = DEFAULTS.get(container, "aac")
-    if wanted not in av.codecs_available:
-        return default
-    try:
-        name = av.Codec(wanted, "w").canonical_name
-    except ValueError:
-        return default
-    return wanted if _holds(kept, name) else default
-
-
-def _holds(container: Any, codec: str) -> bool:
-    import av
-
-    with open(os.devnull, "wb") as nothing, av.open(nothing, "w", format=container.name) as probe:
-        return codec in probe.supported_codecs
-
-
-def _held_rate(codec: Any, rate: int) -> int:
-    """The rate, or the next that the codec has: time stays."""
-    rates = sorted(codec.audio_rates or (rate,))
-    return int(next((held for held in rates if held >= rate), rates[-1]))
-
-
-def _bit_rate(stream: Any) -> int | None:
-    """Bits a second, by the header or, where it does not tell, by all packets."""
-    if told := stream.codec_context.bit_rate:
-        return int(told)
-    size, seconds = 0, Fraction(0)
-    for packet in stream.container.demux(stream):
-        size, seconds = size + packet.size, seconds + (packet.duration or 0) * stream.time_base
-    stream.container.seek(0)
-    return int(8 * size / seconds) if seconds else None
 
 
 def _can_be_copied(stream: Any, output: Any) -> bool:
