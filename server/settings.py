@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     weights: str | None = Field(None, description="weights: a shipped name or a path; empty: the shipped ones")
 
     max_streams: int = Field(
-        160,
+        120,
         ge=1,
         description="live streams of one channel at 16 kHz at a time (503, close 1013); at 48 kHz one weighs 1.63",
     )

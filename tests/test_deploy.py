@@ -49,7 +49,7 @@ def test_every_setting_named_in_them_exists() -> None:
 def test_the_values_in_the_manifest_are_accepted(pod: dict[str, Any]) -> None:
     given = {e["name"].removeprefix("GTCRN_").lower(): e["value"] for e in pod["containers"][0]["env"] if "value" in e}
     chosen = Settings(**given)
-    assert chosen.max_streams == 160
+    assert chosen.max_streams == 120
 
 
 def test_probes_and_metric_are_what_the_app_has(manifests: dict[str, Any], pod: dict[str, Any]) -> None:
