@@ -20,7 +20,7 @@ from gtcrn_server.processes.serving import listen, server
 from gtcrn_server.settings import Settings
 
 HERE = Path(__file__).resolve().parent
-SIZE = {"width": 1000, "height": 820}  # pixels
+SIZE = {"width": 1000, "height": 1030}  # pixels
 MICROPHONE = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={HERE / 'noisy.wav'}"]
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required", *MICROPHONE]
 
