@@ -7,10 +7,12 @@
 #include "vector.h"
 #include "pool.h"
 
-const int layers_version = 3; /* of the functions' arguments; library.py has the same */
+const int layers_version = 4; /* of the functions' arguments; library.py has the same */
 
 #include "convolution.h"
 #include "depthwise.h"
 #include "norm.h"
 #include "recurrence.h"
 #include "attention.h"
+#include "fourier.h"
+#include "comparison.h"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gtcrn.errors import GtcrnError
 
-VERSION = 3  # of the functions' arguments; layers.c has the same
+VERSION = 4  # of the functions' arguments; layers.c has the same
 MODULE = "gtcrn_recipes.native._layers"
 
 
@@ -34,9 +34,16 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def call(name: str, *arguments: Tensor | int | ctypes.Structure | None) -> None:
+def call(name: str, *arguments: Tensor | int | ctypes.Structure | ctypes.Array[Any] | None) -> None:
     """Call a function of the library; tensors as pointers to their first number."""
     getattr(_library(), name)(*map(_argument, arguments))
+
+
+def read(name: str, argument: int) -> int:
+    """A number that depends on another."""
+    function = getattr(_library(), name)
+    function.restype = ctypes.c_int64
+    return int(function(ctypes.c_int64(argument)))
 
 
 def use_threads(count: int) -> int:
@@ -51,4 +58,4 @@ def _argument(value: Any) -> Any:
         return ctypes.c_void_p(value.data_ptr())
     if isinstance(value, ctypes.Structure):
         return ctypes.byref(value)
-    return value if value is None else ctypes.c_int64(value)
+    return value if value is None or isinstance(value, ctypes.Array) else ctypes.c_int64(value)

@@ -3,6 +3,7 @@
 #ifndef TRAIN_VECTOR_H
 #define TRAIN_VECTOR_H
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -57,6 +58,39 @@ INLINE vec hyperbolic_tangent(vec x)
     vec p = (((1.52924613e-08f * s + 2.19391242e-05f) * s + 3.57431331e-03f) * s + 1.34467953e-01f) * s + 1;
     vec q = (((8.54769443e-07f * s + 3.41571859e-04f) * s + 2.61748038e-02f) * s + 4.67801246e-01f) * s + 1;
     return x * p / q;
+}
+
+INLINE vec root(vec x)
+{
+    for (int k = 0; k < LANES; k++) x[k] = sqrtf(x[k]);
+    return x;
+}
+
+INLINE vec positive(vec x) { return select(x > 0, x, spread(0)); }
+
+INLINE float total_of(vec x)
+{
+    float total = 0;
+    for (int k = 0; k < LANES; k++) total += x[k];
+    return total;
+}
+
+/* To 2e-7 of the logarithm's size and 1: the exponent, and a series about 1. x is a normal number above 0. */
+INLINE vec log_2(vec x)
+{
+    ivec bits = (ivec)x, exponent = (bits - 0x3f3504f3) >> 23;
+    vec m = (vec)(bits - (exponent << 23)), s = (m - 1) / (m + 1), q = s * s;
+    vec series = (((q * (1 / 9.0f) + 1 / 7.0f) * q + 1 / 5.0f) * q + 1 / 3.0f) * q + 1;
+    return __builtin_convertvector(exponent, vec) + s * series * 2.885390082f;
+}
+
+/* 2^x to 2e-7, for x in -126 to 127. */
+INLINE vec exp_2(vec x)
+{
+    ivec whole = __builtin_convertvector(x + select(x < 0, spread(-0.5f), spread(0.5f)), ivec);
+    vec f = (x - __builtin_convertvector(whole, vec)) * 0.6931471806f;
+    vec p = ((((f / 720 + 1 / 120.0f) * f + 1 / 24.0f) * f + 1 / 6.0f) * f + 0.5f) * f + 1;
+    return (p * f + 1) * (vec)((whole + 127) << 23);
 }
 
 INLINE vec sigmoid(vec x) { return hyperbolic_tangent(x * 0.5f) * 0.5f + 0.5f; }

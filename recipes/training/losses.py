@@ -43,6 +43,25 @@ class Loss(nn.Module):
         both = Comparison(self, enhanced_spectrum, enhanced, clean)
         return {name: weight * TERMS[name](both) for name, weight in self.config.weights.items() if weight}
 
+    def compare(self, enhanced_spectrum: Tensor, enhanced: Tensor, clean: Tensor) -> "Compared":
+        """The sum of the terms, and the terms."""
+        terms = self(enhanced_spectrum, enhanced, clean)
+        return Compared(torch.stack(list(terms.values())).sum(), terms)
+
+    def levels(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+        """Of targets (B, N): the factor of each item, output and target, and whether it has speech."""
+        level = active_rms(clean, ACTIVE_SPAN_DB, self.spectral.sample_rate)
+        speaks = level > SILENCE
+        gain = torch.where(speaks & self.config.equal_levels, SPEECH_LEVEL / level.clamp(min=SILENCE), 1)
+        return gain, speaks
+
+
+class Compared(NamedTuple):
+    """What to minimise, and the weighted terms that it is the sum of."""
+
+    total: Tensor
+    terms: dict[str, Tensor]
+
 
 class Compressed(NamedTuple):
     """A spectrum with its magnitudes raised to the exponent."""
@@ -71,10 +90,8 @@ class Comparison:
 
     def __init__(self, loss: Loss, enhanced_spectrum: Tensor, enhanced: Tensor, clean: Tensor) -> None:
         self.config, self.spectral, self.pesq = loss.config, loss.spectral, loss.pesq
-        level = active_rms(clean, ACTIVE_SPAN_DB, self.spectral.sample_rate)
-        self.speaks = level > SILENCE
-        levelled = self.speaks & self.config.equal_levels
-        self.gain = torch.where(levelled, SPEECH_LEVEL / level.clamp(min=SILENCE), 1)[:, None]
+        gain, self.speaks = loss.levels(clean)
+        self.gain = gain[:, None]
         self.enhanced, self.clean = self.gain * enhanced, self.gain * clean
         self.enhanced_spectrum = enhanced_spectrum
 

@@ -54,9 +54,9 @@ def _one_step(trainer: Trainer, source: ItemSource, watch: Stopwatch, step: int)
     items = watch("draw", lambda: [source.draw(settings.batch, draw_generator(settings.seed, step, 0))])
     mixture = watch("mix", lambda: trainer._mix(items))
     enhanced = watch("network forward", lambda: trainer._enhance(mixture.noisy))
-    terms = watch("loss", lambda: trainer.losses[-1](*enhanced, mixture.clean))
+    total, _ = watch("loss", lambda: trainer.losses[-1].compare(*enhanced, mixture.clean))
     trainer.optimizer.zero_grad()
-    watch("backward", lambda: trainer.fabric.backward(torch.stack(list(terms.values())).sum()))
+    watch("backward", lambda: trainer.fabric.backward(total))
     watch("optimiser", trainer.optimizer.step)
 
 

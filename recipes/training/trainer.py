@@ -15,6 +15,8 @@ from gtcrn.errors import ConfigError, GtcrnError
 from gtcrn_recipes.data.loader import Items, ItemSource, Prefetcher, draw_generator
 from gtcrn_recipes.mixing.mixture import Mixture, mix
 from gtcrn_recipes.native.library import use_threads
+from gtcrn_recipes.native.loss import NativeLoss
+from gtcrn_recipes.native.loss import supports as compiled_terms
 from gtcrn_recipes.native.network import NativeGTCRN, supports
 from gtcrn_recipes.settings import Recipe
 from gtcrn_recipes.training.distributed import synchronise_norms
@@ -47,16 +49,17 @@ class Trainer:
         alone = fabric.device.type == "cpu" and fabric.world_size == 1 and settings.precision == "32-true"
         return settings.native and alone and supports(self.recipe.model)
 
-    def _loss(self, pesq: float) -> Loss:
-        config = self.recipe.loss.model_copy(update={"pesq": pesq})
-        return Loss(config, self.recipe.model.spectral).to(self.fabric.device)
+    def _loss(self, pesq: float) -> Loss | NativeLoss:
+        config, spectral = self.recipe.loss.model_copy(update={"pesq": pesq}), self.recipe.model.spectral
+        loss = Loss(config, spectral).to(self.fabric.device)
+        samples = round(self.recipe.data.segment_seconds * SAMPLE_RATE)
+        return NativeLoss(loss) if self.native and compiled_terms(config, spectral, samples) else loss
 
     def step(self, items: list[Items]) -> dict[str, Tensor]:
         """One update of the weights; the loss terms, and whether the update was skipped."""
         mixture = self._mix(items)
         late = self.run.progress.step >= self.recipe.train.pesq_from * self.recipe.train.steps
-        terms = self.losses[late](*self._enhance(mixture.noisy), mixture.clean)
-        total = torch.stack(list(terms.values())).sum()
+        total, terms = self.losses[late].compare(*self._enhance(mixture.noisy), mixture.clean)
         self.optimizer.zero_grad()
         self.fabric.backward(total)
         norm = clip_gradient(self.network, self.recipe.train.clip)

@@ -1,0 +1,122 @@
+"""The terms of the loss that corpus.toml and the published recipe use, compiled, with their gradient in the same pass.
+
+training/losses.py defines them and computes whatever is asked for beyond them.
+"""
+
+import ctypes
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from gtcrn.config import SpectralConfig
+from gtcrn_recipes.native.library import call, is_built, read
+from gtcrn_recipes.settings import LossConfig
+from gtcrn_recipes.training import losses
+from gtcrn_recipes.training.losses import Compared, Loss
+
+NAMES = ("real_imaginary", "magnitude", "si_snr", "over_suppression", "pesq")  # in the order of comparison.h
+PESQ_SAMPLES = 5376  # 20 frames, the least that the disturbance is a mean of
+
+
+class PesqTables(ctypes.Structure):
+    """`pesq_tables` of pesq.h."""
+
+    _fields_ = [
+        ("bands", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("bins", "correction", "threshold", "exponent", "loud", "width")),
+        ("power_filter", ctypes.c_double * 22),
+        ("emphasis", ctypes.c_double * 6),
+        ("leak", ctypes.c_float),
+        ("total_width", ctypes.c_float),
+    ]
+
+
+class Comparison(ctypes.Structure):
+    """`comparison` of comparison.h."""
+
+    _fields_ = [
+        ("items", ctypes.c_int64),
+        ("samples", ctypes.c_int64),
+        ("gain", ctypes.c_void_p),
+        ("speaks", ctypes.c_void_p),
+        ("weight", ctypes.c_float * len(NAMES)),
+        *((name, ctypes.c_float) for name in ("exponent", "power_floor", "silence", "si_snr_floor", "si_snr_limit")),
+        ("pesq", ctypes.POINTER(PesqTables)),
+    ]
+
+
+class _Compare(Function):
+    """enhanced (B, N), clean (B, N) -> the weighted sum, and the weighted terms, which have no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, enhanced: Tensor, clean: Tensor, settings: Comparison) -> tuple[Tensor, Tensor]:
+        items = len(enhanced)
+        gradient = torch.empty_like(enhanced)
+        room = enhanced.new_empty(items, read("pesq_room", enhanced.shape[1]) if settings.weight[-1] else 0)
+        each, totals = (ctypes.c_double * (items * len(NAMES)))(), (ctypes.c_double * len(NAMES))()
+        call("compare", settings, enhanced, clean, gradient, room, each, totals)
+        ctx.gradient = gradient
+        terms = enhanced.new_tensor([w * t for w, t in zip(settings.weight, totals, strict=True)])
+        ctx.mark_non_differentiable(terms)
+        return terms.sum(), terms
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_total: Tensor, d_terms: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.gradient * d_total, None, None
+
+
+class NativeLoss:
+    """`loss` where `supports` says so: the same terms."""
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss, self.config = loss, loss.config
+        self.tables = _Tables(loss.pesq) if loss.pesq is not None else None
+
+    def compare(self, enhanced_spectrum: Tensor, enhanced: Tensor, clean: Tensor) -> Compared:
+        """As `Loss.compare`."""
+        gain, speaks = self.loss.levels(clean)
+        speaking = speaks.float()
+        settings = self._settings(len(clean), clean.shape[1], gain, speaking)
+        total, terms = _Compare.apply(enhanced.contiguous(), clean.contiguous(), settings)
+        found = zip(NAMES, terms.unbind(), strict=True)
+        weights = self.config.weights
+        return Compared(total, {name: term for name, term in found if weights[name]})
+
+    def _settings(self, items: int, samples: int, gain: Tensor, speaking: Tensor) -> Comparison:
+        """Borrows the tensors' memory."""
+        config = self.config
+        weights = (ctypes.c_float * len(NAMES))(*(config.weights[name] for name in NAMES))
+        numbers = (config.exponent, losses.POWER_FLOOR, losses.SILENCE, losses.SI_SNR_FLOOR)
+        limit = 10 ** (-config.si_snr_limit_db / 10)
+        tables = ctypes.pointer(self.tables.structure) if self.tables else None
+        return Comparison(items, samples, gain.data_ptr(), speaking.data_ptr(), weights, *numbers, limit, tables)
+
+
+class _Tables:
+    """What torch_pesq's module knows of bands and filters, for the compiled term."""
+
+    def __init__(self, module: Any) -> None:
+        from torch_pesq.loudness import Sl_16k
+
+        bank, loudness = module.fbank, module.loudness
+        threshold, exponent = loudness.threshs.double().flatten(), loudness.exp.double()
+        loud = (2 * threshold) ** exponent * Sl_16k
+        tables = (bank.pow_dens_correction, threshold, exponent, loud, bank.width_bark)
+        self.kept = [bank.fbank.sum(1).long(), *(t.float().contiguous() for t in tables)]  # their memory is borrowed
+        filters = [
+            (ctypes.c_double * f.numel())(*f.double().flatten().tolist())
+            for f in (module.power_filter, module.pre_filter)
+        ]
+        pointers = (t.data_ptr() for t in self.kept)
+        self.structure = PesqTables(len(loud), *pointers, *filters, losses.PESQ_LEAK, float(bank.total_width))
+
+
+def supports(config: LossConfig, spectral: SpectralConfig, samples: int) -> bool:
+    """Whether the compiled loss has all terms of this one, for items of so many samples."""
+    known = all(name in NAMES for name, weight in config.weights.items() if weight)
+    long_enough = not config.pesq or samples >= PESQ_SAMPLES
+    return is_built() and known and long_enough and not config.from_network and spectral == SpectralConfig()
