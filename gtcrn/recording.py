@@ -90,10 +90,11 @@ def sink_of(
     if suffix := media_suffix(target.suffix, container):
         from gtcrn.audio.remux import MediaWriter
 
-        return MediaWriter(target, source.format, suffix, bit_rate)
+        return MediaWriter(target, source.format, suffix, bit_rate, source.tags())
     if bit_rate:
         raise ConfigError("--bitrate is for M4A, MP4 and the like; libsndfile chooses those of its formats.")
-    return Writer(target, target_format(source.format, target.suffix, container, subtype, source.frames))
+    form = target_format(source.format, target.suffix, container, subtype, source.frames)
+    return Writer(target, form, source.tags())
 
 
 def _denoise_media(

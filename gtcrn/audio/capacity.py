@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gtcrn.audio.limits import HIGHEST_RATE, LOWEST_RATE, MAX_CHANNELS
 
-LARGEST_32 = 0xFFFFFFFF - 4096  # bytes of samples where lengths have 32 bits
+LARGEST_32 = 0xFFFFFFFF - (9 << 20)  # bytes of samples where lengths have 32 bits, and tags have their place too
 
 
 @dataclass(frozen=True)

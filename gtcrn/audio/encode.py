@@ -1,12 +1,12 @@
 """Audio made without seeking back, so that it can be sent while it is made: to a pipe, or as an answer."""
 
-import io
 from collections.abc import Iterator
 from typing import Protocol
 
 import soundfile
 
 from gtcrn.audio.formats import AudioFormat
+from gtcrn.audio.outlet import Outlet
 from gtcrn.audio.pcm import BY_SUBTYPE, ENDLESS, PcmFormat, header
 from gtcrn.audio.writer import storable
 from gtcrn.errors import AudioError
@@ -67,37 +67,6 @@ class WavEncoder(RawEncoder):
 
     def finish(self) -> bytes:
         return self._head + self._pad
-
-
-class Outlet(io.RawIOBase):
-    """A file that only grows: what is written at its end can be taken; what would change earlier bytes is ignored."""
-
-    def __init__(self) -> None:
-        self._taken: list[bytes] = []
-        self._place = self._end = 0
-
-    def write(self, data: object) -> int:
-        piece = bytes(data)  # type: ignore[call-overload]
-        if self._place == self._end:
-            self._taken.append(piece)
-            self._end += len(piece)
-        self._place += len(piece)
-        return len(piece)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._place = offset + (0, self._place, self._end)[whence]
-        return self._place
-
-    def tell(self) -> int:
-        return self._place
-
-    def read(self, size: int = -1) -> bytes:
-        return b""
-
-    def take(self) -> bytes:
-        data = b"".join(self._taken)
-        self._taken.clear()
-        return data
 
 
 class CompressedEncoder:

@@ -17,6 +17,8 @@ import soundfile
 from gtcrn.audio.formats import AudioFormat
 from gtcrn.audio.pcm import ENDLESS, UNKNOWN_LENGTH
 from gtcrn.audio.place import reason_of
+from gtcrn.audio.tags.keep import read_tags
+from gtcrn.audio.tags.values import Tags, kept_texts
 from gtcrn.audio.writer import library_reason
 from gtcrn.errors import AudioError, GtcrnError
 from gtcrn.types import Samples
@@ -34,6 +36,7 @@ class Source(Protocol):
     frames: int | None
 
     def blocks(self) -> Iterator[Samples]: ...
+    def tags(self) -> Tags: ...
 
 
 class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
@@ -51,8 +54,9 @@ class Reader:
 
     def __init__(self, path: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> None:
         self.name = name or (os.fspath(path) if isinstance(path, str | os.PathLike) else "the upload")
-        if isinstance(path, str | os.PathLike):
-            refuse_no_file(Path(path))
+        self._path = Path(path) if isinstance(path, str | os.PathLike) else None
+        if self._path:
+            refuse_no_file(self._path)
         try:
             self._file = _ForwardFile(_as_libsndfile_takes_it(path))
         except soundfile.LibsndfileError as error:
@@ -80,6 +84,11 @@ class Reader:
                     raise AudioError(f"{self.name} is truncated: {there} bytes are left of {promised}.")
         if self.frames == 0:
             raise AudioError(f"{self.name} holds no samples.")
+
+    def tags(self) -> Tags:
+        """Title, cover and the like; of a file without a path, titles alone."""
+        texts = self._file.copy_metadata()
+        return read_tags(self._path, self.format.container, texts) if self._path else Tags(kept_texts(texts))
 
     def blocks(self, size: int = BLOCK) -> Iterator[Samples]:
         """The samples in order, at most `size` of a channel at once. Raises AudioError where the file breaks off."""

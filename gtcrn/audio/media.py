@@ -16,6 +16,8 @@ import numpy as np
 from gtcrn.audio.files import Reader, refuse_no_file
 from gtcrn.audio.formats import MEDIA, AudioFormat
 from gtcrn.audio.limits import judge
+from gtcrn.audio.tags.media import read_pictures, read_texts
+from gtcrn.audio.tags.values import Tags
 from gtcrn.errors import AudioError, ConfigError
 from gtcrn.types import Samples
 
@@ -130,6 +132,7 @@ class MediaReader:
     def __init__(self, path: str | os.PathLike[str] | BinaryIO, name: str) -> None:
         self.name = name
         self.frames: int | None = None
+        self._path = Path(path) if isinstance(path, str | os.PathLike) else None
         library(name)
         self._resources = contextlib.ExitStack()
         with contextlib.ExitStack() as stack, faults_of(name, "read"):
@@ -145,6 +148,14 @@ class MediaReader:
 
     def __exit__(self, *_: object) -> None:
         self._resources.close()
+
+    def tags(self) -> Tags:
+        """Title, cover and the like; of a file without a path, titles alone."""
+        texts = read_texts({**self._stream.metadata, **self._container.metadata})
+        if not self._path:
+            return Tags(texts)
+        with faults_of(self.name, "read"), open(self._path, "rb") as file, opened(file) as container:
+            return Tags(texts, read_pictures(container))
 
     def blocks(self, size: int = PIECE) -> Iterator[Samples]:
         """The samples in order, from the first that is to be heard; `size` bounds a block as far as a packet allows."""

@@ -10,6 +10,7 @@ from gtcrn.audio.files import Reader, Source
 from gtcrn.audio.formats import AudioFormat
 from gtcrn.audio.limits import judge
 from gtcrn.audio.pcm import ENCODINGS, PcmFormat, is_wav, read_header
+from gtcrn.audio.tags.values import Tags
 from gtcrn.errors import AudioError
 from gtcrn.types import Samples
 
@@ -43,6 +44,10 @@ class PipeReader:
     def _read(self, size: int) -> bytes:
         start, self._start = self._start[:size], self._start[size:]
         return start + self._pipe.read(size - len(start))
+
+    def tags(self) -> Tags:
+        """None: what a pipe carries is its sound."""
+        return Tags()
 
     def blocks(self) -> Iterator[Samples]:
         """Samples (channels, n) as they arrive."""

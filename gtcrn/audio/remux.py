@@ -18,9 +18,12 @@ from gtcrn.audio.formats import MEDIA, AudioFormat
 from gtcrn.audio.limits import judge
 from gtcrn.audio.media import Track, faults_of, library, opened, packets, sounds
 from gtcrn.audio.place import Place
+from gtcrn.audio.tags.media import is_picture, write_tags
+from gtcrn.audio.tags.values import Tags
 from gtcrn.errors import AudioError, GtcrnError
 from gtcrn.types import Samples
 
+MUXERS = {"ipod": "mp4"}  # its own takes no picture from PyAV
 SOUND_ONLY = ("ipod", "ac3", "eac3", "adts", "amr")
 FINE_CLOCK = 14_112_000  # Hz: samples of all usual rates are whole ticks
 LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
@@ -51,11 +54,14 @@ class Counts:
 class MediaWriter:
     """A media file with one sound and nothing else, as a context manager; a Sink like `writer.Writer`."""
 
-    def __init__(self, path: Path, form: AudioFormat, suffix: str, bit_rate: int | None = None) -> None:
+    def __init__(
+        self, path: Path, form: AudioFormat, suffix: str, bit_rate: int | None = None, tags: Tags | None = None
+    ) -> None:
         judge(form.sample_rate, form.channels)
         if form.channels not in LAYOUTS:
             raise AudioError(f"{path} cannot hold {form.channels} channels, at most {max(LAYOUTS)}.")
         self._path, self._form, self._suffix, self._bit_rate = path, form, suffix, bit_rate
+        self._tags = tags or Tags()
         self._stack = contextlib.ExitStack()
         self.clipped = 0
 
@@ -63,9 +69,10 @@ class MediaWriter:
         with contextlib.ExitStack() as stack:
             output = stack.enter_context(_opened(self._path, self._suffix))
             layout = LAYOUTS[self._form.channels]
-            encoder = encoder_of(self._form.subtype.lower(), output.format.name)
+            encoder = encoder_of(self._form.subtype.lower(), MEDIA[self._suffix])
             with faults_of(str(self._path), f"written with {encoder}"):
                 self._encoding = Encoding(output, encoder, self._form.sample_rate, layout, self._bit_rate)
+                write_tags(output, MEDIA[self._suffix], self._tags)
             self._stack = stack.pop_all()
         return self
 
@@ -109,7 +116,7 @@ def denoise_media(
         container = stack.enter_context(opened(stack.enter_context(open(source, "rb"))))
         output = stack.enter_context(_opened(target, suffix))
         stack.enter_context(faults_of(str(target), "written"))
-        remux = _Remux(container, output, str(source), enhance, rates)
+        remux = _Remux(container, output, MEDIA[suffix], str(source), enhance, rates)
         for packet in packets(container, str(source)):
             progress(remux.take(packet))
         return remux.finish()
@@ -118,18 +125,20 @@ def denoise_media(
 class _Remux:
     """All streams of an input beside those of its output."""
 
-    def __init__(self, container: Any, output: Any, name: str, enhance: Enhance, rates: dict[int, int | None]) -> None:
+    def __init__(
+        self, container: Any, output: Any, kind: str, name: str, enhance: Enhance, rates: dict[int, int | None]
+    ) -> None:
         self._output = output
         self._copies: dict[int, Any] = {}
         self._sounds: dict[int, _Sound] = {}
         for stream in container.streams:
             if stream.type == "audio":
-                encoder = encoder_of(stream.codec_context.codec.name, output.format.name)
+                encoder = encoder_of(stream.codec_context.codec.name, kind)
                 track = Track(stream, name)
                 encoding = Encoding(output, encoder, track.rate, track.layout.name, rates[stream.index])
                 self._sounds[stream.index] = _Sound(track, encoding, enhance(track.rate, track.channels))
                 _describe(stream, encoding.stream)
-            elif _can_be_copied(stream, output):
+            elif _can_be_copied(stream, kind):
                 self._copies[stream.index] = output.add_stream_from_template(stream)
                 _describe(stream, self._copies[stream.index])
         output.metadata.update(container.metadata)
@@ -187,7 +196,7 @@ def _opened(target: Path, suffix: str) -> Iterator[Any]:
         with Place(target) as place, open(place.file, "r+b", closefd=False) as file:
             with (
                 faults_of(str(target), "written"),
-                av.open(file, "w", format=MEDIA[suffix], options=_options(suffix)) as output,
+                av.open(file, "w", format=MUXERS.get(MEDIA[suffix], MEDIA[suffix]), options=_options(suffix)) as output,
             ):
                 yield output
             file.flush()
@@ -197,14 +206,16 @@ def _opened(target: Path, suffix: str) -> Iterator[Any]:
 
 def _options(suffix: str) -> dict[str, str]:
     """MP4 rounds the begin of its tracks to ms unless it is told a finer clock."""
-    return {"movie_timescale": str(FINE_CLOCK)} if MEDIA[suffix] in ("mp4", "mov", "ipod", "3gp", "3g2") else {}
+    if MEDIA[suffix] not in ("mp4", "mov", "ipod", "3gp", "3g2"):
+        return {}
+    return {"movie_timescale": str(FINE_CLOCK)} | ({"brand": "M4A "} if MEDIA[suffix] == "ipod" else {})
 
 
-def _can_be_copied(stream: Any, output: Any) -> bool:
+def _can_be_copied(stream: Any, kind: str) -> bool:
     """Chapters of MP4 come as a stream of text too, and are written anew; where only sound fits, pictures are tags."""
-    if stream.type == "data" and output.format.name in ("mp4", "mov", "ipod"):
+    if stream.type == "data" and kind in ("mp4", "mov", "ipod"):
         return False
-    return output.format.name not in SOUND_ONLY or "ATTACHED_PIC" in str(stream.disposition).upper()
+    return kind not in SOUND_ONLY or (kind == "ipod" and is_picture(stream))
 
 
 def _describe(source: Any, target: Any) -> None:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from gtcrn.audio.formats import BITS, UNLIMITED, AudioFormat
 from gtcrn.audio.pcm import quantise
 from gtcrn.audio.place import Place
+from gtcrn.audio.tags.keep import TagWriter
+from gtcrn.audio.tags.values import Tags
 from gtcrn.errors import AudioError, GtcrnError
 from gtcrn.types import Samples
 
@@ -32,12 +34,12 @@ class Sink(Protocol):
 class Writer:
     """An audio file to be, as a context manager: it appears at `path` complete when the block ends without an error.
 
-    `form` is what `target_format` gave. Raises AudioError for a format that is impossible, GtcrnError when there is no
-    place to write it to its end.
+    `form` is what `target_format` gave; `tags` are kept as far as it holds them. Raises AudioError for a format that is
+    impossible, GtcrnError when there is no place to write it to its end.
     """
 
-    def __init__(self, path: str | os.PathLike[str], form: AudioFormat) -> None:
-        self.format = form
+    def __init__(self, path: str | os.PathLike[str], form: AudioFormat, tags: Tags | None = None) -> None:
+        self.format, self._kept = form, tags or Tags()
         self.clipped = self._written = 0
         self._place = Place(path)
 
@@ -53,7 +55,11 @@ class Writer:
     def _open(self) -> soundfile.SoundFile:
         form, kept = self.format, {"format": self.format.container, "subtype": self.format.subtype}
         try:
-            return soundfile.SoundFile(self._place.file, "w", form.sample_rate, form.channels, closefd=False, **kept)
+            self._tags = TagWriter(self._place.file, form.container, self._kept)
+            target = self._tags.target()
+            file = soundfile.SoundFile(target, "w", form.sample_rate, form.channels, closefd=False, **kept)
+            self._tags.begin(file)
+            return file
         except soundfile.LibsndfileError as error:
             raise AudioError(f"{self._place.path} cannot be written as {form}: {library_reason(error)}") from error
 
@@ -72,12 +78,19 @@ class Writer:
             with contextlib.suppress(soundfile.LibsndfileError):
                 self._file.close()
             if kind is None:
+                self._finish_tags()
                 self._refuse_incomplete()
         except BaseException as failure:
             kind, error = type(failure), failure
             raise
         finally:
             self._place.__exit__(kind, error, None)
+
+    def _finish_tags(self) -> None:
+        try:
+            self._tags.finish()
+        except OSError as error:
+            raise self._incomplete() from error
 
     def _refuse_incomplete(self) -> None:
         """What an encoder holds back until the end can fail without a word: look at what is there."""
