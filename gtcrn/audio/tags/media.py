@@ -52,6 +52,8 @@ def _attach(output: Any, picture: Picture) -> None:
     with contextlib.suppress(av.FFmpegError, StopIteration):
         source: Any = av.open(io.BytesIO(picture.data), format=PICTURES[picture.mime])
         packet = next(source.demux(video=0))
+        if not source.streams.video[0].width:  # then the whole output would be refused
+            return
         stream = output.add_stream_from_template(source.streams.video[0])
         stream.disposition = av.stream.Disposition.attached_pic
         packet.stream, packet.pts, packet.dts = stream, 0, 0
