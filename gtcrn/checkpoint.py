@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from gtcrn.audio.place import whole
 from gtcrn.config import GTCRNConfig
 from gtcrn.errors import CheckpointError, ConfigError
 
@@ -86,7 +87,7 @@ def _parse(metadata: dict[str, str], path: Path) -> tuple[GTCRNConfig, dict[str,
         config, card = (_mapping(metadata.get(name, "{}")) for name in ("config", "card"))
         return GTCRNConfig.from_dict(config), card
     except (ValueError, TypeError, RecursionError, ConfigError) as error:
-        raise CheckpointError(f"{path.name} has an unusable configuration: {error}") from error
+        raise CheckpointError(f"{path.name} has an unusable configuration: {str(error).rstrip('.')}.") from error
 
 
 def _mapping(text: str) -> dict[str, Any]:
@@ -98,17 +99,15 @@ def _mapping(text: str) -> dict[str, Any]:
 
 
 def write(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
-    """Write atomically: the file is complete or not there."""
-    path = Path(path)
+    """Write atomically: the file is complete or not there. Raises GtcrnError where it cannot be written."""
     metadata = {
         "gtcrn_format": str(FORMAT_VERSION),
         "config": json.dumps(checkpoint.config.to_dict()),
         "card": json.dumps(checkpoint.card),
     }
     weights = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in checkpoint.weights.items()}
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(save(weights, metadata))
-    partial.replace(path)
+    with whole(path) as file:
+        file.write(save(weights, metadata))
 
 
 def from_model(model: "GTCRN", card: dict[str, Any] | None = None) -> Checkpoint:

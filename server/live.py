@@ -1,7 +1,8 @@
 """PCM bytes in, PCM bytes out through one Stream: what WebSocket, duplex HTTP and REST streams have in common."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
 from time import perf_counter
 
 from gtcrn.audio.pcm import PcmFormat
@@ -11,8 +12,9 @@ from gtcrn_server.admission import weight
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.messages import Change, Description, Done, Options
 from gtcrn_server.telemetry import Telemetry
-from gtcrn_server.turns import Pace, Turns
+from gtcrn_server.turns import Pace, Result, Turns, beside
 
+WIDE = 4.0  # a stream that weighs more, whose tail takes 0.5 ms and more
 SLICE_SECONDS = 0.064  # of audio at a time, over the stream's weight: then other streams have their turn
 
 
@@ -27,15 +29,17 @@ class Live:
         spectral: SpectralConfig,
         telemetry: Telemetry,
         turns: Turns,
+        threads: Executor | None,
     ) -> None:
         self.identity, self.options, self.stream = identity, options, stream
-        self.telemetry, self.turns, self.pace = telemetry, turns, Pace()
+        self.telemetry, self.turns, self.pace, self._threads = telemetry, turns, Pace(), threads
         rate, channels = options.sample_rate, options.channels
         self.frame = max(1, round(spectral.hop * rate / spectral.sample_rate))
         self._pcm = PcmFormat(rate, channels, options.encoding)
         self._integers = options.encoding == "s16le"
         self.width = self._pcm.frame_bytes
-        self.slice = max(1, round(SLICE_SECONDS / weight(rate, channels) * rate)) * self.width  # bytes
+        self._weight = weight(rate, channels)
+        self.slice = max(1, round(SLICE_SECONDS / self._weight * rate)) * self.width  # bytes
         self.bytes_per_second = self.width * rate
         self.received = self.sent = 0
         self.busy = 0.0  # seconds
@@ -82,20 +86,27 @@ class Live:
         frames = (after // frame - before // frame) * self.options.channels
         self.telemetry.worked(frames, busy, taken / self.bytes_per_second, taken, given)
 
-    def finish(self) -> bytes:
+    async def finish(self) -> bytes:
         """The tail: afterwards as many samples have been returned as came in."""
-        output = self.stream.flush_pcm16() if self._integers else self._pcm.encode(self.stream.flush())[0]
+        output = await self._aside(self._flush)
         self._count(0, output, 0.0)
         self.telemetry.nonfinite += self.stream.nonfinite
         return output
 
-    def reset(self) -> bytes:
+    def _flush(self) -> bytes:
+        return self.stream.flush_pcm16() if self._integers else self._pcm.encode(self.stream.flush())[0]
+
+    async def reset(self) -> bytes:
         """The tail of what was heard so far; what comes next is denoised as if it were the first."""
-        output = self.finish()
+        output = await self.finish()
         self._nonfinite += self.stream.nonfinite
         self._clipped += self.stream.clipped
-        self.stream.reset()
+        await self._aside(self.stream.reset)
         return output
+
+    async def _aside(self, work: Callable[[], Result]) -> Result:
+        """What takes all channels in one piece is done beside the event loop where there are many."""
+        return await beside(self._threads, work) if self._weight > WIDE else work()
 
     def change(self, change: Change) -> None:
         """Set what `change` names; the stream fades over."""

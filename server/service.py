@@ -53,7 +53,7 @@ class Service:
         self.places = Places("streams", settings.max_streams, settings.max_streams_per_client, exempt)
         self.files = Places("files", settings.max_files, settings.max_files_per_client)
         self.threads: ThreadPoolExecutor | None = None  # of files, while the service runs
-        self.opener: ThreadPoolExecutor | None = None  # of streams that are opened, likewise
+        self.opener: ThreadPoolExecutor | None = None  # of streams that are opened, and of wide ones that end, likewise
         self.started = self.leaving = False
 
     @property
@@ -80,7 +80,7 @@ class Service:
         loop = asyncio.get_running_loop()  # filters of a new rate take up to 10 ms
         stream = await loop.run_in_executor(self.opener, self.denoiser.stream, *form)
         identity, spectral = f"{self.worker}-{secrets.token_urlsafe(12)}", self.denoiser.config.spectral
-        return Live(identity, options, stream, spectral, self.telemetry, self.turns)
+        return Live(identity, options, stream, spectral, self.telemetry, self.turns, self.opener)
 
     def tell(self, error: BaseException) -> Problem:
         """What the client is told of `error`, counted."""
@@ -208,6 +208,7 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self._service.sessions.discard(self)
         self.place.give()
+        self.reason = None  # it holds the frames that it came through, and they this session
 
     def touch(self) -> None:
         """A message came."""

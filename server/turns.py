@@ -9,9 +9,12 @@ import asyncio
 import functools
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Executor
 from time import monotonic
+from typing import TypeVar
 
 Work = Callable[[bool], None]
+Result = TypeVar("Result")
 
 BURST = 0.5  # seconds of audio that may come at once: what a network holds back and then delivers
 TOLERANCE = 1.05  # a client's clock may be so much faster than ours
@@ -85,6 +88,16 @@ class Turns:
         self._looking = bool(self._waiting)
         if self._looking:
             asyncio.get_running_loop().call_soon(self._look)
+
+
+async def beside(executor: Executor | None, work: Callable[[], Result]) -> Result:
+    """Await `work` in a thread; when cancelled too, since it uses what is then let go."""
+    future = asyncio.get_running_loop().run_in_executor(executor, work)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait([future])
+        raise
 
 
 def _wake(future: asyncio.Future[bool], idle: bool) -> None:

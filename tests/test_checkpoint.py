@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from gtcrn import checkpoint
 from gtcrn.checkpoint import Checkpoint
 from gtcrn.config import GTCRNConfig
-from gtcrn.errors import CheckpointError
+from gtcrn.errors import CheckpointError, GtcrnError
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -77,6 +77,21 @@ def test_a_missing_weight_is_named() -> None:
     weights.pop("encoder.first.conv.bias")
     with pytest.raises(CheckpointError, match=r"lack 'encoder\.first\.conv\.bias'"):
         checkpoint.to_model(Checkpoint(whole.config, weights))
+
+
+def test_temporary_names_are_nobody_else_s(tmp_path: Path) -> None:
+    """Not one that another process writes, or has put a link at."""
+    (tmp_path / "victim").write_bytes(b"kept")
+    (tmp_path / ".w.safetensors.partial").symlink_to(tmp_path / "victim")
+    checkpoint.write(tmp_path / "w.safetensors", checkpoint.from_model(random_network()))
+    assert checkpoint.read(tmp_path / "w.safetensors").weights
+    assert (tmp_path / "victim").read_bytes() == b"kept"
+
+
+def test_weights_that_cannot_be_written_are_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(GtcrnError, match=r"cannot be written: not a directory\."):
+        checkpoint.write(tmp_path / "file" / "w.safetensors", checkpoint.from_model(random_network()))
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

@@ -1,10 +1,15 @@
 """What is due comes first; what is ahead of real time gets what is left over, and what it is due when nothing is."""
 
 import asyncio
+import json
+import threading
 from collections.abc import Iterator
 
 import pytest
+from serving import END, START, offline, pcm, running, say, speech, wait_for
+from websockets.sync.client import connect
 
+from gtcrn import Denoiser, Stream
 from gtcrn_server.turns import BURST, LEAST, TOLERANCE, Pace, Turns
 
 
@@ -146,3 +151,44 @@ def test_who_is_gone_has_no_turn():
         return had
 
     assert asyncio.run(scene()) == [True]
+
+
+@pytest.mark.parametrize(("channels", "beside"), [(1, False), (12, True)])
+def test_the_tail_of_a_wide_stream_is_made_beside_the_event_loop(
+    denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch, channels: int, beside: bool
+) -> None:
+    threads: list[threading.Thread] = []
+    flush = Stream.flush_pcm16
+
+    def noted(self: Stream) -> bytes:
+        threads.append(threading.current_thread())
+        return flush(self)
+
+    monkeypatch.setattr(Stream, "flush_pcm16", noted)
+    data = pcm(speech(0.3, channels=channels))
+    with running(denoiser) as service:
+        answer = say(service.socket, {**START, "channels": channels}, data, {"type": "reset"}, data, END)
+        assert [thread is not service.thread for thread in threads] == [beside, beside]
+    assert (answer.code, answer.audio) == (1000, 2 * offline(denoiser, data, channels=channels))
+
+
+def test_a_tail_that_is_interrupted_is_the_end_of_the_stream(
+    denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, flush = threading.Event(), threading.Event(), Stream.flush_pcm16
+
+    def slow(self: Stream) -> bytes:
+        begun.set()
+        assert go_on.wait(10)
+        return flush(self)
+
+    monkeypatch.setattr(Stream, "flush_pcm16", slow)
+    with running(denoiser, drain_seconds=0) as service, connect(service.socket) as connection:
+        for message in ({**START, "channels": 12}, END):
+            connection.send(json.dumps(message))
+        assert begun.wait(10)
+        service.stop()
+        wait_for(lambda: any(session.reason for session in service.service.sessions))
+        go_on.set()
+        codes = [json.loads(message).get("code") for message in connection if isinstance(message, str)]
+        assert (connection.close_code, codes[-1]) == (1001, "leaving")

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from gtcrn.errors import AudioError, GtcrnError
 
@@ -72,6 +72,17 @@ class Place:
             self.file = -1
         with contextlib.suppress(OSError):
             self.partial.unlink()
+
+
+@contextlib.contextmanager
+def whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A binary file that appears at `path` when the block ends without an error; raises as `Place` does."""
+    with Place(path) as place, open(place.file, "wb", closefd=False) as file:
+        try:
+            yield file
+            file.flush()
+        except OSError as error:
+            raise GtcrnError(f"{path} cannot be written: {reason_of(error)}") from error
 
 
 def reason_of(error: OSError) -> str:

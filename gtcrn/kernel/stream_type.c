@@ -210,7 +210,12 @@ static PyObject *stream_flush_s16(stream_object *self, PyObject *unused)
     (void)unused;
     if (enter(self)) return NULL;
     PyObject *out = new_integers(self, gtcrn_pending(self->stream));
-    if (out) gtcrn_flush_s16(self->stream, (int16_t *)PyBytes_AsString(out));
+    if (out) {
+        int16_t *to = (int16_t *)PyBytes_AsString(out);
+        Py_BEGIN_ALLOW_THREADS
+        gtcrn_flush_s16(self->stream, to);
+        Py_END_ALLOW_THREADS
+    }
     return leave(self, out);
 }
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn, optim
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gtcrn import checkpoint
+from gtcrn.audio.place import whole
 from gtcrn.errors import CheckpointError, ConfigError
 from gtcrn.network.model import GTCRN
 from gtcrn_recipes.settings import Recipe, TrainSettings, to_table
@@ -74,9 +75,8 @@ class Run:
         """Write last.ckpt whole or not at all; resuming from it continues exactly."""
         parts = {name: part.state_dict() for name, part in self._parts().items()}
         parts["progress"] = vars(self.progress)
-        partial = self.folder / ".last.partial"
-        torch.save(parts, partial)
-        partial.replace(self.folder / "last.ckpt")
+        with whole(self.folder / "last.ckpt") as file:
+            torch.save(parts, file)
 
     def resume(self) -> None:
         """Load last.ckpt. Raises CheckpointError where there is none, or it is damaged or of another network."""
@@ -131,9 +131,8 @@ class Run:
         path = self.folder / "history.jsonl"
         if path.is_file():
             lines = path.read_text().splitlines(keepends=True)
-            partial = self.folder / ".history.partial"
-            partial.write_text("".join(line for line in lines if _step(line) <= self.progress.step))
-            partial.replace(path)
+            with whole(path) as file:
+                file.write("".join(line for line in lines if _step(line) <= self.progress.step).encode())
 
 
 def make_optimizer(model: nn.Module, settings: TrainSettings) -> optim.Optimizer:

@@ -78,7 +78,7 @@ class Duplex(Response):
         async for data in _whole_samples(session, live.width, receive):
             async for output in live.feed(data):
                 await self._sound(output, send)
-        await self._sound(live.finish(), send)
+        await self._sound(await live.finish(), send)
         done = live.summary()
         self._trailers.tell(done.nonfinite, done.clipped)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -96,7 +96,7 @@ class Duplex(Response):
             raise error
         if self._service.tell(error).kind in (Kind.TIMEOUT, Kind.LEAVING):
             with contextlib.suppress(OSError):
-                await self._sound(live.finish(), send)
+                await self._sound(await live.finish(), send)
 
 
 async def _whole_samples(session: Session, width: int, receive: Receive) -> AsyncIterator[bytes]:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import Annotated, BinaryIO, Literal, TypeVar
+from typing import Annotated, BinaryIO, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.datastructures import UploadFile
@@ -22,8 +22,7 @@ from gtcrn_server.limits import TheCaller, TheService, bounded
 from gtcrn_server.messages import Limit
 from gtcrn_server.openapi import AUDIO, FILE_BODY, answers
 from gtcrn_server.service import Service
-
-Result = TypeVar("Result")
+from gtcrn_server.turns import Result, beside
 
 router = APIRouter(tags=["files"])
 
@@ -141,13 +140,8 @@ class FileJob:
         return pieces, False
 
     async def thread(self, work: Callable[[], Result]) -> Result:
-        """Await `work` in the service's threads for files; when cancelled too, since it uses what `close` closes."""
-        future = asyncio.get_running_loop().run_in_executor(self._service.threads, work)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            raise
+        """Await `work` in the service's threads for files."""
+        return await beside(self._service.threads, work)
 
     def count(self) -> None:
         """Tell the telemetry of a file that was denoised to its end."""

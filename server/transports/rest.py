@@ -88,12 +88,21 @@ async def end_stream(service: TheService, caller: TheCaller, identity: Identity)
     if held.busy:
         raise ServiceError(Kind.SEQUENCE, "Frames of the stream are being processed; end it afterwards.")
     if held.live:
-        held.answer, held.state = held.live.finish(), "ended"
-        done = held.live.summary()
+        await _end(service, held, held.live)
+    return pcm(held.answer, held.counts)
+
+
+async def _end(service: Service, held: Held, live: Live) -> None:
+    """To others it has ended already; its tail may take a while."""
+    held.live, held.busy = None, True
+    try:
+        held.answer = await live.finish()
+        done = live.summary()
         held.counts = counts(done.nonfinite, done.clipped)
+    finally:
+        held.state, held.busy = "ended", False
         held.place.give()
         service.streams.put(held)
-    return pcm(held.answer, held.counts)
 
 
 def touched(service: Service, caller: Caller, identity: str) -> Held:

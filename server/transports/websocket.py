@@ -76,6 +76,8 @@ class Conversation:
             if not isinstance(error, GtcrnError):
                 logging.getLogger(__name__).exception("a stream failed")
             await self._fail(error)
+        finally:
+            self._direct.take = self._live = None  # a cycle, which would keep the stream until it is looked for
 
     async def _converse(self, session: Session) -> None:
         self._live = live = await self._service.open(await self._start(), session.place)
@@ -160,7 +162,7 @@ class Conversation:
             await self._mark(live, message)
         elif isinstance(message, Reset):
             await live.turns.pace(self._orders, RESET_SECONDS)
-            await self._sound(live, live.reset())
+            await self._sound(live, await live.reset())
         elif isinstance(message, Start):
             raise ServiceError(Kind.UNEXPECTED, "The stream has been started already.")
         else:
@@ -177,7 +179,8 @@ class Conversation:
 
     async def _finish(self, live: Live) -> None:
         """The tail, the marks that waited for it, and what there is to say about the stream."""
-        await self._sound(live, live.finish())
+        self._live = None  # once only, whatever breaks in
+        await self._sound(live, await live.finish())
         await self._say(live.summary())
 
     async def _fail(self, error: Exception) -> None:

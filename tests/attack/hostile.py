@@ -66,6 +66,12 @@ def rest(connection: socket.socket) -> bytes:
     return said
 
 
+def in_a_sentence(error: Exception) -> None:
+    """What refuses bad data ends with a full stop, on one line."""
+    assert str(error).endswith(".")
+    assert "\n" not in str(error)
+
+
 class Memory:
     """What this process holds more than when the block began, at the most that was looked at."""
 

@@ -1,9 +1,12 @@
 """No small client fills, stops or starves the service: headers, pongs, trickles, stalls, too many of anything."""
 
 import contextlib
+import gc
 import json
 import socket
 import time
+import weakref
+from typing import Any
 
 import httpx
 import pytest
@@ -12,7 +15,8 @@ from serving import END, START, Running, running, say, wait_for
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gtcrn import Denoiser
+from gtcrn import Denoiser, Stream
+from gtcrn_server.live import Live
 from gtcrn_server.load.client import frame
 
 pytestmark = pytest.mark.attack
@@ -217,6 +221,37 @@ def test_who_does_not_close_after_the_last_word_is_dropped(denoiser: Denoiser):
         connection.sendall(frame(json.dumps(START).encode(), 1) + frame(json.dumps(END).encode(), 1))
         wait_for(lambda: service.service.telemetry.live == 0)
         wait_for(lambda: not service.service.guards, 15)
+
+
+LAST: dict[str, list[bytes | dict[str, str]]] = {
+    "its end": [END],
+    "a fault": [b"\0"],
+    "too many faults": [{"type": "nothing"}] * 11,
+    "nothing": [],
+}
+
+
+@pytest.mark.parametrize("last", LAST)
+def test_what_a_stream_held_goes_with_it(denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch, last: str) -> None:
+    """At once, not when the interpreter looks for cycles: filters of an odd rate are half a megabyte."""
+    held: list[weakref.ref[Stream]] = []
+    made = Live.__init__
+
+    def noted(self: Live, *args: Any) -> None:
+        made(self, *args)
+        held.append(weakref.ref(self.stream))
+
+    monkeypatch.setattr(Live, "__init__", noted)
+    gc.disable()
+    try:
+        with running(denoiser, idle_seconds=0.3) as service:
+            for _ in range(3):
+                say(service.socket, START, b"\0" * 640, *LAST[last])
+            wait_for(lambda: service.service.telemetry.live == 0)
+            wait_for(lambda: not any(each() for each in held), 2)
+    finally:
+        gc.enable()
+    assert len(held) == 3
 
 
 def test_streams_live_on_beside_all_of_this(denoiser: Denoiser):

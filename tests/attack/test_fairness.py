@@ -88,9 +88,9 @@ def test_resets_without_end_are_held_back(
     resets: list[float] = []
     reset = Live.reset
 
-    def counted(self: Live) -> bytes:
+    async def counted(self: Live) -> bytes:
         resets.append(time.monotonic())
-        return reset(self)
+        return await reset(self)
 
     monkeypatch.setattr(Live, "reset", counted)
     with running(denoiser) as service, connect_now(service.socket, compression=None) as connection:
