@@ -2,12 +2,37 @@
 a plain library that is called through ctypes."""
 
 from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.editable_wheel import editable_wheel
 
 FLAGS = ["-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"]
 
+LINKS = Path(".packages")
+
+
+class Editable(editable_wheel):
+    """`pip install -e`: a folder of links to the packages under their names, on the path as a src/ would be.
+
+    Setuptools' own way, hooks into import, hides packages and their types from mypy, pyright and editors.
+    """
+
+    def finalize_options(self) -> None:
+        packages = self.distribution.package_dir or {}
+        try:
+            LINKS.mkdir(exist_ok=True)
+            for name, folder in packages.items():
+                (LINKS / name).unlink(missing_ok=True)
+                (LINKS / name).symlink_to(Path(folder).resolve(), target_is_directory=True)
+            self.distribution.package_dir = {"": str(LINKS)}
+        except OSError:  # Windows gives links to developers only: hooks, then
+            pass
+        super().finalize_options()
+
+
 setup(
+    cmdclass={"editable_wheel": Editable},
     ext_modules=[
         Extension(
             "gtcrn.kernel._gtcrn",
@@ -26,5 +51,5 @@ setup(
             extra_link_args=["-pthread"],
             optional=True,  # training falls back to torch; who only denoises must not fail here
         ),
-    ]
+    ],
 )

@@ -4,6 +4,7 @@
    kernel_driver base|avx2|avx512 process|enhance PARAMS INPUT OUT FRAMES_PER_CALL; exit 77 where the processor lacks
    the variant. INPUT are spectra for process, samples for enhance: whole hops, the first of them before the stream. */
 #include "layout.h"
+#include "processor.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,10 +22,8 @@ typedef struct {
 static const gtcrn_kernel *variant(const char *name)
 {
 #if defined(__x86_64__)
-    if (!strcmp(name, "avx512") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-        return &gtcrn_avx512;
-    if (!strcmp(name, "avx2") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return &gtcrn_avx2;
+    if (!strcmp(name, "avx512") && processor() >= PROCESSOR_AVX512) return &gtcrn_avx512;
+    if (!strcmp(name, "avx2") && processor() >= PROCESSOR_AVX2) return &gtcrn_avx2;
 #endif
     return strcmp(name, "base") ? NULL : &gtcrn_base;
 }

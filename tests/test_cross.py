@@ -20,7 +20,7 @@ from gtcrn.kernel.fold import fold
 
 SOURCES = Path(kernel.__file__).parent
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cross
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,8 @@
 """The compiled kernel against the torch network it is the twin of: same output, any chunking, any thread."""
 
+import platform
+import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -170,3 +173,10 @@ def test_denormals_are_flushed_inside_and_kept_outside():
 
 def test_state_is_small():
     assert kernel.STATE_SIZE * 4 <= 75_000
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or sys.platform != "linux", reason="asks Linux about x86-64")
+def test_the_kernel_uses_what_the_processor_has() -> None:
+    has = set(re.findall(r"[\w.]+", Path("/proc/cpuinfo").read_text()))
+    wanted = "avx512" if {"avx512f", "avx512vl", "avx512dq"} <= has else "avx2" if {"avx2", "fma"} <= has else "base"
+    assert wanted == kernel.INSTRUCTIONS

@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from gtcrn import checkpoint
+from gtcrn import checkpoint, kernel
 from gtcrn.audio.media import open_audio
 from gtcrn.cli.standard import without_words_of_libraries
 from gtcrn.config import GTCRNConfig
@@ -23,7 +23,7 @@ WEIGHTS = (".safetensors", ".tar")
 def print_info(source: Path | None) -> None:
     """Facts about a file by its kind; None: this version and the shipped weights."""
     if source is None:
-        _print({"gtcrn": version("gtcrn"), **_weights(load())})
+        _print({"gtcrn": version("gtcrn"), "instructions": kernel.INSTRUCTIONS, **_weights(load())})
     elif source.suffix in WEIGHTS:
         _print({"weights": str(source), **_weights(load(source))})
     else:

@@ -2,6 +2,7 @@
 
 from gtcrn.kernel._gtcrn import (
     BINS,
+    INSTRUCTIONS,
     LAYOUT,
     PARAMS_SIZE,
     STATE_SIZE,
@@ -16,6 +17,7 @@ from gtcrn.kernel._gtcrn import (
 
 __all__ = [
     "BINS",
+    "INSTRUCTIONS",
     "LAYOUT",
     "PARAMS_SIZE",
     "STATE_SIZE",

@@ -3,6 +3,7 @@ from numpy.typing import NDArray
 from typing_extensions import Buffer
 
 BINS: int
+INSTRUCTIONS: str  # those that the kernel uses here: base, avx2 or avx512
 LAYOUT: tuple[tuple[str, int], ...]  # name and floats of each part of the parameter block
 PARAMS_SIZE: int
 STATE_SIZE: int

@@ -1,15 +1,19 @@
 /* The network for any processor, and the choice between this and the faster ones. */
 #define KERNEL gtcrn_base
+#define INSTRUCTIONS "base"
 #define LANES 4
 #include "float_mode.h"
 #include "network.h"
+#include "processor.h"
 
 const gtcrn_kernel *gtcrn_fastest(void)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-        return &gtcrn_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &gtcrn_avx2;
+    static _Atomic int known; /* in a virtual machine to ask takes microseconds */
+    int level = known;
+    if (level == PROCESSOR_UNKNOWN) known = level = processor();
+    if (level == PROCESSOR_AVX512) return &gtcrn_avx512;
+    if (level == PROCESSOR_AVX2) return &gtcrn_avx2;
 #endif
     return &gtcrn_base;
 }

@@ -2,7 +2,8 @@
 
    Samples of any number and of any rate go in, what is ready comes out; after a flush as many have come out as went in,
    each in its place. A stream belongs to one thread at a time; weights and filters are read only and may be shared.
-   Only the functions called create allocate; nothing here keeps globals, starts threads, reads or writes files. */
+   Only the functions called create allocate; nothing here starts threads, reads or writes files, or keeps globals but what
+   the processor can do. */
 #ifndef GTCRN_H
 #define GTCRN_H
 

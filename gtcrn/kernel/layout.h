@@ -126,6 +126,7 @@ gtcrn_enhance_function gtcrn_enhance;
 
 /* What is compiled for each instruction set: these differ in speed only. */
 typedef struct {
+    const char *instructions; /* "base", "avx2" or "avx512" */
     gtcrn_network_function *network;
     gtcrn_enhance_function *enhance;
     gtcrn_resample_function *resample;

@@ -141,7 +141,8 @@ static int add_constants(PyObject *module)
     return add_stream_types(module) || add_layout(module) || PyModule_AddIntConstant(module, "VERSION_ERROR", GTCRN_VERSION) ||
            PyModule_AddIntConstant(module, "PARAMS_SIZE", PARAMS_SIZE) ||
            PyModule_AddIntConstant(module, "STATE_SIZE", STATE_SIZE) ||
-           PyModule_AddIntConstant(module, "BINS", BINS);
+           PyModule_AddIntConstant(module, "BINS", BINS) ||
+           PyModule_AddStringConstant(module, "INSTRUCTIONS", gtcrn_fastest()->instructions);
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, add_constants}, {0, NULL}};

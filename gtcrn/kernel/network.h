@@ -135,4 +135,4 @@ static void enhance(const gtcrn_params *params, gtcrn_state *state, float *overl
     }
 }
 
-const gtcrn_kernel KERNEL = {network, enhance, resample};
+const gtcrn_kernel KERNEL = {INSTRUCTIONS, network, enhance, resample};
