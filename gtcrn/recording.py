@@ -21,12 +21,13 @@ MARK = ".denoised"  # in the name of an output beside its input
 @dataclass(frozen=True)
 class Denoised:
     """What was written: its path, seconds of audio, samples that were clipped at full scale, samples that were NaN,
-    infinite or beyond 1e6 and became silence."""
+    infinite or beyond 1e6 and became silence; a sentence about an input that broke off, if it did."""
 
     path: Path
     seconds: float
     clipped: int
     nonfinite: int
+    remark: str | None = None
 
 
 def denoise_file(
@@ -39,6 +40,7 @@ def denoise_file(
     subtype: str | None = None,
     bit_rate: int | None = None,
     overwrite: bool = False,
+    strict: bool = False,
     progress: Progress | None = None,
 ) -> Denoised:
     """Denoise a file of any length, kind, rate and channels; memory does not grow with it.
@@ -47,6 +49,7 @@ def denoise_file(
     and aligned with it. `denoiser`: that of the shipped weights unless given. `attenuation_limit` is in dB (None: no
     limit). `container` (WAV, FLAC, ...) and `subtype` (PCM_16, FLOAT, ...) stay as they are unless given; `bit_rate` in
     bits a second is for M4A, MP4 and the like, whose pictures are copied. `overwrite` lets the target be the source.
+    A file that breaks off is read as far as it goes, with a remark; `strict` refuses it.
     Raises AudioError for what cannot be read or kept so, ConfigError for options that do not fit, GtcrnError where it
     cannot be written.
     """
@@ -54,14 +57,14 @@ def denoise_file(
     if not overwrite and path.exists() and Path(source).exists() and path.samefile(source):
         raise AudioError(f"the output {path} is the input; overwrite=True replaces it.")
     denoiser, progress = denoiser or load(), progress or _nothing
-    with open_audio(Path(source)) as reader:
+    with open_audio(Path(source), ends="told" if strict else "any") as reader:
         suffix = media_suffix(path.suffix, container)
         if suffix and isinstance(reader, MediaReader):
             heard = _denoise_media(Path(source), path, suffix, denoiser, attenuation_limit, bit_rate, progress)
         else:
             with sink_of(path, reader, container, subtype, bit_rate) as sink:
                 heard = denoise_blocks(denoiser, reader, sink, attenuation_limit, progress)
-    return Denoised(path, *heard)
+    return Denoised(path, *heard, reader.remark)
 
 
 def beside(source: Path, suffix: str | None = None) -> Path:

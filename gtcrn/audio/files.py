@@ -9,12 +9,14 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol, Self
+from typing import BinaryIO, Literal, Protocol, Self, cast
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 from gtcrn.audio.formats import AudioFormat
+from gtcrn.audio.mended import mended
 from gtcrn.audio.pcm import ENDLESS, UNKNOWN_LENGTH
 from gtcrn.audio.place import reason_of
 from gtcrn.audio.tags.keep import read_tags
@@ -26,14 +28,21 @@ from gtcrn.types import Samples
 BLOCK = 65_536  # samples a channel in one block
 UNKNOWN_FRAMES = 1 << 48  # from here on libsndfile means that the file does not say
 SLACK = 16  # bytes that sloppy but complete files promise too much
+PIECE = 4_096  # samples after which a FLAC that breaks off is asked for more: what it fails over is lost
+MP3_SLACK = 2 * 1_152  # samples; and a fiftieth of all, where the length is an estimate
+Ends = Literal["any", "whole", "told"]  # which files are taken: all, complete ones, those that also say their length
 
 
 class Source(Protocol):
-    """Where blocks come from: a file or a pipe. `frames` is the length in samples where it is known beforehand."""
+    """Where blocks come from: a file or a pipe. `frames` is the length in samples where it is known beforehand.
+
+    `remark`, after the last block, is a sentence about an input that broke off and was taken all the same.
+    """
 
     name: str
     format: AudioFormat
     frames: int | None
+    remark: str | None
 
     def blocks(self) -> Iterator[Samples]: ...
     def tags(self) -> Tags: ...
@@ -49,17 +58,21 @@ class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
 class Reader:
     """An audio file of any kind that libsndfile reads, as a context manager.
 
-    Raises AudioError when it is missing, empty, no audio, or shorter than its header says.
+    Raises AudioError when it is missing, empty, no audio or, unless it may end in `any` way, shorter than it says.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str] | BinaryIO, name: str | None = None, ends: Ends = "whole") -> None:
         self.name = name or (os.fspath(path) if isinstance(path, str | os.PathLike) else "the upload")
+        self._ends, self.remark = ends, cast(str | None, None)
         self._path = Path(path) if isinstance(path, str | os.PathLike) else None
         if self._path:
             refuse_no_file(self._path)
+        self._mended = mended(self._path) if self._path else None
         try:
-            self._file = _ForwardFile(_as_libsndfile_takes_it(path))
+            self._file = _ForwardFile(self._mended or _as_libsndfile_takes_it(path))
         except soundfile.LibsndfileError as error:
+            if self._mended:
+                self._mended.close()
             raise AudioError(f"{self.name} is not audio that can be read: {library_reason(error)}") from error
         file = self._file
         self.format = AudioFormat(file.samplerate, file.channels, file.format, file.subtype)
@@ -67,7 +80,7 @@ class Reader:
         try:
             self._refuse_short()
         except AudioError:
-            self._file.close()
+            self.__exit__()
             raise
 
     def __enter__(self) -> Self:
@@ -75,15 +88,30 @@ class Reader:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        if self._mended:
+            self._mended.close()
 
     def _refuse_short(self) -> None:
+        if self.frames == 0:
+            raise AudioError(f"{self.name} holds no samples.")
         for line in self._file.extra_info.splitlines():  # libsndfile's account of the header
             if found := re.search(r"(\d+) \(should be (\d+)\)", line):
                 promised, there = int(found[1]), int(found[2])
-                if promised > there + SLACK and not ENDLESS <= promised <= UNKNOWN_LENGTH:
-                    raise AudioError(f"{self.name} is truncated: {there} bytes are left of {promised}.")
-        if self.frames == 0:
-            raise AudioError(f"{self.name} holds no samples.")
+                if ENDLESS <= promised <= UNKNOWN_LENGTH:
+                    self._remark_unknown()
+                elif promised > there + SLACK:
+                    self._remark_cut(f"{there} bytes are left of {promised}")
+
+    def _remark_cut(self, what: str) -> None:
+        if self._ends != "any":
+            raise AudioError(f"{self.name} is truncated: {what}.")
+        self.remark = f"{self.name} is truncated: {what}; it is read as far as it goes."
+
+    def _remark_unknown(self) -> None:
+        """Streaming tools write so, and recorders that ended before their time leave it so."""
+        if self._ends == "told":
+            raise AudioError(f"{self.name} does not say how long it is.")
+        self.remark = f"{self.name} does not say how long it is; it is read to its end."
 
     def tags(self) -> Tags:
         """Title, cover and the like; of a file without a path, titles alone."""
@@ -93,19 +121,31 @@ class Reader:
     def blocks(self, size: int = BLOCK) -> Iterator[Samples]:
         """The samples in order, at most `size` of a channel at once. Raises AudioError where the file breaks off."""
         position = 0
-        while True:
-            try:
-                block = self._file.read(size, dtype="float32", always_2d=True)
-            except soundfile.LibsndfileError as error:
-                raise AudioError(f"{self.name} is damaged or truncated: {library_reason(error)}") from error
-            if not len(block):
-                break
+        while len(block := self._read(size)):
             position += len(block)
             yield np.ascontiguousarray(block.T)
         if not position:
             raise AudioError(f"{self.name} holds no samples.")
-        if self.format.container != "MP3" and position < (self.frames or 0):  # an MP3's length is an estimate
-            raise AudioError(f"{self.name} is truncated: {position} samples are left of {self.frames}.")
+        promised = self.frames or 0
+        if self.format.container == "MP3":  # whose length is an estimate
+            promised -= max(MP3_SLACK, promised // 50) if self._ends != "whole" else promised
+        if position < promised:
+            self._remark_cut(f"{position} samples are left of {self.frames}")
+
+    def _read(self, size: int) -> NDArray[np.float32]:
+        """Frames (n, channels). A FLAC that breaks off fails where others give less: what came before is given."""
+        step = PIECE if self.format.container == "FLAC" else size
+        pieces: list[NDArray[np.float32]] = []
+        for start in range(0, size, step):
+            try:
+                pieces.append(self._file.read(min(step, size - start), dtype="float32", always_2d=True))
+            except soundfile.LibsndfileError as error:
+                if self._ends == "any" and step < size and self._file.tell():
+                    break
+                raise AudioError(f"{self.name} is damaged or truncated: {library_reason(error)}") from error
+            if len(pieces[-1]) < min(step, size - start):
+                break
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces or [np.empty((0, 1), np.float32)])
 
 
 def refuse_no_file(path: Path) -> None:

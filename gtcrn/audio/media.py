@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 
-from gtcrn.audio.files import Reader, refuse_no_file
+from gtcrn.audio.files import Ends, Reader, refuse_no_file
 from gtcrn.audio.formats import MEDIA, AudioFormat
 from gtcrn.audio.limits import judge
 from gtcrn.audio.tags.media import read_pictures, read_texts
@@ -132,6 +132,7 @@ class MediaReader:
     def __init__(self, path: str | os.PathLike[str] | BinaryIO, name: str) -> None:
         self.name = name
         self.frames: int | None = None
+        self.remark: str | None = None
         self._path = Path(path) if isinstance(path, str | os.PathLike) else None
         library(name)
         self._resources = contextlib.ExitStack()
@@ -187,13 +188,13 @@ def format_of(stream: "av.AudioStream") -> AudioFormat:
     return AudioFormat(stream.rate, stream.channels, container, subtype)
 
 
-def open_audio(path: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> Opened:
+def open_audio(path: str | os.PathLike[str] | BinaryIO, name: str | None = None, ends: Ends = "whole") -> Opened:
     """A context manager that is a Source: by libsndfile or, for what only PyAV reads, by that.
 
     Raises AudioError as `Reader` does, ConfigError for a file that PyAV may be able to read where it is missing.
     """
     try:
-        return Reader(path, name)
+        return Reader(path, name, ends)
     except AudioError:
         if isinstance(path, str | os.PathLike):
             refuse_no_file(Path(path))

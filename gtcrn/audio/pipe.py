@@ -33,6 +33,7 @@ class PipeReader:
     """
 
     name = "standard input"
+    remark: str | None = None
 
     def __init__(self, pipe: Pipe, raw: PcmFormat | None = None, start: bytes = b"") -> None:
         self._pipe, self._start = pipe, start

@@ -41,6 +41,7 @@ def _add_targets(made: argparse.ArgumentParser) -> None:
 def _add_processing(made: argparse.ArgumentParser) -> None:
     add = made.add_argument
     add("--attenuation-limit", type=float, metavar="DB", help="Pull noise down by at most so many dB.")
+    add("--strict", action="store_true", help="Refuse files that break off instead of reading what is there.")
     add("--weights", metavar="PATH", help="A weights file instead of the shipped weights.")
     add("--jobs", type=_positive, metavar="N", help="Processes for many files. Default: one a CPU.")
     add("-q", "--quiet", action="store_true", help="No progress, no remarks; errors only.")
@@ -77,7 +78,8 @@ def main(arguments: Sequence[str]) -> int:
 
     gc.freeze()
     gc.enable()
-    options = DenoiseOptions(asked.weights, asked.attenuation_limit, asked.container, asked.subtype, asked.bitrate)
+    kept = asked.container, asked.subtype, asked.bitrate, asked.strict
+    options = DenoiseOptions(asked.weights, asked.attenuation_limit, *kept)
     report = Report(asked.quiet, asked.json, asked.output)
     if not asked.raw and (asked.rate or asked.channels or asked.encoding):
         raise ConfigError("--rate, --channels and --encoding describe --raw PCM; other audio keeps its own.")

@@ -22,6 +22,7 @@ class DenoiseOptions:
     container: str | None = None
     subtype: str | None = None
     bit_rate: int | None = None  # bits a second, of media files
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Outcome:
     error: str | None = None
     refused: bool = False
     skipped: bool = False
+    remark: str | None = None
 
 
 def denoise_file(options: DenoiseOptions, job: Job, progress: Progress) -> Outcome:
@@ -64,9 +66,12 @@ def _denoise(options: DenoiseOptions, job: Job, progress: Progress) -> Outcome:
         subtype=options.subtype,
         bit_rate=options.bit_rate,
         overwrite=True,  # the plan has judged that
+        strict=options.strict,
         progress=progress,
     )
-    return Outcome(str(job.source), seconds=done.seconds, clipped=done.clipped, nonfinite=done.nonfinite)
+    return Outcome(
+        str(job.source), seconds=done.seconds, clipped=done.clipped, nonfinite=done.nonfinite, remark=done.remark
+    )
 
 
 @functools.cache

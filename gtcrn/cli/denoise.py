@@ -84,7 +84,7 @@ def denoise_pipe(
     denoiser = load(options.weights)
     with contextlib.ExitStack() as stack:
         stack.enter_context(standard.without_words_of_libraries())
-        source = _source(inputs[0], raw, stack)
+        source = _source(inputs[0], raw, stack, options.strict)
         if output not in (None, "-"):
             with sink_of(Path(output), source, options.container, options.subtype, options.bit_rate) as sink:
                 heard = denoise_blocks(denoiser, source, sink, options.attenuation_limit, lambda _: None)
@@ -93,14 +93,14 @@ def denoise_pipe(
             with standard.until_nobody_reads():
                 heard = denoise_blocks(denoiser, source, pipe, options.attenuation_limit, lambda _: None)
                 pipe.finish()
-    report.add(Outcome(source.name, output or "-", heard[0], 0.0, *heard[1:]))
+    report.add(Outcome(source.name, output or "-", heard[0], 0.0, *heard[1:], remark=source.remark))
     return report.end(summary=False)
 
 
-def _source(name: str, raw: PcmFormat | None, stack: contextlib.ExitStack) -> Source:
+def _source(name: str, raw: PcmFormat | None, stack: contextlib.ExitStack, strict: bool) -> Source:
     if name == "-":
         return read_pipe(standard.input_pipe(), raw, stack)
-    reader: contextlib.AbstractContextManager[Source] = open_audio(name)
+    reader: contextlib.AbstractContextManager[Source] = open_audio(name, ends="told" if strict else "any")
     return stack.enter_context(reader)
 
 

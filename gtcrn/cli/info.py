@@ -70,14 +70,15 @@ def _value(value: object) -> str:
 
 
 def _audio(path: Path) -> dict[str, str]:
-    with without_words_of_libraries(), open_audio(path) as reader:
-        form, frames = reader.format, reader.frames or 0
-    return {
+    with without_words_of_libraries(), open_audio(path, ends="any") as reader:
+        form, frames, remark = reader.format, reader.frames or 0, reader.remark
+    facts = {
         "format": f"{form.container} {form.subtype}",
         "sample rate": f"{form.sample_rate} Hz",
         "channels": str(form.channels),
         "length": f"{frames / form.sample_rate:.3f} s, {frames} samples",
     }
+    return facts | ({"remark": remark} if remark else {})
 
 
 def _table(*columns: str) -> Table:

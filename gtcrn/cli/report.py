@@ -59,6 +59,8 @@ class Report:
 
     def _remark(self) -> None:
         for outcome in self.outcomes:
+            if outcome.remark:
+                _say(outcome.remark)
             for remark in _remarks(outcome):
                 _say(f"{outcome.name}: {remark}")
 
@@ -88,6 +90,7 @@ def record(outcome: Outcome) -> dict[str, object]:
         "times_real_time": round(outcome.seconds / outcome.took, 1) if outcome.took else None,
         "clipped": outcome.clipped,
         "nonfinite": outcome.nonfinite,
+        "remark": outcome.remark,
         "error": outcome.error,
     }
 

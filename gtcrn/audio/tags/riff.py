@@ -5,8 +5,10 @@ RF64 (EBU Tech 3306) has its lengths in a chunk ds64, which comes first.
 
 import os
 import struct
+from collections.abc import Iterator
 from typing import BinaryIO
 
+from gtcrn.audio.pcm import UNKNOWN_LENGTH
 from gtcrn.audio.tags.values import MOST, Chunks
 
 HEAD = 12  # bytes: RIFF, size, WAVE
@@ -15,30 +17,42 @@ OF_THE_SOUND = (b"fmt ", b"data", b"ds64", b"fact", b"PEAK", b"levl", b"MD5 ", b
 FILLERS = (b"JUNK", b"junk", b"PAD ", b"FLLR", b"filr")
 
 
-def read_chunks(file: BinaryIO) -> tuple[Chunks, Chunks]:
-    """Chunks before the samples and behind them that stay true when these change; what is too large is left out."""
-    found: tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes]]] = [], []
-    left, large, behind = MOST, 0, 0
-    file.seek(HEAD)
+def walk(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Names and sizes of the chunks, `file` at the body of each, up to samples whose end is not told."""
+    at, large = HEAD, 0
     for _ in range(MOST_CHUNKS):
-        head = file.read(8)
-        if len(head) < 8:
-            break
+        file.seek(at)
+        if not is_chunk(head := file.read(8)):
+            return
         name, size = struct.unpack("<4sI", head)
         if name == b"ds64":
             large = int.from_bytes(file.read(16)[8:], "little")
-            file.seek(-16, os.SEEK_CUR)
-        if name == b"data":
-            behind, size = 1, large if size == 0xFFFFFFFF else size
-        if name not in OF_THE_SOUND + FILLERS and size <= left:
-            body = file.read(size)
-            if len(body) < size:
-                break
-            left -= size
-            found[behind].append((name, body))
-            size = 0
-            file.seek(len(body) % 2, os.SEEK_CUR)
-        file.seek(size + size % 2, os.SEEK_CUR)
+            file.seek(at + 8)
+        if name == b"data" and size == UNKNOWN_LENGTH:
+            size = large
+        yield name, size
+        if name == b"data" and not size:
+            return
+        at += 8 + size + size % 2
+
+
+def is_chunk(head: bytes) -> bool:
+    """Whether 8 bytes can be a name and a size."""
+    return len(head) == 8 and head[:4].isascii() and head[:4].decode().isprintable()
+
+
+def read_chunks(file: BinaryIO) -> tuple[Chunks, Chunks]:
+    """Chunks before the samples and behind them that stay true when these change; what is too large is left out."""
+    found: tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes]]] = [], []
+    left, behind = MOST, False
+    for name, size in walk(file):
+        behind |= name == b"data"
+        if name in OF_THE_SOUND + FILLERS or size > left:
+            continue
+        if len(body := file.read(size)) < size:
+            break
+        left -= size
+        found[behind].append((name, body))
     return tuple(found[0]), tuple(found[1])
 
 

@@ -1,0 +1,114 @@
+"""Files that break off are read as far as they go, with a remark; --strict refuses them in a sentence."""
+
+import io
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from streams import noise, random_denoiser, write_weights
+
+import gtcrn
+from gtcrn.audio.files import Reader
+from gtcrn.cli.app import run
+
+RATE, SECONDS = 16_000, 3
+SAMPLES = noise(SECONDS * RATE)
+
+
+def bytes_of(container: str = "WAV", subtype: str = "PCM_16") -> bytearray:
+    file = io.BytesIO()
+    soundfile.write(file, SAMPLES, RATE, format=container, subtype=subtype)
+    return bytearray(file.getvalue())
+
+
+def crashed(length: int, keep: float = 1.0) -> bytearray:
+    """A WAV whose recorder left these lengths in its header."""
+    data = bytes_of()
+    struct.pack_into("<I", data, 4, length)
+    struct.pack_into("<I", data, 40, length)
+    return data[: int(len(data) * keep)]
+
+
+def half(container: str, subtype: str) -> bytearray:
+    data = bytes_of(container, subtype)
+    return data[: len(data) // 2]
+
+
+CUT = {
+    "zero": (crashed(0), SECONDS * RATE, "does not say how long it is"),
+    "zero, an odd byte": (crashed(0) + b"x", SECONDS * RATE, "does not say how long it is"),
+    "unknown": (crashed(0xFFFFFFFF), SECONDS * RATE, "does not say how long it is"),
+    "too much": (crashed(10**8), SECONDS * RATE, "is truncated"),
+    "half": (half("WAV", "PCM_16"), SECONDS * RATE // 2, "is truncated"),
+    "half an RF64": (half("RF64", "PCM_16"), SECONDS * RATE // 2, "is truncated"),
+    "half an AIFF": (half("AIFF", "PCM_16"), SECONDS * RATE // 2, "is truncated"),
+    "half a FLAC": (half("FLAC", "PCM_16"), SECONDS * RATE // 2, "is truncated"),
+    "half an MP3": (half("MP3", "MPEG_LAYER_III"), SECONDS * RATE // 2, "is truncated"),
+}
+
+
+@pytest.fixture(params=CUT)
+def cut(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, int, str]:
+    """A file, the samples that are in it, and what is said of it."""
+    data, samples, words = CUT[request.param]
+    (tmp_path / "cut.wav").write_bytes(data)
+    return tmp_path / "cut.wav", samples, words
+
+
+def denoise(path: Path, *options: str) -> int:
+    weights = write_weights(path.parent)
+    target = str(path.with_name("out.wav"))
+    return run(["denoise", str(path), "-o", target, "--format", "wav", "--weights", str(weights), *options])
+
+
+def test_it_is_read_as_far_as_it_goes(cut: tuple[Path, int, str]) -> None:
+    path, samples, words = cut
+    target = path.with_name("out.wav")
+    done = gtcrn.denoise_file(path, target, random_denoiser(), attenuation_limit=0, container="WAV")
+    assert done.remark is not None
+    assert str(path) in done.remark
+    assert words in done.remark
+    found, _ = soundfile.read(target, dtype="float32")
+    assert samples - 9_000 <= len(found) <= samples + 200
+    assert done.seconds == len(found) / RATE
+    exact = 2**-14 if path.read_bytes()[:4] in (b"RIFF", b"RF64", b"FORM", b"fLaC") else 0.5
+    np.testing.assert_allclose(found[: samples - 9_000], SAMPLES[: samples - 9_000], atol=exact)
+
+
+def test_the_command_says_so_once_and_in_its_record(
+    cut: tuple[Path, int, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, _, words = cut
+    assert denoise(path) == 0
+    said = capfd.readouterr().err.splitlines()
+    assert [words in line for line in said] == [True, False]
+    assert said[0].startswith(f"gtcrn: {path} ")
+    assert denoise(path, "--json") == 0
+    assert words in json.loads(capfd.readouterr().out)["remark"]
+
+
+def test_strict_refuses_it_in_a_sentence(cut: tuple[Path, int, str], capfd: pytest.CaptureFixture[str]) -> None:
+    path, _, words = cut
+    assert denoise(path, "--strict") == 2
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1
+    assert words.removeprefix("is ") in said
+    assert not path.with_name("out.wav").exists()
+
+
+@pytest.mark.parametrize("container", ["WAV", "RF64", "FLAC", "OGG", "MP3", "AIFF"])
+def test_whole_files_are_taken_strictly_and_without_a_remark(tmp_path: Path, container: str) -> None:
+    (tmp_path / "a").write_bytes(bytes_of(container, soundfile.default_subtype(container)))
+    with Reader(tmp_path / "a", ends="told") as reader:
+        assert sum(block.shape[1] for block in reader.blocks()) >= len(SAMPLES)
+        assert reader.remark is None
+
+
+def test_an_empty_recording_with_tags_behind_it_holds_no_samples(tmp_path: Path) -> None:
+    data = bytes_of()[:40] + bytes(4) + b"LIST" + struct.pack("<I", 4) + b"INFO"
+    (tmp_path / "a.wav").write_bytes(data)
+    with pytest.raises(gtcrn.AudioError, match="holds no samples"):
+        Reader(tmp_path / "a.wav", ends="any")
