@@ -95,12 +95,14 @@ class ShardWriter:
     def __init__(self, folder: Path, fields: tuple[str, ...], limit: int = SHARD_SAMPLES) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.limit = folder, limit
-        self._lock = locked(folder)
-        self.index = Journal(folder / "index.csv", fields)
-        self.skipped = Journal(folder / "skipped.csv", SKIP_FIELDS)
-        self.known = {row["path"] for row in self.index.rows + self.skipped.rows}
-        self._shard, self._end = self._last_end(2 if fields == PAIR_FIELDS else 1)
-        self._file = self._open()
+        with contextlib.ExitStack() as opened:  # closed again, the lock too, where the folder is refused
+            self._lock = opened.enter_context(locked(folder))
+            self.index = opened.enter_context(contextlib.closing(Journal(folder / "index.csv", fields)))
+            self.skipped = opened.enter_context(contextlib.closing(Journal(folder / "skipped.csv", SKIP_FIELDS)))
+            self.known = {row["path"] for row in self.index.rows + self.skipped.rows}
+            self._shard, self._end = self._last_end(2 if fields == PAIR_FIELDS else 1)
+            self._file = self._open()
+            opened.pop_all()
 
     def _last_end(self, channels: int) -> tuple[int, int]:
         if not self.index.rows:

@@ -89,10 +89,13 @@ class FileJob:
             form = await MultiPartParser(request.headers, body, max_files=1, max_fields=8).parse()  # type: ignore[arg-type]
         except (MultiPartException, KeyError) as error:
             raise ServiceError(Kind.MALFORMED, "The multipart body is damaged, or holds too much.") from error
+        for _, part in form.multi_items():
+            if isinstance(part, UploadFile):
+                self._resources.enter_context(part.file)
         upload = form.get("file")
         if not isinstance(upload, UploadFile):
             raise ServiceError(Kind.MALFORMED, "The multipart body has no file in its field `file`.")
-        self._source = self._resources.enter_context(upload.file)
+        self._source = upload.file
 
     async def prepare(self, container: str | None, subtype: str | None, limit: float | None) -> None:
         """Open the file and choose the answer's format. Raises AudioError, or ServiceError when it is too long."""
