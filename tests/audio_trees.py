@@ -17,7 +17,7 @@ def voice(seconds: float = 1.0, seed: int = 0, rate: int = RATE) -> npt.NDArray[
     harmonics = sum(np.sin(k * pitch + random.uniform(0, 6)) / k for k in range(1, 20))
     syllables = np.clip(np.sin(2 * np.pi * 3 * t + random.uniform(0, 6)), 0, 1) ** 0.5
     audio = (harmonics + 0.1 * random.standard_normal(len(t))) * syllables
-    return 0.3 * audio / np.abs(audio).max()
+    return np.asarray(0.3 * audio / np.abs(audio).max())
 
 
 def hiss(seconds: float = 1.0, seed: int = 0, rate: int = RATE) -> npt.NDArray[np.float64]:

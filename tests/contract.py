@@ -1,9 +1,11 @@
-"""The streaming contract: what every causal layer, the network and the transform promise. One helper for them all."""
+"""The streaming contract of layers, network, transforms and kernel: frames and a state in, frames and a state out."""
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 Layer = Callable[[Tensor, Any], tuple[Tensor, Any]]
@@ -12,6 +14,16 @@ Layer = Callable[[Tensor, Any], tuple[Tensor, Any]]
 def leaves(state: Any) -> list[Tensor]:
     """The tensors of a nested state, in order."""
     return [state] if isinstance(state, Tensor) else [leaf for part in state for leaf in leaves(part)]
+
+
+def as_spectrum(x: Tensor) -> NDArray[np.complex64]:
+    """Real and imaginary parts (B, 2, T, bins) as complex numbers (B, T, bins)."""
+    return np.asarray(torch.view_as_complex(x.permute(0, 2, 3, 1).contiguous()))
+
+
+def as_parts(spectrum: NDArray[np.complex64]) -> Tensor:
+    """The other way round."""
+    return torch.view_as_real(torch.from_numpy(spectrum)).permute(0, 3, 1, 2)
 
 
 def rebuild(state: Any, function: Callable[[list[Tensor]], Tensor], *others: Any) -> Any:

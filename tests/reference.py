@@ -26,7 +26,8 @@ def resample(samples: Samples, source: int, target: int) -> Samples:
     places = np.arange(max(0, -((reach - len(samples)) * up // down))) * down
     windows = sliding_window_view(np.pad(samples, (reach, reach)), 2 * reach)[places // up + 1]
     distance = np.arange(2 * reach) - (reach - 1) - (places % up / up)[:, None]
-    return np.einsum("kt,kt->k", windows, _taps(distance * min(1.0, up / down))).astype(np.float32)
+    taps = _taps(distance * min(1.0, up / down))
+    return np.asarray(np.einsum("kt,kt->k", windows, taps), np.float32)
 
 
 def _taps(x: NDArray[np.float64]) -> NDArray[np.float64]:

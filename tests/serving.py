@@ -5,12 +5,12 @@ import contextlib
 import itertools
 import json
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from commands import wait_for as wait_for
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -67,19 +67,12 @@ def running(
     thread.start()
     wait_for(lambda: instance.started)
     try:
-        yield Running(port, instance, instance.config.app.state.service, thread)
+        app: Any = instance.config.app
+        yield Running(port, instance, app.state.service, thread)
     finally:
         instance.should_exit = True
         thread.join(20)
         assert not thread.is_alive(), "the server does not stop"
-
-
-def wait_for(condition: Any, seconds: float = 15.0) -> None:
-    """Until something holds that another thread brings about; fails when it never does."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)
 
 
 def speech(seconds: float, seed: int = 0, sample_rate: int = 16_000, channels: int = 1) -> Samples:
@@ -145,7 +138,7 @@ def say(url: str, *messages: bytes | dict[str, Any], **options: Any) -> Answer:
 
 def cut(data: bytes, sizes: Iterable[int]) -> list[bytes]:
     """Data in pieces of these sizes, which are repeated."""
-    pieces, place = [], 0
+    pieces, place = list[bytes](), 0
     for size in itertools.cycle(sizes):
         if place >= len(data):
             return pieces

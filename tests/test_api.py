@@ -4,25 +4,30 @@ import asyncio
 import importlib.metadata
 import inspect
 import pickle
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
 from streams import noise, pieces, random_denoiser
 
 import gtcrn
 from gtcrn.errors import AudioError, CheckpointError
+from gtcrn.types import Samples
 
 
-def integers(samples):
-    return np.rint(samples * 32_768).astype(np.int16)
+def integers(samples: Samples) -> NDArray[np.int16]:
+    return np.asarray(np.rint(samples * 32_768), np.int16)
 
 
 @pytest.mark.parametrize("channels", [None, 2])
-def test_integers_come_back_as_integers(channels):
+def test_integers_come_back_as_integers(channels: int | None) -> None:
     samples, denoiser = integers(noise(5_000, channels)), random_denoiser()
     found = denoiser(samples, 16_000)
-    assert (found.dtype, found.shape) == (np.int16, samples.shape)
+    assert (found.dtype, found.shape) == (np.dtype(np.int16), samples.shape)
     wanted = denoiser(samples.astype(np.float32) / 32_768, 16_000)
     np.testing.assert_allclose(found, np.clip(wanted * 32_768, -32_768, 32_767), atol=0.51)
     stream = denoiser.stream(16_000, channels or 1)
@@ -31,16 +36,17 @@ def test_integers_come_back_as_integers(channels):
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
-def test_bytes_come_back_as_bytes(kind):
+def test_bytes_come_back_as_bytes(kind: Callable[[bytes], Any]) -> None:
     samples, denoiser = integers(noise(3_000, 2)), random_denoiser()
     data = samples.T.astype("<i2").tobytes()
     wanted = denoiser(samples, 48_000).T.astype("<i2").tobytes()
     assert denoiser(kind(data), 48_000, channels=2) == wanted
     stream = denoiser.stream(48_000, 2)
-    assert b"".join([stream.push(kind(data[:400])), stream.push(kind(data[400:])), stream.flush()]) == wanted
+    parts: list[Any] = [stream.push(kind(data[:400])), stream.push(kind(data[400:])), stream.flush()]
+    assert b"".join(parts) == wanted
 
 
-def test_tensors_are_read_or_refused_in_a_sentence():
+def test_tensors_are_read_or_refused_in_a_sentence() -> None:
     torch = pytest.importorskip("torch")
     samples = noise(2_000)
     np.testing.assert_array_equal(random_denoiser()(torch.from_numpy(samples)), random_denoiser()(samples))
@@ -61,26 +67,26 @@ def test_tensors_are_read_or_refused_in_a_sentence():
         {"bypass": "no"},
     ],
 )
-def test_arguments_of_another_kind_are_refused_in_a_sentence(options):
+def test_arguments_of_another_kind_are_refused_in_a_sentence(options: dict[str, Any]) -> None:
     with pytest.raises(AudioError, match=r"\w{3}.*\.$"):
         random_denoiser().stream(**options)
 
 
-def test_what_is_no_weights_is_refused_in_a_sentence():
+def test_what_is_no_weights_is_refused_in_a_sentence() -> None:
     with pytest.raises(CheckpointError, match="named by a text or a path"):
-        gtcrn.load(5)
+        gtcrn.load(5)  # type: ignore[arg-type]
     with pytest.raises(CheckpointError, match="made from a Checkpoint"):
-        gtcrn.Denoiser("gtcrn")
+        gtcrn.Denoiser("gtcrn")  # type: ignore[arg-type]
 
 
-def test_the_rate_of_several_channels_is_not_guessed():
+def test_the_rate_of_several_channels_is_not_guessed() -> None:
     for call in (lambda: random_denoiser()(noise(100, 2)), lambda: random_denoiser().stream(channels=2)):
         with pytest.raises(AudioError, match="say the sample rate of 2 channels"):
             call()
     assert random_denoiser().stream().sample_rate == 16_000
 
 
-def test_a_denoiser_is_immutable():
+def test_a_denoiser_is_immutable() -> None:
     denoiser = random_denoiser()
     before = denoiser.fingerprint
     for name in ("params", "config", "card", "checkpoint", "anything"):
@@ -96,17 +102,17 @@ def test_a_denoiser_is_immutable():
     assert (denoiser.card, again.fingerprint) == ({}, before)
 
 
-def test_a_denoiser_travels_to_other_processes():
+def test_a_denoiser_travels_to_other_processes() -> None:
     copy = pickle.loads(pickle.dumps(random_denoiser()))
     np.testing.assert_array_equal(copy(noise(1_000)), random_denoiser()(noise(1_000)))
 
 
-def test_reprs_say_what_it_is():
+def test_reprs_say_what_it_is() -> None:
     assert repr(gtcrn.load()) == f"<gtcrn.Denoiser: gtcrn, weights {gtcrn.load().fingerprint}>"
     assert repr(gtcrn.load().stream()) == "<gtcrn.Stream: 16000 Hz, 1 channel(s), latency 512 samples (32.0 ms)>"
 
 
-def test_a_stream_is_closed_at_the_end_of_its_block():
+def test_a_stream_is_closed_at_the_end_of_its_block() -> None:
     with random_denoiser().stream() as stream:
         whole = np.concatenate((stream.push(noise(700)), stream.flush()))
     assert whole.shape == (700,)
@@ -117,25 +123,25 @@ def test_a_stream_is_closed_at_the_end_of_its_block():
 
 
 @pytest.mark.parametrize("lengths", [[160], [9_000]])
-def test_chunks_in_an_event_loop(lengths):
+def test_chunks_in_an_event_loop(lengths: list[int]) -> None:
     """Short ones are denoised in place, long ones in a thread."""
     samples = integers(noise(20_000))
 
-    async def chunks():
+    async def chunks() -> AsyncIterator[bytes]:
         for piece in pieces(samples, lengths):
             yield piece.astype("<i2").tobytes()
             await asyncio.sleep(0)
 
-    async def run():
+    async def run() -> bytes:
         stream = random_denoiser().stream()
         return b"".join([clean async for clean in stream.over(chunks())])
 
     assert asyncio.run(run()) == random_denoiser()(samples).astype("<i2").tobytes()
 
 
-def test_a_file_to_a_file(tmp_path):
+def test_a_file_to_a_file(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.flac", noise(8_000, 2).T, 44_100, subtype="PCM_24")
-    heard = []
+    heard: list[float] = []
     done = gtcrn.denoise_file(tmp_path / "a.flac", denoiser=random_denoiser(), progress=heard.append)
     assert done == gtcrn.Denoised(tmp_path / "a.denoised.flac", sum(heard), 0, 0)
     assert soundfile.info(done.path).subtype == "PCM_24"
@@ -146,11 +152,11 @@ def test_a_file_to_a_file(tmp_path):
     assert gtcrn.denoise_file(done.path, done.path, overwrite=True).path == done.path
 
 
-def test_the_version_is_that_of_the_package():
+def test_the_version_is_that_of_the_package() -> None:
     assert gtcrn.__version__ == importlib.metadata.version("gtcrn")
 
 
-def test_every_public_name_is_explained():
+def test_every_public_name_is_explained() -> None:
     for name in gtcrn.__all__:
         thing = getattr(gtcrn, name)
         assert inspect.getdoc(thing), name

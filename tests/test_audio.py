@@ -2,6 +2,8 @@
 
 import io
 import struct
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from gtcrn.audio.formats import AudioFormat, target_format
 from gtcrn.audio.pcm import ENCODINGS, PcmFormat, header, read_header
 from gtcrn.audio.pipe import PipeReader
 from gtcrn.audio.writer import Writer
+from gtcrn.types import Samples
 
 LOSSLESS = [
     ("WAV", ".wav", "PCM_U8"),
@@ -29,13 +32,22 @@ LOSSLESS = [
 LOSSY = [("OGG", ".ogg", "VORBIS"), ("OGG", ".opus", "OPUS"), ("MP3", ".mp3", "MPEG_LAYER_III")]
 
 
-def write(path, container="WAV", subtype="PCM_16", rate=16_000, samples=None):
+Target = TypeVar("Target", Path, io.BytesIO)
+
+
+def write(
+    target: Target,
+    container: str = "WAV",
+    subtype: str = "PCM_16",
+    rate: int = 16_000,
+    samples: Samples | None = None,
+) -> Target:
     samples = noise(5_000, channels=2) if samples is None else samples
-    soundfile.write(path, samples.T, rate, format=container, subtype=subtype)
-    return path
+    soundfile.write(target, samples.T, rate, format=container, subtype=subtype)
+    return target
 
 
-def copy(source, target, **wanted):
+def copy(source: Path, target: Path, **wanted: Any) -> Writer:
     with Reader(source) as reader:
         form = target_format(reader.format, target.suffix, frames=reader.frames, **wanted)
         with Writer(target, form) as writer:
@@ -45,7 +57,7 @@ def copy(source, target, **wanted):
 
 
 @pytest.mark.parametrize(("container", "suffix", "subtype"), LOSSLESS)
-def test_a_copy_in_blocks_is_equal_to_the_bit(tmp_path, container, suffix, subtype):
+def test_a_copy_in_blocks_is_equal_to_the_bit(tmp_path: Path, container: str, suffix: str, subtype: str) -> None:
     loud = noise(5_000, channels=2) * 10  # every value of the format, clipping included
     source = write(tmp_path / f"a{suffix}", container, subtype, samples=np.clip(loud, -1, 1))
     writer = copy(source, tmp_path / f"b{suffix}")
@@ -56,7 +68,9 @@ def test_a_copy_in_blocks_is_equal_to_the_bit(tmp_path, container, suffix, subty
 
 
 @pytest.mark.parametrize(("container", "suffix", "subtype"), LOSSY)
-def test_compressed_formats_keep_container_length_and_sound(tmp_path, container, suffix, subtype):
+def test_compressed_formats_keep_container_length_and_sound(
+    tmp_path: Path, container: str, suffix: str, subtype: str
+) -> None:
     tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(24_000) / 48_000).astype(np.float32)[None]
     source = write(tmp_path / f"a{suffix}", container, subtype, 48_000, tone)
     copy(source, tmp_path / f"b{suffix}")
@@ -66,7 +80,7 @@ def test_compressed_formats_keep_container_length_and_sound(tmp_path, container,
     assert np.corrcoef(before[4_000:-4_000], after[4_000:-4_000])[0, 1] > 0.99
 
 
-def test_what_is_beyond_full_scale_is_clipped_and_counted(tmp_path):
+def test_what_is_beyond_full_scale_is_clipped_and_counted(tmp_path: Path) -> None:
     loud = np.array([[0.5, 1.5, -1.0, -1.2, 1.0]], np.float32)
     source = write(tmp_path / "a.wav", subtype="FLOAT", samples=loud)
     assert copy(source, tmp_path / "b.wav", subtype="PCM_16").clipped == 2
@@ -76,16 +90,14 @@ def test_what_is_beyond_full_scale_is_clipped_and_counted(tmp_path):
     np.testing.assert_array_equal(soundfile.read(tmp_path / "c.wav", dtype="float32")[0], loud[0])
 
 
-def bytes_of(**kind):
-    file = io.BytesIO()
-    write(file, **kind)
-    return bytearray(file.getvalue())
+def bytes_of(**kind: Any) -> bytes:
+    return write(io.BytesIO(), **kind).getvalue()
 
 
-def zero_channels():
-    data = bytes_of()
+def zero_channels() -> bytes:
+    data = bytearray(bytes_of())
     data[22:24] = b"\0\0"
-    return data
+    return bytes(data)
 
 
 BAD = {
@@ -102,7 +114,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_bad_audio_is_refused_by_name_in_a_sentence(tmp_path, kind):
+def test_bad_audio_is_refused_by_name_in_a_sentence(tmp_path: Path, kind: str) -> None:
     data, sentence = BAD[kind]
     path = tmp_path / "bad.wav"
     path.write_bytes(data)
@@ -111,22 +123,22 @@ def test_bad_audio_is_refused_by_name_in_a_sentence(tmp_path, kind):
     assert str(path) in str(caught.value)
 
 
-def test_folders_and_missing_files_are_refused(tmp_path):
+def test_folders_and_missing_files_are_refused(tmp_path: Path) -> None:
     for path, sentence in ((tmp_path, "is a folder"), (tmp_path / "none.wav", "there is no file")):
         with pytest.raises(AudioError, match=sentence):
             Reader(path)
 
 
 @pytest.mark.parametrize("length", [0xFFFFFFFF, 0x80000000, 0x7FFFFFFF])
-def test_lengths_that_streaming_tools_write_are_no_truncation(tmp_path, length):
-    data = bytes_of()
+def test_lengths_that_streaming_tools_write_are_no_truncation(tmp_path: Path, length: int) -> None:
+    data = bytearray(bytes_of())
     struct.pack_into("<I", data, 40, length)
     (tmp_path / "a.wav").write_bytes(data)
     with Reader(tmp_path / "a.wav") as reader:
         assert sum(block.shape[1] for block in reader.blocks()) == 5_000
 
 
-def test_a_file_that_fails_leaves_the_old_one(tmp_path):
+def test_a_file_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     path = write(tmp_path / "a.wav")
     before = path.read_bytes()
     form = AudioFormat(16_000, 1, "WAV", "PCM_16")
@@ -150,7 +162,9 @@ def test_a_file_that_fails_leaves_the_old_one(tmp_path):
         (("WAV", "PCM_16"), ".wav", {"frames": 3_000_000_000}, ("RF64", "PCM_16")),
     ],
 )
-def test_the_format_of_an_output(source, suffix, wanted, found):
+def test_the_format_of_an_output(
+    source: tuple[str, str], suffix: str, wanted: dict[str, Any], found: tuple[str, str]
+) -> None:
     form = target_format(AudioFormat(16_000, 1, *source), suffix, **wanted)
     assert (form.container, form.subtype) == found
 
@@ -159,13 +173,13 @@ def test_the_format_of_an_output(source, suffix, wanted, found):
     ("wanted", "sentence"),
     [({"container": "XYZ"}, "no format 'XYZ'"), ({"subtype": "VORBIS"}, "WAV cannot hold VORBIS")],
 )
-def test_impossible_formats_are_refused(wanted, sentence):
+def test_impossible_formats_are_refused(wanted: dict[str, Any], sentence: str) -> None:
     with pytest.raises(AudioError, match=sentence):
         target_format(AudioFormat(16_000, 1, "WAV", "PCM_16"), ".wav", **wanted)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_pcm_and_its_header_are_what_libsndfile_reads_and_writes(encoding):
+def test_pcm_and_its_header_are_what_libsndfile_reads_and_writes(encoding: str) -> None:
     form, samples = PcmFormat(44_100, 2, encoding), noise(1_001, channels=2) * 3
     data, clipped = form.encode(np.clip(samples, -1, 1 - 2**-20))
     file = io.BytesIO(header(form, len(data)) + data)
@@ -176,7 +190,7 @@ def test_pcm_and_its_header_are_what_libsndfile_reads_and_writes(encoding):
     np.testing.assert_allclose(found.T, np.clip(samples, -1, 1), rtol=0, atol=step)
 
 
-def test_a_header_is_read_past_foreign_chunks():
+def test_a_header_is_read_past_foreign_chunks() -> None:
     form = PcmFormat(16_000, 1, "s16le")
     plain = header(form, 8)
     file = io.BytesIO(plain[:12] + b"LIST" + struct.pack("<I", 5) + b"abcde\0" + plain[12:])
@@ -195,13 +209,13 @@ def test_a_header_is_read_past_foreign_chunks():
         (header(PcmFormat(16_000, 0, "s16le"), 100) + bytes(100), "channels, not 0"),
     ],
 )
-def test_bad_pipes_are_refused_in_a_sentence(data, sentence):
+def test_bad_pipes_are_refused_in_a_sentence(data: bytes, sentence: str) -> None:
     with pytest.raises(AudioError, match=sentence):
         list(PipeReader(io.BytesIO(data)).blocks())
 
 
 @pytest.mark.parametrize("encoding", ["ulaw", "alaw"])
-def test_telephone_samples_are_libsndfile_s_and_come_back(encoding):
+def test_telephone_samples_are_libsndfile_s_and_come_back(encoding: str) -> None:
     form = PcmFormat(8_000, 1, encoding)
     codes = bytes(range(256))
     theirs, _ = soundfile.read(io.BytesIO(header(form, 256) + codes), dtype="float32")

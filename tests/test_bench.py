@@ -1,6 +1,7 @@
 """`gtcrn bench` prints every figure it promises, as a table and as JSON."""
 
 import json
+from pathlib import Path
 
 import pytest
 from streams import write_weights
@@ -10,7 +11,7 @@ from gtcrn.cli.app import run
 
 
 @pytest.mark.slow
-def test_the_quick_bench_as_json(tmp_path, capsys):
+def test_the_quick_bench_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["bench", "--quick", "--json", "--weights", write_weights(tmp_path)]) == 0
     report = json.loads(capsys.readouterr().out)
     names = [row["name"] for row in report["rows"]]
@@ -26,7 +27,7 @@ def test_the_quick_bench_as_json(tmp_path, capsys):
     assert "CPUs" in report["machine"]
 
 
-def test_the_table_shows_machine_values_and_what_they_stand_beside(capsys):
+def test_the_table_shows_machine_values_and_what_they_stand_beside(capsys: pytest.CaptureFixture[str]) -> None:
     row = {"name": "kernel, a 16 ms frame", "value": 31.94, "unit": "us", "beside": "goal 60"}
     bench.print_table({"machine": "a machine", "rows": [row]})
     found = capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import soundfile
@@ -51,7 +52,7 @@ def works(container: str, subtype: str) -> set[tuple[int, int]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("container", soundfile.available_formats())
-def test_the_table_is_what_libsndfile_does(container):
+def test_the_table_is_what_libsndfile_does(container: str) -> None:
     for subtype in soundfile.available_subtypes(container):
         capacity = CAPACITIES.get(container, {}).get(subtype)
         held = {(rate, count) for rate in RATES for count in CHANNELS if capacity and capacity.holds(rate, count)}
@@ -60,7 +61,7 @@ def test_the_table_is_what_libsndfile_does(container):
         assert held == works(container, subtype), f"{container} {subtype}"
 
 
-def test_the_table_names_only_what_libsndfile_knows():
+def test_the_table_names_only_what_libsndfile_knows() -> None:
     for container, held in CAPACITIES.items():
         assert set(held) <= set(soundfile.available_subtypes(container))
         assert soundfile.default_subtype(container) in held
@@ -84,7 +85,9 @@ def test_the_table_names_only_what_libsndfile_knows():
         ((8_000, 1), {"container": "AIFF", "frames": 3_000_000_000}, "AIFF PCM_16 holds at most 4 GB"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_told_before_it_is_asked(form, wanted, sentence):
+def test_what_does_not_fit_is_told_before_it_is_asked(
+    form: tuple[int, int], wanted: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(AudioError) as caught:
         target_format(AudioFormat(*form, "WAV", "PCM_16"), "", **wanted)
     assert sentence in str(caught.value)
@@ -92,7 +95,7 @@ def test_what_does_not_fit_is_told_before_it_is_asked(form, wanted, sentence):
 
 @pytest.mark.parametrize("container", CAPACITIES)
 @pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT", "IMA_ADPCM", "GSM610", "ULAW", "VORBIS"])
-def test_every_source_has_a_place_in_every_container(container, subtype):
+def test_every_source_has_a_place_in_every_container(container: str, subtype: str) -> None:
     rate = 16_000
     form = target_format(AudioFormat(rate, 1, "WAV", subtype), "", container)
     assert CAPACITIES[form.container][form.subtype].holds(rate, 1)

@@ -1,5 +1,7 @@
 """Microphones, gains, codecs, lost packets, wind, other voices: each does what its name says, on the right side."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,7 @@ def vowel(pitch: int, formant: float, samples: int = RATE) -> Tensor:
     """Harmonics of `pitch` Hz under one resonance: (1, samples)."""
     hz = np.arange(pitch, 8000, pitch)
     size = np.exp(-0.5 * ((hz - formant) / 400) ** 2) + 0.01
-    return 0.1 * sum(float(a) * sine(float(f), samples) for f, a in zip(hz, size, strict=True))[None]
+    return 0.1 * torch.stack([float(a) * sine(float(f), samples) for f, a in zip(hz, size, strict=True)]).sum(0, True)
 
 
 def resonance(x: Tensor) -> float:
@@ -114,7 +116,7 @@ def test_a_lost_packet_is_silent_or_the_last_one_again() -> None:
 
 
 def test_about_the_share_of_packets_asked_for_is_lost() -> None:
-    audio = {"speech": talk(64), "noise": hiss(64), "rir": torch.zeros(64, 0)}
+    audio: dict[str, Any] = {"speech": talk(64), "noise": hiss(64), "rir": torch.zeros(64, 0)}
     config = only(packet_loss_probability=1.0, packet_loss=(0.1, 0.1), **FIXED)
     lost = mixed(config, **audio).noisy != mixed(only(**FIXED), **audio).noisy
     assert lost.float().mean() == pytest.approx(0.1, abs=0.025)

@@ -9,20 +9,20 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+from commands import GTCRN
 from streams import noise, random_denoiser, write_weights
 
 from gtcrn.audio.pcm import PcmFormat, header
 from gtcrn.cli.app import run
 
-GTCRN = [sys.executable, "-m", "gtcrn"]
-
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder with weights.safetensors a level above it."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
@@ -30,34 +30,34 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "work"
 
 
-def denoise(*arguments):
+def denoise(*arguments: Path | str) -> int:
     return run(["denoise", *map(str, arguments), "--weights", "../weights.safetensors"])
 
 
-def piped(*arguments, data=b""):
+def piped(*arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     command = [*GTCRN, "denoise", *arguments, "--weights", "../weights.safetensors"]
     return subprocess.run(command, input=data, capture_output=True)
 
 
-def write(path, seconds=0.2, rate=16_000, channels=1, **form):
+def write(path: Path, seconds: float = 0.2, rate: int = 16_000, channels: int = 1, **form: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, noise(int(seconds * rate), channels).T, rate, **form)
     return path
 
 
-def names(folder):
+def names(folder: Path | str) -> list[str]:
     """All files below, by their names from there."""
     return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
 
 
-def lines(capfd):
+def lines(capfd: pytest.CaptureFixture[str]) -> list[str]:
     """What was said on standard error; nothing else was printed."""
     out, err = capfd.readouterr()
     assert out == ""
     return err.splitlines()
 
 
-def only_line(capfd):
+def only_line(capfd: pytest.CaptureFixture[str]) -> str:
     """What was printed, which is one line on standard error."""
     out, err = capfd.readouterr()
     assert out == ""
@@ -66,7 +66,7 @@ def only_line(capfd):
     return err
 
 
-def test_one_file_gets_a_name_beside_it(folder):
+def test_one_file_gets_a_name_beside_it(folder: Path) -> None:
     write(folder / "a.wav", 1.0)
     assert denoise("a.wav") == 0
     found, rate = soundfile.read("a.denoised.wav", dtype="float32")
@@ -76,7 +76,7 @@ def test_one_file_gets_a_name_beside_it(folder):
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (44_100, 2), (48_000, 6), (192_000, 1)])
-def test_rate_channels_and_subtype_stay(folder, rate, channels):
+def test_rate_channels_and_subtype_stay(folder: Path, rate: int, channels: int) -> None:
     write(folder / "a.flac", 0.3, rate, channels, subtype="PCM_24")
     assert denoise("a.flac", "-o", "b.flac") == 0
     before, after = soundfile.info("a.flac"), soundfile.info("b.flac")
@@ -84,14 +84,14 @@ def test_rate_channels_and_subtype_stay(folder, rate, channels):
         assert getattr(before, name) == getattr(after, name)
 
 
-def test_without_attenuation_a_file_stays_equal_to_the_bit(folder):
+def test_without_attenuation_a_file_stays_equal_to_the_bit(folder: Path) -> None:
     write(folder / "a.wav", rate=48_000, channels=2)
     assert denoise("a.wav", "-o", "b.wav", "--attenuation-limit", "0") == 0
     np.testing.assert_array_equal(soundfile.read("a.wav")[0], soundfile.read("b.wav")[0])
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_a_folder_keeps_its_structure(folder, jobs):
+def test_a_folder_keeps_its_structure(folder: Path, jobs: str) -> None:
     for name in ("a.wav", "deep/er/b.flac", ".hidden/c.wav", "deep/notes.txt"):
         path = folder / "in" / name
         write(path) if path.suffix in (".wav", ".flac") else path.write_text("x")
@@ -99,27 +99,27 @@ def test_a_folder_keeps_its_structure(folder, jobs):
     assert names("out") == ["a.wav", "deep/er/b.flac"]
 
 
-def test_a_second_run_over_a_folder_leaves_its_outputs_out(folder):
+def test_a_second_run_over_a_folder_leaves_its_outputs_out(folder: Path) -> None:
     write(folder / "a.wav")
     assert denoise(".") == denoise(".") == 0
     assert denoise(".", "-o", "out") == denoise(".", "-o", "out") == 0
     assert names(".") == ["a.denoised.wav", "a.wav", "out/a.wav"]
 
 
-def test_patterns_that_the_shell_left_alone(folder):
+def test_patterns_that_the_shell_left_alone(folder: Path) -> None:
     for name in ("x/a.wav", "x/b.wav", "y/a.wav"):
         write(folder / name)
     assert denoise("*/a.wav", "-o", "out") == 0
     assert names("out") == ["x/a.wav", "y/a.wav"]
 
 
-def test_format_and_subtype_are_changed_on_request(folder):
+def test_format_and_subtype_are_changed_on_request(folder: Path) -> None:
     write(folder / "a.wav")
     assert denoise("a.wav", "--format", "flac", "--subtype", "PCM_24") == 0
     assert soundfile.info("a.denoised.flac").subtype == "PCM_24"
 
 
-def test_skip_existing_goes_on_where_a_run_was_interrupted(folder):
+def test_skip_existing_goes_on_where_a_run_was_interrupted(folder: Path) -> None:
     for name in ("a.wav", "b.wav"):
         write(folder / name)
     (folder / "a.denoised.wav").write_bytes(b"kept")
@@ -129,7 +129,7 @@ def test_skip_existing_goes_on_where_a_run_was_interrupted(folder):
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_a_bad_file_does_not_stop_the_others(folder, capfd, jobs):
+def test_a_bad_file_does_not_stop_the_others(folder: Path, capfd: pytest.CaptureFixture[str], jobs: str) -> None:
     write(folder / "good.wav")
     (folder / "bad.wav").write_text("no audio")
     assert denoise("bad.wav", "missing.wav", "good.wav", "-o", "out", "--jobs", jobs) == 2
@@ -165,7 +165,9 @@ def test_a_bad_file_does_not_stop_the_others(folder, capfd, jobs):
         ([], "INPUTS"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(folder, capfd, arguments, sentence):
+def test_a_mistake_is_one_line_and_exit_code_2(
+    folder: Path, capfd: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
     (folder / "empty").mkdir()
     for name in ("a.wav", "b.wav", "sub/a.wav"):
         write(folder / name)
@@ -186,20 +188,22 @@ def test_a_mistake_is_one_line_and_exit_code_2(folder, capfd, arguments, sentenc
         (["info", "none.wav"], "there is no file none.wav"),
     ],
 )
-def test_other_mistakes_are_one_line_too(folder, capfd, arguments, sentence):
+def test_other_mistakes_are_one_line_too(
+    folder: Path, capfd: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
     write(folder / "a.wav")
     assert run(arguments) == 2
     assert sentence in only_line(capfd)
 
 
-def test_an_output_may_replace_its_input_on_request(folder):
+def test_an_output_may_replace_its_input_on_request(folder: Path) -> None:
     write(folder / "a.wav")
     before = (folder / "a.wav").read_bytes()
     assert denoise("a.wav", "-o", "a.wav", "--overwrite") == 0
     assert (folder / "a.wav").read_bytes() != before
 
 
-def test_remarks_about_samples_unless_quiet(folder, capfd):
+def test_remarks_about_samples_unless_quiet(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     samples = noise(4_000)
     samples[5:8], samples[10] = np.nan, np.inf
     soundfile.write("a.wav", samples, 16_000, subtype="FLOAT")
@@ -213,7 +217,7 @@ def test_remarks_about_samples_unless_quiet(folder, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_a_success_is_one_line(folder, capfd):
+def test_a_success_is_one_line(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write(folder / "in" / "a.wav", 0.5)
     write(folder / "in" / "b.wav", 60.0)
     assert denoise("in/a.wav", "-o", "a.flac") == 0
@@ -229,7 +233,7 @@ def test_a_success_is_one_line(folder, capfd):
     assert only_line(capfd) == "gtcrn: nothing to do: all outputs (2) are there already.\n"
 
 
-def test_records_for_scripts(folder, capfd):
+def test_records_for_scripts(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write(folder / "a.wav", 0.5)
     (folder / "b.wav").write_text("no audio")
     (folder / "c.denoised.wav").touch()
@@ -247,7 +251,7 @@ def test_records_for_scripts(folder, capfd):
     )
 
 
-def test_a_name_that_is_no_text_does_not_stop_the_others(folder):
+def test_a_name_that_is_no_text_does_not_stop_the_others(folder: Path) -> None:
     write(folder / "in" / "a.wav")
     os.link("in/a.wav", b"in/\xff.wav")
     process = piped("in", "-o", "out")
@@ -255,7 +259,7 @@ def test_a_name_that_is_no_text_does_not_stop_the_others(folder):
     assert b"Traceback" not in process.stderr
 
 
-def test_wav_through_pipes(folder):
+def test_wav_through_pipes(folder: Path) -> None:
     source = write(folder / "a.wav", 1.0, 44_100, 2)
     result = piped("-", "-o", "-", data=source.read_bytes())
     assert (result.returncode, result.stderr) == (0, b"")
@@ -265,7 +269,7 @@ def test_wav_through_pipes(folder):
     np.testing.assert_allclose(found, soundfile.read("b.wav")[0], atol=2**-14)
 
 
-def test_pipes_to_files_and_files_to_pipes(folder):
+def test_pipes_to_files_and_files_to_pipes(folder: Path) -> None:
     source = write(folder / "a.wav", subtype="FLOAT")
     assert piped("-", "-o", "b.flac", data=source.read_bytes()).returncode == 0
     assert soundfile.info("b.flac").frames == 3_200
@@ -273,7 +277,7 @@ def test_pipes_to_files_and_files_to_pipes(folder):
     np.testing.assert_array_equal(found, random_denoiser()(soundfile.read("a.wav", dtype="float32")[0]))
 
 
-def test_a_pipe_of_unknown_length(folder):
+def test_a_pipe_of_unknown_length(folder: Path) -> None:
     form = PcmFormat(16_000, 1, "s16le")
     result = piped("-", data=header(form, None) + form.encode(noise(5_000, 1))[0])
     assert result.stdout[:44] == header(form, None)
@@ -281,11 +285,13 @@ def test_a_pipe_of_unknown_length(folder):
 
 
 @pytest.mark.parametrize(("encoding", "width"), [("s16le", 2), ("f32le", 4)])
-def test_raw_pcm_is_live_with_the_delay_of_one_window(folder, encoding, width):
+def test_raw_pcm_is_live_with_the_delay_of_one_window(folder: Path, encoding: str, width: int) -> None:
     """Each chunk is answered before the next is sent: after n samples, all but the last window less one are out."""
     command = [*GTCRN, "denoise", "-", "--raw", "--encoding", encoding, "--weights", "../weights.safetensors"]
     chunk = PcmFormat(16_000, 1, encoding).encode(noise(256, 1))[0]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
         process.stdin.write(chunk)
         for _ in range(20):
             process.stdin.write(chunk)
@@ -297,13 +303,13 @@ def test_raw_pcm_is_live_with_the_delay_of_one_window(folder, encoding, width):
 
 
 @pytest.mark.parametrize("data", [b"", b"no WAV at all, just text", header(PcmFormat(16_000, 1, "s16le"), 0)])
-def test_bad_standard_input_is_one_line_and_exit_code_2(folder, data):
+def test_bad_standard_input_is_one_line_and_exit_code_2(folder: Path, data: bytes) -> None:
     result = piped("-", "-o", "-", data=data)
     assert result.returncode == 2
     assert re.fullmatch(rb"gtcrn: standard input .*\.\n", result.stderr)
 
 
-def test_a_closed_standard_output_is_no_matter(folder):
+def test_a_closed_standard_output_is_no_matter(folder: Path) -> None:
     write(folder / "a.wav", 30.0)
     command = f"{sys.executable} -m gtcrn denoise a.wav -o - --weights ../weights.safetensors | head -c 1000"
     result = subprocess.run(command, shell=True, capture_output=True)
@@ -311,7 +317,7 @@ def test_a_closed_standard_output_is_no_matter(folder):
     assert result.stderr == b""
 
 
-def test_info_about_audio_and_weights(folder, capsys):
+def test_info_about_audio_and_weights(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(folder / "a.flac", 0.5, 44_100, 2)
     assert run(["info", "a.flac"]) == 0
     assert re.search(r"FLAC PCM_16\n.*44100 Hz\nchannels +2\nlength +0.500 s, 22050 samples", capsys.readouterr().out)
@@ -319,12 +325,12 @@ def test_info_about_audio_and_weights(folder, capsys):
     assert random_denoiser().fingerprint in capsys.readouterr().out
 
 
-def test_info_layers_counts_what_is_published(capsys):
+def test_info_layers_counts_what_is_published(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["info", "--layers"]) == 0
     assert "23,669" in capsys.readouterr().out
 
 
-def test_version_and_help(capsys):
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert re.fullmatch(r"gtcrn \d+\.\d+\.\d+\n", capsys.readouterr().out)
     for arguments in ([], ["--help"]):
@@ -335,24 +341,24 @@ def test_version_and_help(capsys):
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_a_terminal_sees_a_bar_with_speed_and_end(folder, jobs):
+def test_a_terminal_sees_a_bar_with_speed_and_end(folder: Path, jobs: str) -> None:
     for name in ("a.wav", "b.wav"):
         write(folder / "in" / name, 20.0)
     ours, theirs = pty.openpty()
     command = [*GTCRN, "denoise", "in", "-o", "out", "--jobs", jobs, "--weights", "../weights.safetensors"]
     seen = b""
     with subprocess.Popen(command, stderr=theirs, stdout=subprocess.PIPE) as process:
+        assert process.stdout
         os.close(theirs)
         with contextlib.suppress(OSError):  # how a terminal ends
             while piece := os.read(ours, 1 << 16):
                 seen += piece
         assert process.stdout.read() == b""
     assert process.returncode == 0
-    seen = seen.decode(errors="replace")
-    assert re.search(r"2 files.*100%.*\d+x real time.*0:00:00", seen, re.DOTALL)
+    assert re.search(r"2 files.*100%.*\d+x real time.*0:00:00", seen.decode(errors="replace"), re.DOTALL)
 
 
-def test_denoising_starts_without_what_it_does_not_need(folder):
+def test_denoising_starts_without_what_it_does_not_need(folder: Path) -> None:
     write(folder / "a.wav")
     script = (
         "import sys; from gtcrn.cli.app import run; code = run(['denoise', 'a.wav', '-o', 'b.wav'])\n"
@@ -372,7 +378,9 @@ def test_denoising_starts_without_what_it_does_not_need(folder):
         (["evaluate", "--noisy", "in", "--metrics", "ovrl"], "speechmos", "eval"),
     ],
 )
-def test_a_missing_extra_is_exit_code_2_and_how_to_install_it(folder, arguments, module, extra):
+def test_a_missing_extra_is_exit_code_2_and_how_to_install_it(
+    folder: Path, arguments: list[str], module: str, extra: str
+) -> None:
     write(folder / "in" / "a.wav")
     script = f"import sys; sys.modules['{module}'] = None; from gtcrn.cli.app import run; sys.exit(run({arguments}))"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -382,13 +390,13 @@ def test_a_missing_extra_is_exit_code_2_and_how_to_install_it(folder, arguments,
     assert result.stderr.count("\n") == 1
 
 
-def test_no_line_of_help_is_cut(capsys, monkeypatch):
+def test_no_line_of_help_is_cut(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert run(["--help"]) == 0
     assert "..." not in capsys.readouterr().out.split("Commands:")[1]
 
 
-def test_info_prints_scores_readably(capsys, monkeypatch):
+def test_info_prints_scores_readably(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert run(["info"]) == 0
     found = capsys.readouterr().out
@@ -396,20 +404,20 @@ def test_info_prints_scores_readably(capsys, monkeypatch):
     assert max(map(len, found.splitlines())) <= 80
 
 
-def test_options_are_completed_by_the_shell():
+def test_options_are_completed_by_the_shell() -> None:
     words = {"_GTCRN_COMPLETE": "complete_bash", "COMP_WORDS": "gtcrn denoise --sk", "COMP_CWORD": "2"}
     found = subprocess.run(GTCRN, env={**os.environ, **words}, capture_output=True, text=True)
     assert found.stdout.split() == ["--skip-existing"]
 
 
-def test_help_has_a_short_name_everywhere(capsys):
+def test_help_has_a_short_name_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
     for command in ([], ["denoise"], ["info"], ["train"], ["weights", "export"]):
         with contextlib.suppress(SystemExit):
             assert run([*command, "-h"]) == 0
         assert "usage" in capsys.readouterr().out.lower()
 
 
-def test_commands_start_without_what_they_do_not_need():
+def test_commands_start_without_what_they_do_not_need() -> None:
     script = (
         "import sys; from gtcrn.cli.commands import application; application()\n"
         "sys.exit(bool({'torch', 'matplotlib', 'scipy', 'fastapi', 'pandas'} & set(sys.modules)))"
@@ -418,7 +426,7 @@ def test_commands_start_without_what_they_do_not_need():
 
 
 @pytest.mark.parametrize(("channels", "rate"), [(256, 16_000), (1, 250_000)])
-def test_what_ends_an_encoder_is_refused_before_it_and_stops_no_other(folder, channels, rate):
+def test_what_ends_an_encoder_is_refused_before_it_and_stops_no_other(folder: Path, channels: int, rate: int) -> None:
     write(folder / "in" / "bad.wav", 0.01, rate, channels)
     write(folder / "in" / "good.wav")
     result = piped("in", "-o", "out", "--format", "ogg", "--jobs", "2")
@@ -428,7 +436,7 @@ def test_what_ends_an_encoder_is_refused_before_it_and_stops_no_other(folder, ch
 
 
 @pytest.mark.parametrize(("name", "subtype"), [("opus", "OPUS"), ("ogg", "VORBIS"), ("vorbis", "VORBIS")])
-def test_a_codec_may_be_named_in_place_of_its_container(folder, name, subtype):
+def test_a_codec_may_be_named_in_place_of_its_container(folder: Path, name: str, subtype: str) -> None:
     write(folder / "a.wav")
     assert denoise("a.wav", "-o", f"out.{name}", "--format", name) == denoise("a.wav", "--format", name) == 0
     assert soundfile.info(f"out.{name}").subtype == subtype
@@ -436,7 +444,7 @@ def test_a_codec_may_be_named_in_place_of_its_container(folder, name, subtype):
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_names_of_any_bytes_and_of_any_length_are_worked_on_or_refused_one_by_one(folder, jobs):
+def test_names_of_any_bytes_and_of_any_length_are_worked_on_or_refused_one_by_one(folder: Path, jobs: str) -> None:
     write(folder / "in" / "a.wav")
     data = (folder / "in" / "a.wav").read_bytes()
     odd, long = b"in/\xff\xfe caf\xe9.wav", b"in/" + b"n" * 250 + b".wav"
@@ -453,7 +461,9 @@ def test_names_of_any_bytes_and_of_any_length_are_worked_on_or_refused_one_by_on
     assert len(os.listdir("in")) == 5
 
 
-def test_a_named_pipe_and_a_file_that_may_not_be_read_are_told_as_what_they_are(folder, capfd):
+def test_a_named_pipe_and_a_file_that_may_not_be_read_are_told_as_what_they_are(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     os.mkfifo("pipe.wav")
     assert denoise("pipe.wav") == 2
     assert "is a pipe or a device, not a file; give it as standard input" in only_line(capfd)

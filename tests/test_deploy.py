@@ -38,7 +38,8 @@ def manifests() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def pod(manifests: dict[str, Any]) -> dict[str, Any]:
-    return manifests["Deployment"]["spec"]["template"]["spec"]
+    spec: dict[str, Any] = manifests["Deployment"]["spec"]["template"]["spec"]
+    return spec
 
 
 def test_every_setting_named_in_them_exists() -> None:
@@ -93,6 +94,11 @@ def test_strangers_stay_out(manifests: dict[str, Any], pod: dict[str, Any]) -> N
     assert "egress" not in policy
 
 
+def answers(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.mark.skipif(not shutil.which("nginx") or not shutil.which("openssl"), reason="needs nginx and openssl")
 def test_a_stream_through_nginx(tmp_path: Path) -> None:
     """The example as it stands, but for places: its syntax, and a stream, a file and a page's request through it."""
@@ -111,7 +117,7 @@ def test_a_stream_through_nginx(tmp_path: Path) -> None:
         subprocess.run([*command, "-t"], check=True, capture_output=True)
         process = subprocess.Popen([*command, "-g", "daemon off;"], stderr=subprocess.DEVNULL)
         try:
-            wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
+            wait_for(lambda: answers(port))
             trust = ssl._create_unverified_context()
             answer = say(
                 f"wss://gtcrn.example:{port}/v1/stream",

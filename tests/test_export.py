@@ -81,7 +81,7 @@ def test_the_graph_is_small(tmp_path: Path) -> None:
 def test_the_example_streams(tmp_path: Path) -> None:
     export_onnx(gtcrn.load().checkpoint, tmp_path / "gtcrn.onnx", "samples")
     root = Path(__file__).parent.parent
-    command = [sys.executable, root / "gtcrn/ports/examples/onnx_stream.py", "gtcrn.onnx", root / "samples/noisy.wav"]
+    command = [sys.executable, f"{root}/gtcrn/ports/examples/onnx_stream.py", "gtcrn.onnx", f"{root}/samples/noisy.wav"]
     subprocess.run([*command, "clean.wav"], cwd=tmp_path, check=True)
     clean, rate = soundfile.read(tmp_path / "clean.wav", dtype="float32")
     noisy, _ = soundfile.read(root / "samples/noisy.wav", dtype="float32")

@@ -4,20 +4,18 @@ import os
 import resource
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+from commands import GTCRN, Process, wait_for
 from streams import noise, write_weights
-
-GTCRN = [sys.executable, "-m", "gtcrn", "denoise"]
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     """Weights w.safetensors and two long files in a folder `in`."""
     os.rename(write_weights(tmp_path), tmp_path / "w.safetensors")
     (tmp_path / "in").mkdir()
@@ -26,59 +24,51 @@ def folder(tmp_path):
     return tmp_path
 
 
-def begin(folder, *arguments, **options):
-    command = [*GTCRN, *arguments, "--weights", "w.safetensors"]
+def begin(folder: Path, *arguments: str, **options: Any) -> Process:
+    command = [*GTCRN, "denoise", *arguments, "--weights", "w.safetensors"]
     return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, start_new_session=True, **options)
 
 
-def partial_files(folder):
+def partial_files(folder: Path) -> list[str]:
     return [name for name in os.listdir(folder) if name.endswith(".partial")] if folder.is_dir() else []
 
 
-def wait_for(condition):
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.05)
-    pytest.fail("it did not come to that within 30 s")
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupted_file_leaves_nothing(folder, number):
+def test_an_interrupted_file_leaves_nothing(folder: Path, number: signal.Signals) -> None:
     process = begin(folder, "in/a.wav", "-o", "out.wav")
     wait_for(lambda: partial_files(folder))
     process.send_signal(number)
-    assert process.wait() == 128 + number
-    assert process.stderr.read() == b"gtcrn: interrupted: no output was written.\n"
+    assert process.communicate()[1] == b"gtcrn: interrupted: no output was written.\n"
+    assert process.returncode == 128 + number
     assert sorted(os.listdir(folder)) == ["in", "w.safetensors"]
 
 
 @pytest.mark.parametrize("to_all", [True, False])
-def test_interrupted_processes_leave_nothing(folder, to_all):
+def test_interrupted_processes_leave_nothing(folder: Path, to_all: bool) -> None:
     process = begin(folder, "in", "-o", "out", "--jobs", "2")
     wait_for(lambda: len(partial_files(folder / "out")) == 2)
     if to_all:
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal
     else:
         process.terminate()
-    assert process.wait() == 128 + (signal.SIGINT if to_all else signal.SIGTERM)
     said = b"gtcrn: interrupted: 0 of 2 files are done; --skip-existing goes on with the rest.\n"
-    assert process.stderr.read() == said
+    assert process.communicate()[1] == said
+    assert process.returncode == 128 + (signal.SIGINT if to_all else signal.SIGTERM)
     assert os.listdir(folder / "out") == []
 
 
-def test_a_process_that_dies_is_reported_and_costs_its_file_only(folder):
+def test_a_process_that_dies_is_reported_and_costs_its_file_only(folder: Path) -> None:
     process = begin(folder, "in", "-o", "out", "--jobs", "2")
     wait_for(lambda: len(partial_files(folder / "out")) == 2)
-    children = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _parent(pid) == process.pid]
+    children = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _parent(int(pid)) == process.pid]
     worker = next(pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text())
     os.kill(worker, signal.SIGKILL)
-    assert process.wait() == 1
-    assert b"its process ended (out of memory?)" in process.stderr.read()
+    assert b"its process ended (out of memory?)" in process.communicate()[1]
+    assert process.returncode == 1
     assert len([name for name in os.listdir(folder / "out") if not name.startswith(".")]) == 1
 
 
-def _parent(pid):
+def _parent(pid: int) -> int:
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
     except OSError:  # it has ended since the list was made
@@ -86,10 +76,10 @@ def _parent(pid):
 
 
 @pytest.mark.parametrize("target", ["out.wav", "out.flac", "out.ogg", "out.mp3"])
-def test_a_full_disk_leaves_the_old_output(folder, target):
+def test_a_full_disk_leaves_the_old_output(folder: Path, target: str) -> None:
     (folder / target).write_bytes(b"old")
 
-    def limit():
+    def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
     process = begin(folder, "in/a.wav", "-o", target, preexec_fn=limit)
@@ -101,7 +91,7 @@ def test_a_full_disk_leaves_the_old_output(folder, target):
 
 
 @pytest.mark.parametrize("target", ["w.safetensors/out.wav", "in/a.wav/x/b.wav"])
-def test_an_unwritable_target_is_one_line(folder, target):
+def test_an_unwritable_target_is_one_line(folder: Path, target: str) -> None:
     process = begin(folder, "in/b.wav", "-o", target)
     _, err = process.communicate()
     assert process.returncode == 1
@@ -109,13 +99,13 @@ def test_an_unwritable_target_is_one_line(folder, target):
     assert err.count(b"\n") == 1
 
 
-def test_a_device_is_no_target(folder):
+def test_a_device_is_no_target(folder: Path) -> None:
     process = begin(folder, "in/b.wav", "-o", "/dev/null")
     _, err = process.communicate()
     assert (process.returncode, err) == (2, b"gtcrn: in/b.wav: /dev/null is no ordinary file and cannot be written.\n")
 
 
-def test_a_full_pipe_is_one_line(folder):
+def test_a_full_pipe_is_one_line(folder: Path) -> None:
     with open("/dev/full", "wb") as full:
         process = begin(folder, "in/b.wav", "-o", "-", stdout=full)
         _, err = process.communicate()

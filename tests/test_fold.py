@@ -1,35 +1,40 @@
 """Folding refuses what the kernel does not serve, and changes nothing but the form of the weights."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gtcrn import checkpoint, kernel
+from gtcrn.checkpoint import Checkpoint
 from gtcrn.config import GTCRNConfig, SpectralConfig
 from gtcrn.errors import CheckpointError, ConfigError, GtcrnError
 from gtcrn.kernel import fold as fold_module
 from gtcrn.kernel.fold import fold
 from gtcrn.network.model import GTCRN
 
+Layout = tuple[tuple[str, int], ...]
+
 
 @pytest.fixture(scope="module")
-def random_checkpoint():
+def random_checkpoint() -> Checkpoint:
     return checkpoint.from_model(GTCRN())
 
 
-def test_block_has_the_kernels_size_and_alignment(random_checkpoint):
+def test_block_has_the_kernels_size_and_alignment(random_checkpoint: Checkpoint) -> None:
     params = fold(random_checkpoint)
     assert params.shape == (kernel.PARAMS_SIZE,)
     assert params.dtype == np.float32
     assert params.ctypes.data % 64 == 0
 
 
-def test_the_parts_make_the_block():
+def test_the_parts_make_the_block() -> None:
     assert sum(floats for _, floats in kernel.LAYOUT) == kernel.PARAMS_SIZE
 
 
-def _swapped(layout):
+def _swapped(layout: Layout) -> Layout:
     """Encoder and decoder are of one size: the total tells nothing."""
     names = {"encoder": "decoder", "decoder": "encoder"}
     return tuple((names.get(name, name), floats) for name, floats in layout)
@@ -45,7 +50,9 @@ def _swapped(layout):
         (lambda layout: (("input_roots", 2), *layout[1:]), "expects input_roots of 2 floats where input_roots of 1"),
     ],
 )
-def test_the_first_part_that_the_kernel_has_otherwise_is_named(random_checkpoint, monkeypatch, change, sentence):
+def test_the_first_part_that_the_kernel_has_otherwise_is_named(
+    random_checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, change: Callable[[Layout], Layout], sentence: str
+) -> None:
     monkeypatch.setattr(fold_module, "LAYOUT", change(kernel.LAYOUT))
     with pytest.raises(GtcrnError, match=sentence):
         fold(random_checkpoint)
@@ -63,13 +70,13 @@ def test_the_first_part_that_the_kernel_has_otherwise_is_named(random_checkpoint
         {"spectral": SpectralConfig(sample_rate=48_000)},
     ],
 )
-def test_other_architectures_are_refused_by_name(random_checkpoint, setting):
+def test_other_architectures_are_refused_by_name(random_checkpoint: Checkpoint, setting: dict[str, Any]) -> None:
     config = dataclasses.replace(GTCRNConfig(), **setting)
     with pytest.raises(ConfigError, match=rf"the kernel serves {next(iter(setting))} = .* only, not .*"):
         fold(dataclasses.replace(random_checkpoint, config=config))
 
 
-def test_missing_and_odd_weights_are_named(random_checkpoint):
+def test_missing_and_odd_weights_are_named(random_checkpoint: Checkpoint) -> None:
     name = "encoder.blocks.1.attention.linear.bias"
     rest = {k: v for k, v in random_checkpoint.weights.items() if k != name}
     with pytest.raises(CheckpointError, match=name):
@@ -78,7 +85,7 @@ def test_missing_and_odd_weights_are_named(random_checkpoint):
         fold(dataclasses.replace(random_checkpoint, weights=rest | {name: np.zeros(3, np.float32)}))
 
 
-def test_every_weight_reaches_the_block(random_checkpoint):
+def test_every_weight_reaches_the_block(random_checkpoint: Checkpoint) -> None:
     """A weight that folding forgot would be one whose change changes nothing."""
     before = fold(random_checkpoint)
     for name, value in random_checkpoint.weights.items():

@@ -5,12 +5,11 @@ import os
 import pty
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import soundfile
+from commands import GTCRN, Process, wait_for
 from fragile import work
 from streams import noise, write_weights
 
@@ -20,7 +19,7 @@ FILES = 8
 
 
 @pytest.fixture
-def command(tmp_path):
+def command(tmp_path: Path) -> list[str]:
     """`gtcrn denoise` of a folder of files that take about a second each."""
     source = tmp_path / "in"
     source.mkdir()
@@ -28,27 +27,19 @@ def command(tmp_path):
     for number in range(1, FILES):
         os.link(source / "0.wav", source / f"{number}.wav")
     weights = write_weights(tmp_path)
-    return [sys.executable, "-m", "gtcrn", "denoise", str(source), "-o", str(tmp_path / "out"), "--weights", weights]
+    return [*GTCRN, "denoise", str(source), "-o", str(tmp_path / "out"), "--weights", weights]
 
 
-def wait_for(condition, seconds=30.0):
-    until = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    return found
-
-
-def at_work(folder, count=1):
+def at_work(folder: Path, count: int = 1) -> bool:
     return folder.is_dir() and len([path for path in folder.iterdir() if "partial" in path.name]) >= count
 
 
-def children(process):
+def children(process: Process) -> list[Path]:
     found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return [Path(f"/proc/{number}") for number in found]
 
 
-def read_all(terminal):
+def read_all(terminal: int) -> bytes:
     """What was written to a terminal that is closed at its other end."""
     parts = []
     with contextlib.suppress(OSError):
@@ -58,7 +49,7 @@ def read_all(terminal):
     return b"".join(parts)
 
 
-def running(folder):
+def running(folder: Path) -> bool:
     """Whether there is such a process, and it has not ended."""
     try:
         return (folder / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
@@ -76,7 +67,9 @@ def running(folder):
         (4, signal.SIGTERM, False),
     ],
 )
-def test_a_folder_run_ends_within_the_file_at_work(tmp_path, command, jobs, number, terminal):
+def test_a_folder_run_ends_within_the_file_at_work(
+    tmp_path: Path, command: list[str], jobs: int, number: signal.Signals, terminal: bool
+) -> None:
     """A terminal sends Ctrl-C to all processes, `kill` to one."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
@@ -85,9 +78,10 @@ def test_a_folder_run_ends_within_the_file_at_work(tmp_path, command, jobs, numb
     wait_for(lambda: at_work(tmp_path / "out"))
     below = children(process)
     (os.killpg if terminal else os.kill)(process.pid, number)
-    assert process.wait(10) == 128 + number
     os.close(theirs)
-    said = (read_all(ours) if terminal else process.stderr.read()).decode()
+    piped = process.communicate(timeout=10)[1]
+    assert process.returncode == 128 + number
+    said = (read_all(ours) if terminal else piped).decode()
     assert "Traceback" not in said
     assert f"of {FILES} files are done; --skip-existing goes on with the rest." in said.splitlines()[-1]
     assert not at_work(tmp_path / "out")
@@ -97,7 +91,7 @@ def test_a_folder_run_ends_within_the_file_at_work(tmp_path, command, jobs, numb
     wait_for(lambda: not any(map(running, below)))
 
 
-def test_a_single_file_is_interrupted_too(tmp_path, command):
+def test_a_single_file_is_interrupted_too(tmp_path: Path, command: list[str]) -> None:
     command[4:5] = [f"{command[4]}/0.wav"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     wait_for(lambda: list(tmp_path.glob(".out.partial*")) or at_work(tmp_path))
@@ -108,7 +102,7 @@ def test_a_single_file_is_interrupted_too(tmp_path, command):
     assert not at_work(tmp_path)
 
 
-def test_no_process_outlives_one_that_is_killed(tmp_path, command):
+def test_no_process_outlives_one_that_is_killed(tmp_path: Path, command: list[str]) -> None:
     process = subprocess.Popen([*command, "--jobs", "2"])
     wait_for(lambda: at_work(tmp_path / "out", 2))
     below = children(process)
@@ -119,7 +113,7 @@ def test_no_process_outlives_one_that_is_killed(tmp_path, command):
     assert not at_work(tmp_path / "out")
 
 
-def test_what_is_told_to_ignore_a_hangup_does(tmp_path, command):
+def test_what_is_told_to_ignore_a_hangup_does(tmp_path: Path, command: list[str]) -> None:
     command[4:5] = [f"{command[4]}/0.wav"]
     process = subprocess.Popen(["nohup", *command], stderr=subprocess.DEVNULL)
     wait_for(lambda: at_work(tmp_path))
@@ -127,8 +121,8 @@ def test_what_is_told_to_ignore_a_hangup_does(tmp_path, command):
     assert process.wait() == 0
 
 
-def test_a_process_that_dies_costs_its_task_only():
-    heard = []
+def test_a_process_that_dies_costs_its_task_only() -> None:
+    heard: list[float] = []
     with Workers(work, [1, 2, 3, 4], 2) as pool:
         found = dict(pool.results(heard.append))
     assert found == {1: 10, 2: None, 3: 30, 4: 40}

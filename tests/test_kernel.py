@@ -5,12 +5,15 @@ import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from contract import as_parts, as_spectrum, verify_contract
 from networks import random_network
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gtcrn import checkpoint, kernel, weights
 from gtcrn.config import GTCRNConfig
@@ -62,22 +65,35 @@ def assert_twins(model: GTCRN, spectrum: Spectrum) -> None:
 
 @pytest.mark.parametrize("exponent", [1.0, 0.5, 0.25])
 @pytest.mark.parametrize("seed", range(3))
-def test_equals_torch_on_random_weights(seed, exponent):
+def test_equals_torch_on_random_weights(seed: int, exponent: float) -> None:
     assert_twins(random_model(seed, exponent), speechlike(60, seed))
 
 
 @pytest.mark.parametrize("name", ["dns3", "vctk"])
-def test_equals_torch_on_published_weights(shared, name):
+def test_equals_torch_on_published_weights(shared: Path, name: str) -> None:
     model = checkpoint.to_model(checkpoint.read(shared / "reference" / f"model_trained_on_{name}.tar"))
     assert_twins(model, speechlike(200))
 
 
 @pytest.mark.parametrize("path", sorted(Path(weights.__file__).parent.glob("*.safetensors")), ids=lambda p: p.stem)
-def test_equals_torch_on_shipped_weights(path):
+def test_equals_torch_on_shipped_weights(path: Path) -> None:
     assert_twins(checkpoint.to_model(checkpoint.read(path)), speechlike(200))
 
 
-def test_any_number_of_frames_per_call():
+def test_the_kernel_keeps_the_contract() -> None:
+    params = random_params(0)
+
+    def layer(x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        state = state.clone()
+        rows = [by_kernel(params, row, memory) for row, memory in zip(as_spectrum(x), state.numpy(), strict=True)]
+        return as_parts(np.stack(rows)), state
+
+    verify_contract(
+        layer, lambda batch: torch.zeros(batch, kernel.STATE_SIZE), torch.randn(2, 2, 14, 257), differentiable=False
+    )
+
+
+def test_any_number_of_frames_per_call() -> None:
     params, spectrum, rng = random_params(0), speechlike(97), np.random.default_rng(1)
     whole = by_kernel(params, spectrum)
     for most in (1, 3, 40):
@@ -87,28 +103,28 @@ def test_any_number_of_frames_per_call():
         np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
-def test_output_may_replace_input():
+def test_output_may_replace_input() -> None:
     params, spectrum = random_params(0), speechlike(30)
     whole = by_kernel(params, spectrum)
     kernel.process(params, new_state(), spectrum, spectrum)
     np.testing.assert_array_equal(spectrum, whole)
 
 
-def test_a_copied_state_goes_on_elsewhere():
+def test_a_copied_state_goes_on_elsewhere() -> None:
     params, spectrum, state = random_params(0), speechlike(50), new_state()
     by_kernel(params, spectrum[:23], state)
     copy = np.frombuffer(bytearray(state.tobytes()), np.float32)
     np.testing.assert_array_equal(by_kernel(params, spectrum[23:], copy), by_kernel(params, spectrum)[23:])
 
 
-def test_interleaved_streams_do_not_meet():
+def test_interleaved_streams_do_not_meet() -> None:
     params, inputs, states = random_params(0), [speechlike(20, 1), speechlike(20, 2)], [new_state(), new_state()]
     outputs = [[by_kernel(params, x[t : t + 1], s) for x, s in zip(inputs, states, strict=True)] for t in range(20)]
     for i in range(2):
         np.testing.assert_array_equal(np.concatenate([o[i] for o in outputs]), by_kernel(params, inputs[i]))
 
 
-def test_sixteen_streams_in_four_threads():
+def test_sixteen_streams_in_four_threads() -> None:
     params, inputs = random_params(0), [speechlike(200, seed) for seed in range(16)]
     with ThreadPoolExecutor(4) as pool:
         outputs = list(pool.map(lambda x: by_kernel(params, x), inputs))
@@ -116,7 +132,7 @@ def test_sixteen_streams_in_four_threads():
         np.testing.assert_array_equal(y, by_kernel(params, x))
 
 
-def test_the_future_does_not_reach_the_past():
+def test_the_future_does_not_reach_the_past() -> None:
     params, spectrum = random_params(0), speechlike(40)
     changed = spectrum.copy()
     changed[25:] = speechlike(15, seed=9)
@@ -125,16 +141,18 @@ def test_the_future_does_not_reach_the_past():
     assert np.abs(before[25:] - after[25:]).max() > 1e-3
 
 
-def test_buffers_need_no_alignment():
+def test_buffers_need_no_alignment() -> None:
     params, spectrum = random_params(0), speechlike(8)
-    odd = [np.frombuffer(bytearray(x.nbytes + 4), np.uint8)[4:] for x in (params, new_state(), spectrum, spectrum)]
+    odd: list[Any] = [
+        np.frombuffer(bytearray(x.nbytes + 4), np.uint8)[4:] for x in (params, new_state(), spectrum, spectrum)
+    ]
     odd[0][:], odd[2][:] = params.view(np.uint8), spectrum.view(np.uint8).ravel()
     kernel.process(*odd)
     np.testing.assert_array_equal(odd[3], by_kernel(params, spectrum).view(np.uint8).ravel())
 
 
 @pytest.mark.parametrize("which", range(4))
-def test_wrong_sizes_are_refused(which):
+def test_wrong_sizes_are_refused(which: int) -> None:
     buffers = [random_params(0), new_state(), *speechlike(4).view(np.float32).reshape(2, -1)]
     buffers[which] = buffers[which].ravel()[:-1]
     with pytest.raises(ValueError, match=r"must be .* bytes"):
@@ -142,27 +160,27 @@ def test_wrong_sizes_are_refused(which):
 
 
 @pytest.mark.parametrize("which", [1, 3])
-def test_read_only_results_are_refused(which):
-    buffers = [random_params(0), new_state(), speechlike(2), speechlike(2)]
+def test_read_only_results_are_refused(which: int) -> None:
+    buffers: list[Any] = [random_params(0), new_state(), speechlike(2), speechlike(2)]
     buffers[which].flags.writeable = False
     with pytest.raises((TypeError, BufferError, ValueError)):
         kernel.process(*buffers)
 
 
-def test_strided_buffers_are_refused():
+def test_strided_buffers_are_refused() -> None:
     with pytest.raises((TypeError, BufferError, ValueError)):
         kernel.process(random_params(0), new_state(), speechlike(4)[::2], speechlike(2))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e38])
-def test_garbage_does_not_crash(value):
+def test_garbage_does_not_crash(value: float) -> None:
     params, spectrum = random_params(0), np.full((3, kernel.BINS), value, np.complex64)
     state = np.full(kernel.STATE_SIZE, value, np.float32)
     assert by_kernel(params, spectrum, state).shape == spectrum.shape
     assert by_kernel(np.full_like(params, value), spectrum).shape == spectrum.shape
 
 
-def test_denormals_are_flushed_inside_and_kept_outside():
+def test_denormals_are_flushed_inside_and_kept_outside() -> None:
     """Without weights a GRU's state halves each frame: four frames on it is zero, where it would be denormal."""
     state, tiny = np.full(kernel.STATE_SIZE, 1e-37, np.float32), np.float32(1e-40)
     by_kernel(np.zeros(kernel.PARAMS_SIZE, np.float32), np.zeros((4, kernel.BINS), np.complex64), state)
@@ -171,7 +189,7 @@ def test_denormals_are_flushed_inside_and_kept_outside():
     assert tiny * np.float32(1) == tiny
 
 
-def test_state_is_small():
+def test_state_is_small() -> None:
     assert kernel.STATE_SIZE * 4 <= 75_000
 
 

@@ -3,10 +3,12 @@
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from networks import random_network
+from numpy.typing import NDArray
 from streams import noise, random_denoiser
 
 from gtcrn import checkpoint, kernel
@@ -22,11 +24,11 @@ ABSENT = 77  # exit code of the driver where the processor lacks the instruction
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")]
 
 
-def compile_c(target, *arguments):
+def compile_c(target: Path, *arguments: Path | str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["cc", *FLAGS, *arguments, "-o", target, "-lm"], capture_output=True, text=True)
 
 
-def build_drivers(folder, *flags):
+def build_drivers(folder: Path, *flags: str) -> Path:
     """Both drivers around one compilation of the kernel: the paths of kernel_driver and stream_driver in `folder`."""
     folder.mkdir()
     sources = [path for path in SOURCES.glob("*.c") if "binding.h" not in path.read_text()]
@@ -40,7 +42,7 @@ def build_drivers(folder, *flags):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Parameters, and spectra and samples, ordinary and absurd, as files."""
     folder, rng = tmp_path_factory.mktemp("driver"), np.random.default_rng(0)
     params = fold(checkpoint.from_model(random_network()))
@@ -56,7 +58,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def sanitized(folder):
+def sanitized(folder: Path) -> Path:
     (folder / "empty.c").write_text("int main(void) { return 0; }\n")
     if compile_c(folder / "empty", *SANITIZERS, folder / "empty.c").returncode:
         pytest.skip("the C compiler has no sanitizers")
@@ -64,11 +66,11 @@ def sanitized(folder):
 
 
 @pytest.fixture(scope="module")
-def plain(folder):
+def plain(folder: Path) -> Path:
     return build_drivers(folder / "plain", "-O3")
 
 
-def run(command, folder, variant, name):
+def run(command: list[Path | str], folder: Path, variant: str, name: str) -> NDArray[Any]:
     files = (folder / "params", folder / name, folder / "out")
     entry = "enhance" if "samples" in name else "process"
     result = subprocess.run([*command, variant, entry, *files, "20"], capture_output=True, text=True)
@@ -79,7 +81,7 @@ def run(command, folder, variant, name):
     return np.fromfile(folder / "out", np.float32 if "samples" in name else np.complex64)
 
 
-def expected(folder, name):
+def expected(folder: Path, name: str) -> NDArray[Any]:
     """What the extension makes of a file's content."""
     params, state = np.fromfile(folder / "params", np.float32), np.zeros(kernel.STATE_SIZE, np.float32)
     if name == "samples":
@@ -95,21 +97,23 @@ def expected(folder, name):
 @pytest.mark.parametrize("variant", ["base", "avx2", "avx512"])
 @pytest.mark.parametrize("build", ["plain", "sanitized"])
 @pytest.mark.parametrize("name", ["ordinary", "samples"])
-def test_every_instruction_set_agrees_and_is_clean(request, folder, build, variant, name):
+def test_every_instruction_set_agrees_and_is_clean(
+    request: pytest.FixtureRequest, folder: Path, build: str, variant: str, name: str
+) -> None:
     wanted = expected(folder, name)
     got = run([request.getfixturevalue(build) / "kernel_driver"], folder, variant, name)
     assert np.abs(got - wanted).max() <= 1e-5 * np.abs(wanted).max()
 
 
 @pytest.mark.parametrize("variant", ["base", "avx2", "avx512"])
-def test_absurd_input_is_clean(sanitized, folder, variant):
+def test_absurd_input_is_clean(sanitized: Path, folder: Path, variant: str) -> None:
     assert len(run([sanitized / "kernel_driver"], folder, variant, "absurd")) == 45 * kernel.BINS
     assert len(run([sanitized / "kernel_driver"], folder, variant, "absurd samples")) == 45 * HOP
 
 
 @pytest.mark.skipif(not shutil.which("valgrind"), reason="no valgrind")
 @pytest.mark.parametrize("variant", ["base", "avx2"])  # valgrind knows no AVX-512
-def test_valgrind_has_nothing_to_say(plain, folder, variant):
+def test_valgrind_has_nothing_to_say(plain: Path, folder: Path, variant: str) -> None:
     valgrind = ["valgrind", "--quiet", "--leak-check=full", "--error-exitcode=9"]
     for name in ("ordinary", "samples"):
         run([*valgrind, plain / "kernel_driver"], folder, variant, name)
@@ -118,7 +122,7 @@ def test_valgrind_has_nothing_to_say(plain, folder, variant):
 STREAMS = [(16_000, 1), (48_000, 2), (8_001, 1)]  # Hz and channels
 
 
-def run_stream(command, folder, rate, channels, mutations):
+def run_stream(command: list[Path | str], folder: Path, rate: int, channels: int, mutations: int) -> None:
     """The driver's output, after it has kept the promises that it checks itself, and what Python makes of its input."""
     samples = noise(rate // 8, channels)
     samples.tofile(folder / "speech")
@@ -134,12 +138,14 @@ def run_stream(command, folder, rate, channels, mutations):
 
 @pytest.mark.parametrize("build", ["plain", "sanitized"])
 @pytest.mark.parametrize(("rate", "channels"), STREAMS)
-def test_streams_keep_their_promises_and_are_clean(request, folder, build, rate, channels):
+def test_streams_keep_their_promises_and_are_clean(
+    request: pytest.FixtureRequest, folder: Path, build: str, rate: int, channels: int
+) -> None:
     driver = request.getfixturevalue(build) / "stream_driver"
     run_stream([driver], folder, rate, channels, mutations=1_000 if build == "plain" else 20)
 
 
 @pytest.mark.skipif(not shutil.which("valgrind"), reason="no valgrind")
-def test_valgrind_has_nothing_to_say_of_streams(plain, folder):
+def test_valgrind_has_nothing_to_say_of_streams(plain: Path, folder: Path) -> None:
     valgrind = ["valgrind", "--quiet", "--leak-check=full", "--error-exitcode=9"]
     run_stream([*valgrind, plain / "stream_driver"], folder, 8_000, 1, mutations=4)

@@ -112,7 +112,8 @@ def test_rows_that_share_a_mean_break_the_contract() -> None:
     layer = randomise(DepthwiseSeparableConv(CHANNELS, 4, 3, 1))
 
     def mixed(x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return layer(x - x.mean(0, keepdim=True), state)
+        y, state = layer(x - x.mean(0, keepdim=True), state)
+        return y, state
 
     x = torch.randn(2, CHANNELS, FRAMES, WIDTH)
     with pytest.raises(AssertionError):

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,16 +21,21 @@ EXAMPLE = KERNEL.parent / "ports" / "examples" / "denoise.c"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("make"), reason="no make")]
 
 
-def install(folder):
+def install(folder: Path) -> Path:
     """Build and install under `folder`; where the library is then."""
-    settings = {"PYTHON": sys.executable, "BUILD": folder / "build", "PREFIX": folder / "usr", "CFLAGS": "-O2"}
-    command = ["make", "-C", KERNEL, "install", *(f"{name}={value}" for name, value in settings.items())]
+    settings = {
+        "PYTHON": sys.executable,
+        "BUILD": str(folder / "build"),
+        "PREFIX": str(folder / "usr"),
+        "CFLAGS": "-O2",
+    }
+    command = ["make", "-C", str(KERNEL), "install", *(f"{name}={value}" for name, value in settings.items())]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return folder / "usr"
 
 
-def flags(prefix, *options):
+def flags(prefix: Path, *options: str) -> str:
     """What pkg-config says of the installed library."""
     places = {**os.environ, "PKG_CONFIG_PATH": str(prefix / "lib" / "pkgconfig")}
     return subprocess.run(
@@ -37,7 +43,7 @@ def flags(prefix, *options):
     ).stdout
 
 
-def check_against_python(command, rate, channels, **environment):
+def check_against_python(command: list[Path | str], rate: int, channels: int, **environment: Any) -> None:
     data, _ = PcmFormat(rate, channels, "s16le").encode(noise(rate // 4, channels))
     result = subprocess.run(
         [*command, str(rate), str(channels), "20"], input=data, capture_output=True, env={**os.environ, **environment}
@@ -49,7 +55,7 @@ def check_against_python(command, rate, channels, **environment):
 
 
 @pytest.mark.skipif(not shutil.which("pkg-config") or not shutil.which("cc"), reason="no pkg-config or C compiler")
-def test_the_example_links_the_installed_library(tmp_path):
+def test_the_example_links_the_installed_library(tmp_path: Path) -> None:
     prefix, program = install(tmp_path), tmp_path / "denoise"
     found = flags(prefix, "--cflags", "--libs").split()
     subprocess.run(["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", EXAMPLE, *found, "-o", program], check=True)

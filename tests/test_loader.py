@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from tiny_data import make_data
 
 from gtcrn.errors import ConfigError
@@ -102,9 +103,9 @@ def uneven(tmp_path: Path) -> DataSettings:
     return DataSettings(root=str(tmp_path), segment_seconds=0.1, rir_seconds=0.01)
 
 
-def first_samples(settings: DataSettings, role: str, items: int = 2000) -> np.ndarray:
+def first_samples(settings: DataSettings, role: str, items: int = 2000) -> NDArray[np.float32]:
     items_drawn = ItemSource(settings, CPU).draw(items, draw_generator(1, 0, 0))
-    return getattr(items_drawn, role).numpy()[:, 0]
+    return np.asarray(getattr(items_drawn, role)[:, 0])
 
 
 @pytest.mark.parametrize(

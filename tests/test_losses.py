@@ -17,11 +17,11 @@ from gtcrn_recipes.training.losses import TERMS, Loss, compress, si_snr_db
 SPECTRAL = SpectralConfig()
 SAMPLES = 16_000
 NONE = dict.fromkeys(TERMS, 0.0)
-ALL = LossConfig(**dict.fromkeys(TERMS, 1.0))
+ALL = build(LossConfig, dict.fromkeys(TERMS, 1.0), "loss")
 
 
 def only(term: str, **settings: object) -> LossConfig:
-    return LossConfig(**NONE | {term: 1.0} | settings)
+    return build(LossConfig, {**NONE, term: 1.0, **settings}, "loss")
 
 
 def noise(rows: int = 3, level: float = 0.05, seed: int = 0) -> Tensor:
@@ -30,7 +30,7 @@ def noise(rows: int = 3, level: float = 0.05, seed: int = 0) -> Tensor:
 
 def terms(config: LossConfig, enhanced: Tensor, clean: Tensor) -> dict[str, Tensor]:
     """The loss of an output whose spectrum is that of its waveform."""
-    return Loss(config)(spectrum(enhanced, SPECTRAL), enhanced, clean)
+    return Loss(config).forward(spectrum(enhanced, SPECTRAL), enhanced, clean)
 
 
 def value(term: str, enhanced: Tensor, clean: Tensor, **settings: object) -> float:
@@ -138,8 +138,8 @@ def test_multi_resolution_weighs_noise_alike_at_each_length() -> None:
 
 def test_terms_of_weight_zero_are_absent_and_weights_multiply() -> None:
     enhanced, clean = noise(seed=1), noise()
-    single = terms(LossConfig(**NONE | {"magnitude": 2.0, "waveform": 1.0}), enhanced, clean)
-    double = terms(LossConfig(**NONE | {"magnitude": 4.0, "waveform": 1.0}), enhanced, clean)
+    single = terms(only("magnitude", magnitude=2.0, waveform=1.0), enhanced, clean)
+    double = terms(only("magnitude", magnitude=4.0, waveform=1.0), enhanced, clean)
     assert list(single) == ["magnitude", "waveform"]
     assert double["magnitude"] == 2 * single["magnitude"]
     assert double["waveform"] == single["waveform"]
@@ -151,7 +151,7 @@ def test_terms_of_weight_zero_are_absent_and_weights_multiply() -> None:
 @pytest.mark.parametrize("settings", [{}, {"from_network": True}, {"equal_levels": True}], ids=str)
 @pytest.mark.parametrize("output", ["noise", "tiny", "zero", "equal"])
 @pytest.mark.parametrize("target", ["speech", "one silent", "silent"])
-def test_values_and_gradients_stay_finite(target: str, output: str, settings: dict) -> None:
+def test_values_and_gradients_stay_finite(target: str, output: str, settings: dict[str, bool]) -> None:
     clean = noise()
     clean[: {"speech": 0, "one silent": 1, "silent": 3}[target]] = 0.0
     audio = {"noise": noise(seed=1), "tiny": noise(level=1e-12), "zero": 0 * clean, "equal": clean.clone()}[output]
@@ -182,6 +182,7 @@ def test_compression_has_a_gradient_at_zero() -> None:
     parts = torch.zeros(2, 4, requires_grad=True)
     compressed = compress(parts, 0.3)
     (compressed.parts.sum() + compressed.magnitude.sum()).backward()
+    assert parts.grad is not None
     assert torch.isfinite(parts.grad).all()
     s = torch.tensor([3 + 4j, -1e-2j])
     compressed = compress(torch.view_as_real(s).T, 0.3)
@@ -201,7 +202,7 @@ def test_compression_has_a_gradient_at_zero() -> None:
         (NONE, "loss: every weight is 0; raise one of real_imaginary, magnitude, si_snr"),
     ],
 )
-def test_a_contradictory_configuration_is_refused(settings: dict, message: str) -> None:
+def test_a_contradictory_configuration_is_refused(settings: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build(LossConfig, settings, "loss")
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from streams import write_weights
 
 from gtcrn.audio.formats import MEDIA
 from gtcrn.cli.app import run
+from gtcrn.types import Samples
 
 av = pytest.importorskip("av")
 
@@ -31,7 +33,7 @@ KINDS = {  # a name, its video, its sound, its rate
 }
 
 
-def clicks(rate, channels=1):
+def clicks(rate: int, channels: int = 1) -> Samples:
     """Short tones in a little noise at known times."""
     samples = np.random.default_rng(0).normal(0, 0.005, (channels, SECONDS * rate)).astype(np.float32)
     tone = 0.8 * np.sin(2 * np.pi * 2_000 * np.arange(rate // 200) / rate) * np.hanning(rate // 200)
@@ -40,7 +42,7 @@ def clicks(rate, channels=1):
     return samples
 
 
-def make(path, video, codec, rate, start=0.0, tracks=1):
+def make(path: Path, video: str | None, codec: str, rate: int, start: float = 0.0, tracks: int = 1) -> Path:
     """A media file with two chapters, a title, a picture stream and clicks; made by the library, read by the same."""
     with av.open(str(path), "w", format=MEDIA[path.suffix]) as output:
         output.metadata["title"] = "My talk"
@@ -71,7 +73,7 @@ def make(path, video, codec, rate, start=0.0, tracks=1):
     return path
 
 
-def heard(path, track=0):
+def heard(path: Path, track: int = 0) -> tuple[Samples, int]:
     """The samples on the time line of the container, first channel, and their rate."""
     with av.open(str(path)) as container:
         stream = container.streams.audio[track]
@@ -88,7 +90,7 @@ def heard(path, track=0):
         return line[:end], stream.rate
 
 
-def times(path, track=0):
+def times(path: Path, track: int = 0) -> list[int]:
     """Where the clicks begin, in samples: where the sound fits best."""
     line, rate = heard(path, track)
     tone = clicks(rate)[0][int(0.5 * rate) : int(0.5 * rate) + rate // 200]
@@ -96,15 +98,15 @@ def times(path, track=0):
     return [int(np.argmax(fit[int((s - 0.2) * rate) : int((s + 0.3) * rate)])) + int((s - 0.2) * rate) for s in CLICKS]
 
 
-def is_in_sync(path, other, track=0):
+def is_in_sync(path: Path, other: Path, track: int = 0) -> bool:
     """Whether clicks are at the same samples; what a lossy codec does to one of them may move its best fit by one."""
     shifts = np.subtract(times(path, track), times(other, track))
-    return np.median(shifts) == 0 and np.abs(shifts).max() <= 1
+    return bool(np.median(shifts) == 0 and np.abs(shifts).max() <= 1)
 
 
-def copied(path):
+def copied(path: Path) -> dict[int, str]:
     """A digest of each stream that is no sound, with the times of its packets."""
-    digests = {}
+    digests: dict[int, Any] = {}
     with av.open(str(path)) as container:
         for packet in container.demux():
             if packet.stream.type != "audio" and packet.size:
@@ -114,7 +116,7 @@ def copied(path):
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory):
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("films")
     os.rename(write_weights(folder), folder / "weights.safetensors")
     for name, (video, codec, rate) in KINDS.items():
@@ -122,13 +124,13 @@ def films(tmp_path_factory):
     return folder
 
 
-def denoise(folder, *arguments):
+def denoise(folder: Path, *arguments: Path | str) -> int:
     weights = str(folder / "weights.safetensors")
     return run(["denoise", *map(str, arguments), "--weights", weights, "--attenuation-limit", "0"])
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_sound_stays_in_its_place_to_the_sample_and_the_rest_to_the_bit(films, tmp_path, name):
+def test_sound_stays_in_its_place_to_the_sample_and_the_rest_to_the_bit(films: Path, tmp_path: Path, name: str) -> None:
     assert denoise(films, films / name, "-o", tmp_path / name) == 0
     assert is_in_sync(tmp_path / name, films / name)
     before, after = len(heard(films / name)[0]), len(heard(tmp_path / name)[0])
@@ -144,7 +146,7 @@ def test_sound_stays_in_its_place_to_the_sample_and_the_rest_to_the_bit(films, t
 
 
 @pytest.mark.parametrize("name", ["late.mp4", "late.mkv"])
-def test_sound_that_begins_late_and_several_tracks_stay_where_they_are(films, tmp_path, name):
+def test_sound_that_begins_late_and_several_tracks_stay_where_they_are(films: Path, tmp_path: Path, name: str) -> None:
     codec = "libopus" if name.endswith("mkv") else "aac"
     make(tmp_path / name, "mpeg4", codec, 48_000, start=0.25, tracks=2)
     assert denoise(films, tmp_path / name, "-o", tmp_path / f"out.{name}") == 0
@@ -152,14 +154,14 @@ def test_sound_that_begins_late_and_several_tracks_stay_where_they_are(films, tm
         assert is_in_sync(tmp_path / f"out.{name}", tmp_path / name, track)
 
 
-def test_noise_goes(films, tmp_path):
+def test_noise_goes(films: Path, tmp_path: Path) -> None:
     weights = str(films / "weights.safetensors")
     assert run(["denoise", str(films / "talk.mp4"), "-o", str(tmp_path / "a.mp4"), "--weights", weights]) == 0
     assert not np.allclose(heard(tmp_path / "a.mp4")[0], heard(films / "talk.mp4")[0], atol=0.1)
 
 
 @pytest.mark.parametrize(("name", "suffix"), [("memo.m4a", ".wav"), ("talk.webm", ".flac"), ("talk.mp4", ".mp3")])
-def test_to_audio_files_and_back(films, tmp_path, name, suffix):
+def test_to_audio_files_and_back(films: Path, tmp_path: Path, name: str, suffix: str) -> None:
     middle = tmp_path / f"a{suffix}"
     assert denoise(films, films / name, "-o", middle) == 0
     found, rate = soundfile.read(middle)
@@ -171,13 +173,15 @@ def test_to_audio_files_and_back(films, tmp_path, name, suffix):
     assert abs(times(tmp_path / name)[0] - times(films / name)[0]) <= slack
 
 
-def test_a_memo_gets_a_name_beside_it(films, tmp_path):
+def test_a_memo_gets_a_name_beside_it(films: Path, tmp_path: Path) -> None:
     (tmp_path / "memo.m4a").write_bytes((films / "memo.m4a").read_bytes())
     assert denoise(films, tmp_path / "memo.m4a") == 0
     assert sorted(os.listdir(tmp_path)) == ["memo.denoised.m4a", "memo.m4a"]
 
 
-def test_a_folder_takes_them_in_and_says_what_it_left_out(films, tmp_path, capfd):
+def test_a_folder_takes_them_in_and_says_what_it_left_out(
+    films: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "memo.m4a").write_bytes((films / "memo.m4a").read_bytes())
     (tmp_path / "in" / "notes.txt").write_text("x")
@@ -187,7 +191,7 @@ def test_a_folder_takes_them_in_and_says_what_it_left_out(films, tmp_path, capfd
     assert "notes.txt" in said
 
 
-def test_bit_rate(films, tmp_path):
+def test_bit_rate(films: Path, tmp_path: Path) -> None:
     sizes = {}
     for rate in ("32k", "192k"):
         target = tmp_path / f"{rate}.m4a"
@@ -201,7 +205,9 @@ def test_bit_rate(films, tmp_path):
     ("data", "sentence"),
     [(b"\0\0\0\x18ftypmp42" + bytes(5_000), "cannot be read"), (b"\x1a\x45\xdf\xa3" * 500, "cannot be read")],
 )
-def test_damaged_files_are_a_sentence(films, tmp_path, capfd, data, sentence):
+def test_damaged_files_are_a_sentence(
+    films: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], data: bytes, sentence: str
+) -> None:
     (tmp_path / "bad.mp4").write_bytes(data)
     assert denoise(films, tmp_path / "bad.mp4", "-o", tmp_path / "out.mp4") == 2
     said = capfd.readouterr().err
@@ -210,7 +216,7 @@ def test_damaged_files_are_a_sentence(films, tmp_path, capfd, data, sentence):
     assert os.listdir(tmp_path) == ["bad.mp4"]
 
 
-def test_a_film_without_sound_is_told(films, tmp_path, capfd):
+def test_a_film_without_sound_is_told(films: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with av.open(str(tmp_path / "mute.mp4"), "w") as output:
         pictures = output.add_stream("mpeg4", rate=25)
         pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
@@ -220,7 +226,7 @@ def test_a_film_without_sound_is_told(films, tmp_path, capfd):
     assert "holds no sound" in capfd.readouterr().err
 
 
-def test_without_the_extra_the_sentence_says_what_to_install(films, tmp_path):
+def test_without_the_extra_the_sentence_says_what_to_install(films: Path, tmp_path: Path) -> None:
     (tmp_path / "av.py").write_text("raise ImportError('hidden')")
     command = [sys.executable, "-m", "gtcrn", "denoise", str(films / "memo.m4a"), "-o", str(tmp_path / "a.wav")]
     result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)})

@@ -1,6 +1,7 @@
 """Metrics against the packages behind them, closed forms, and what the authors of the composite measures published."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pystoi
 import pytest
 import soundfile as sf
 from audio_trees import hiss, voice
+from numpy.typing import NDArray
 from scipy.linalg import solve_toeplitz
 
 from gtcrn.errors import AudioError, GtcrnError
@@ -60,7 +62,9 @@ def test_stoi_and_estoi_are_those_of_the_package() -> None:
         (np.zeros(0), "one channel"),
     ],
 )
-def test_what_cannot_be_scored_is_told(metric, enhanced, sentence) -> None:  # type: ignore[no-untyped-def]
+def test_what_cannot_be_scored_is_told(
+    metric: Callable[..., float], enhanced: NDArray[np.float64], sentence: str
+) -> None:
     with pytest.raises(AudioError, match=sentence):
         metric(CLEAN, enhanced)
 
@@ -75,7 +79,9 @@ def test_too_little_speech_is_told_instead_of_scored() -> None:
 
 
 @pytest.mark.parametrize(("module", "metric"), [("pesq", metrics.wb_pesq), ("pystoi", metrics.stoi)])
-def test_a_missing_package_names_the_extra(module, metric, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_missing_package_names_the_extra(
+    module: str, metric: Callable[..., float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(GtcrnError, match=r"pip install 'gtcrn\[eval\]'"):
         metric(CLEAN, NOISY)

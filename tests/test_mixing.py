@@ -1,5 +1,9 @@
 """Mixing: what is asked for is what is measured, and the target is what a listener wants."""
 
+import math
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import soundfile
@@ -24,7 +28,7 @@ from gtcrn_recipes.settings import MixingConfig, build
 
 RATE = 16_000
 PROBABILITIES = [name for name in MixingConfig.model_fields if name.endswith("_probability")]
-NOTHING = MixingConfig(**dict.fromkeys(PROBABILITIES, 0.0))
+NOTHING = build(MixingConfig, dict.fromkeys(PROBABILITIES, 0.0), "mixing")
 EVERYTHING = NOTHING.model_copy(update={name: 0.5 for name in PROBABILITIES if "only" not in name})
 INPUT_ONLY = ("clipping", "mu_law", "codec", "packet_loss")  # effects that spare the target
 ADDITIVE = EVERYTHING.model_copy(update={f"{name}_probability": 0.0 for name in INPUT_ONLY})
@@ -74,7 +78,7 @@ def active_db(row: np.ndarray, span_db: float = 40.0) -> float:
     """Active level by the definition, frame by frame: the reference for the batched one."""
     frames = [row[i : i + 512].astype(np.float64) for i in range(0, len(row) - 511, 512)]
     powers = [float(np.mean(frame**2)) for frame in frames]
-    return 10 * np.log10(np.mean([p for p in powers if p >= max(powers) * 10 ** (-span_db / 10)]))
+    return 10 * math.log10(np.mean([p for p in powers if p >= max(powers) * 10 ** (-span_db / 10)]))
 
 
 # levels
@@ -90,7 +94,7 @@ def test_the_snr_asked_for_is_the_snr_measured(config: MixingConfig) -> None:
             assert -5 <= asked <= 20
 
 
-def test_the_snr_follows_the_definition_of_the_reference_pairs(shared) -> None:
+def test_the_snr_follows_the_definition_of_the_reference_pairs(shared: Path) -> None:
     for clean_file in sorted((shared / "corpus/valid/clean").glob("*.flac"))[::10]:
         clean = torch.from_numpy(soundfile.read(clean_file, dtype="float32")[0])
         noisy = torch.from_numpy(soundfile.read(shared / "corpus/valid/noisy" / clean_file.name, dtype="float32")[0])
@@ -273,9 +277,10 @@ def test_the_telephone_band_reaches_from_300_to_3400_hz() -> None:
 
 def test_speech_and_noise_are_coloured_separately() -> None:
     tilted = {"tilt_db": (3.0, 3.0), "equaliser_db": (0.0, 0.0), "snr_db": (0.0, 0.0), "level_dbfs": (-40.0, -40.0)}
-    audio = {"speech": hiss(seed=5)[:, 0], "noise": hiss(seed=6)}
     for which in ("speech", "noise"):
-        mixture = mixed(only(**{f"{which}_colour_probability": 1.0}, **tilted), **audio)
+        mixture = mixed(
+            only(**{f"{which}_colour_probability": 1.0}, **tilted), speech=hiss(seed=5)[:, 0], noise=hiss(seed=6)
+        )
         slopes = {
             name: density_db(x, 2000, 2800) - density_db(x, 1000, 1400)
             for name, x in {"speech": mixture.clean, "noise": mixture.noisy - mixture.clean}.items()
@@ -433,6 +438,6 @@ def test_fast_lengths_are_long_enough_and_little_longer(samples: int) -> None:
         ({"noise_only_probability": 0.6, "speech_only_probability": 0.6}, "must not exceed 1 together"),
     ],
 )
-def test_a_contradictory_configuration_is_refused(changes: dict, message: str) -> None:
+def test_a_contradictory_configuration_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build(MixingConfig, changes, "mixing")

@@ -70,6 +70,7 @@ def test_depthwise_separable_weights() -> None:
     assert (separable_weights(16, 32, 3), standard_weights(16, 32, 3)) == (656, 4608)
     assert (separable_weights(3, 4, 3), standard_weights(3, 4, 3)) == (39, 108)
     for pair in separable_pairs():
+        assert pair.standard_macs
         assert pair.macs / pair.standard_macs == pytest.approx(1 / 8 + 1 / 9)
 
 

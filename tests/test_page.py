@@ -67,13 +67,16 @@ def open_page(browser: Browser) -> Iterator[Open]:
     complaints: list[str] = []
     contexts = []
 
+    def note(complaint: str) -> None:
+        complaints.append(complaint)
+
     def opened(service: Running, url: str = "", quiet: bool = True, **options: Any) -> Page:
         context = browser.new_context(**{"permissions": ["microphone"], **options})
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda line: quiet and line.type in ("error", "warning") and complaints.append(line.text))
+        page.on("pageerror", lambda error: note(str(error)))
+        page.on("console", lambda line: note(line.text) if quiet and line.type in ("error", "warning") else None)
         page.goto(url or service.http)
         return page
 
@@ -109,7 +112,7 @@ def near(page: Page, expected: float, tolerance: float = 1.5) -> None:
     wait_for(reached)
 
 
-def colours(page: Page, name: str) -> int:
+def colours(page: Page, name: str) -> Any:
     """How many different colours a spectrogram has."""
     return page.evaluate(
         """name => {
@@ -123,7 +126,7 @@ def colours(page: Page, name: str) -> int:
 
 def rest(service: Running, path: Path, query: str = "") -> bytes:
     with urllib.request.urlopen(f"{service.http}/v1/denoise{query}", path.read_bytes()) as answer:
-        return answer.read()
+        return bytes(answer.read())
 
 
 def test_the_microphone_is_denoised_and_compared(open_page: Open, service: Running, recording: Path) -> None:
@@ -226,7 +229,7 @@ def test_a_session_can_be_downloaded_and_shows_where_the_denoiser_was_off(open_p
     expect(page.locator("#legend")).to_be_hidden()
 
 
-def marked(page: Page) -> int:
+def marked(page: Page) -> Any:
     """Columns of the picture after the denoiser that say that it was off."""
     return page.evaluate(
         """() => {

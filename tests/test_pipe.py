@@ -4,11 +4,12 @@ import contextlib
 import io
 import struct
 import subprocess
-import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from commands import GTCRN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from streams import noise
@@ -17,33 +18,32 @@ from gtcrn import AudioError
 from gtcrn.audio.pcm import PcmFormat, header
 from gtcrn.audio.pipe import PipeReader
 
-GTCRN = [sys.executable, "-m", "gtcrn", "denoise"]
 S16 = PcmFormat(16_000, 1, "s16le")
 
 
 @pytest.fixture(scope="module")
-def wav(tmp_path_factory):
+def wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pipe") / "a.wav"
     soundfile.write(path, noise(8_000), 16_000, subtype="PCM_16")
     return path
 
 
-def shell(command, folder, data=b""):
-    line = f"{' '.join(GTCRN)} {command}"
+def shell(command: str, folder: Path, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    line = f"{' '.join(GTCRN)} denoise {command}"
     return subprocess.run(["bash", "-o", "pipefail", "-c", line], cwd=folder, input=data, capture_output=True)
 
 
 class Meter(io.BytesIO):
     largest = 0
 
-    def read(self, size=-1, /):
-        self.largest = max(self.largest, size if size >= 0 else len(self.getbuffer()))
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.largest = max(self.largest, size if size is not None and size >= 0 else len(self.getbuffer()))
         return super().read(size)
 
 
 @settings(max_examples=300)
 @given(st.lists(st.tuples(st.integers(0, 60), st.binary(min_size=1, max_size=4)), max_size=6))
-def test_any_header_is_a_format_or_a_sentence(changes):
+def test_any_header_is_a_format_or_a_sentence(changes: list[tuple[int, bytes]]) -> None:
     data = bytearray(header(S16, 16) + bytes(16))
     for place, piece in changes:
         data[place : place + len(piece)] = piece
@@ -52,7 +52,7 @@ def test_any_header_is_a_format_or_a_sentence(changes):
 
 
 @pytest.mark.parametrize("kind", [b"LIST", b"fmt "])
-def test_no_chunk_is_read_whole(kind):
+def test_no_chunk_is_read_whole(kind: bytes) -> None:
     plain, size = header(S16, 8) + bytes(8), 3_000_000
     body = plain[20:36] if kind == b"fmt " else b""
     pipe = Meter(plain[:12] + kind + struct.pack("<I", size) + body + bytes(size - len(body)) + plain[12:])
@@ -63,7 +63,7 @@ def test_no_chunk_is_read_whole(kind):
 @pytest.mark.parametrize(
     ("rate", "channels"), [(4_294_967_295, 64), (2**31 - 1, 1), (250_000, 1), (0, 1), (16_000, 65_535), (16_000, 65)]
 )
-def test_a_refused_rate_writes_nothing(wav, rate, channels):
+def test_a_refused_rate_writes_nothing(wav: Path, rate: int, channels: int) -> None:
     data = bytearray(header(S16, 1_000) + bytes(1_000))
     struct.pack_into("<HI", data, 22, channels, rate)
     result = shell("- -o -", wav.parent, bytes(data))
@@ -73,7 +73,7 @@ def test_a_refused_rate_writes_nothing(wav, rate, channels):
 
 
 @pytest.mark.parametrize("kind", ["flac", "mp3", "ogg"])
-def test_other_files_come_through_pipes_too(wav, kind):
+def test_other_files_come_through_pipes_too(wav: Path, kind: str) -> None:
     file = io.BytesIO()
     soundfile.write(file, noise(8_000), 16_000, format=kind)
     result = shell("- -o -", wav.parent, file.getvalue())
@@ -84,7 +84,7 @@ def test_other_files_come_through_pipes_too(wav, kind):
 @pytest.mark.parametrize(
     ("name", "subtype"), [("flac", "PCM_16"), ("ogg", "VORBIS"), ("opus", "OPUS"), ("wav", "FLOAT")]
 )
-def test_formats_that_a_pipe_can_carry(wav, name, subtype):
+def test_formats_that_a_pipe_can_carry(wav: Path, name: str, subtype: str) -> None:
     kept = " --subtype FLOAT" if subtype == "FLOAT" else ""
     result = shell(f"- -o - --format {name}{kept} < a.wav", wav.parent)
     assert (result.returncode, result.stderr) == (0, b"")
@@ -105,14 +105,14 @@ def test_formats_that_a_pipe_can_carry(wav, name, subtype):
         ("a.wav -o - >&-", "standard output is closed."),
     ],
 )
-def test_what_a_pipe_cannot_do_is_a_sentence(wav, command, sentence):
+def test_what_a_pipe_cannot_do_is_a_sentence(wav: Path, command: str, sentence: str) -> None:
     result = shell(command, wav.parent)
     assert (result.returncode, result.stdout) == (2, b"")
     assert sentence in result.stderr.decode()
     assert result.stderr.count(b"\n") == 1
 
 
-def test_words_never_get_into_audio(wav):
+def test_words_never_get_into_audio(wav: Path) -> None:
     nan = wav.parent / "nan.wav"
     soundfile.write(nan, np.full(8_000, np.nan), 16_000, subtype="FLOAT")  # there is a remark to make
     for closed in ("2>&-", "0<&- 2>&-"):
@@ -124,13 +124,13 @@ def test_words_never_get_into_audio(wav):
         assert soundfile.info(wav.parent / "out.wav").frames == 8_000
 
 
-def test_a_reader_that_is_gone_is_exit_code_141(wav):
+def test_a_reader_that_is_gone_is_exit_code_141(wav: Path) -> None:
     soundfile.write(wav.parent / "long.wav", noise(480_000), 16_000)
     result = shell("long.wav -o - | head -c 1000", wav.parent)
     assert (result.returncode, len(result.stdout), result.stderr) == (141, 1000, b"")
 
 
-def test_libraries_say_nothing(wav, tmp_path):
+def test_libraries_say_nothing(wav: Path, tmp_path: Path) -> None:
     sound, junk = io.BytesIO(), np.random.default_rng(0).bytes(5_000)
     soundfile.write(sound, noise(160_000), 16_000, format="MP3")
     data = sound.getvalue()

@@ -1,11 +1,12 @@
 """Who may do what: keys fail closed, foreign pages and names are refused, status is told to those it is for."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 from pydantic import ValidationError
-from serving import END, START, running, say, settings
+from serving import END, START, Running, running, say, settings
 from websockets.exceptions import InvalidStatus
 
 from gtcrn import Denoiser
@@ -13,13 +14,13 @@ from gtcrn.cli import app as cli
 
 
 @pytest.mark.parametrize("keys", ["", " ", ",", "one,", "one,,two", "one, "])
-def test_a_blank_key_is_refused(keys: str):
+def test_a_blank_key_is_refused(keys: str) -> None:
     with pytest.raises(ValidationError, match="holds no key, or a blank one"):
         settings(api_keys=keys)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "gtcrn.example"])
-def test_the_world_is_served_with_keys_or_on_purpose(host: str):
+def test_the_world_is_served_with_keys_or_on_purpose(host: str) -> None:
     with pytest.raises(ValidationError, match="GTCRN_ALLOW_ANONYMOUS=true"):
         settings(host=host)
     assert settings(host=host, api_keys="secret").api_keys == ("secret",)
@@ -27,7 +28,7 @@ def test_the_world_is_served_with_keys_or_on_purpose(host: str):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "::1", "localhost"])
-def test_this_machine_needs_no_key(host: str):
+def test_this_machine_needs_no_key(host: str) -> None:
     assert settings(host=host).api_keys == ()
 
 
@@ -42,7 +43,7 @@ def test_this_machine_needs_no_key(host: str):
 )
 def test_the_start_is_refused_in_one_line(
     name: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     monkeypatch.delenv("GTCRN_SHARED", raising=False)  # of these tests, no setting
     monkeypatch.setenv(name, value)
     assert cli.run(["serve", "--port", "0"]) == 2
@@ -62,7 +63,7 @@ FOREIGN: list[dict[str, str]] = [
 
 
 @pytest.fixture(scope="module")
-def service(denoiser: Denoiser):
+def service(denoiser: Denoiser) -> Iterator[Running]:
     with running(denoiser, allowed_origins="https://friend.example", allowed_hosts="gtcrn.example") as instance:
         yield instance
         assert instance.service.telemetry.opened.total() == 3  # by those who may
@@ -70,13 +71,13 @@ def service(denoiser: Denoiser):
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
 @pytest.mark.parametrize(("method", "path"), CHANGES)
-def test_foreign_pages_change_nothing(service: Any, method: str, path: str, headers: dict[str, str]):
+def test_foreign_pages_change_nothing(service: Any, method: str, path: str, headers: dict[str, str]) -> None:
     sent = {name: value.replace("PORT", str(service.port)) for name, value in headers.items()}
     answer = httpx.request(method, service.http + path, headers={**sent, "Content-Type": "text/plain"}, content=b"")
     assert (answer.status_code, answer.json()["code"]) == (403, "origin")
 
 
-def test_own_and_allowed_pages_and_programs_may(service: Any):
+def test_own_and_allowed_pages_and_programs_may(service: Any) -> None:
     for origin in (service.http, "https://friend.example", None):
         headers = {"Origin": origin} if origin else {}
         assert httpx.post(f"{service.http}/v1/streams", headers=headers).status_code == 201
@@ -95,7 +96,7 @@ def test_own_and_allowed_pages_and_programs_may(service: Any):
         ("GTCRN.example:443", True),
     ],
 )
-def test_names_that_the_service_does_not_go_by(service: Any, host: str, welcome: bool):
+def test_names_that_the_service_does_not_go_by(service: Any, host: str, welcome: bool) -> None:
     """A page of a name that was pointed here (DNS rebinding) is of the same origin as the service, for its browser."""
     assert httpx.get(f"{service.http}/healthz", headers={"Host": host}).status_code == (200 if welcome else 403)
     if not welcome:
@@ -103,7 +104,7 @@ def test_names_that_the_service_does_not_go_by(service: Any, host: str, welcome:
             say(service.socket, START, END, additional_headers={"Host": host, "Origin": f"http://{host}"})
 
 
-def test_the_scheme_is_what_a_trusted_proxy_says(service: Any):
+def test_the_scheme_is_what_a_trusted_proxy_says(service: Any) -> None:
     headers = {"Host": "gtcrn.example", "Origin": "https://gtcrn.example"}
     refused = httpx.delete(f"{service.http}/v1/streams/0-x", headers=headers)
     assert refused.status_code == 403
@@ -115,7 +116,7 @@ STATUS = ("/metrics", "/v1/info", "/openapi.json")
 
 
 @pytest.mark.parametrize("needed", [True, False])
-def test_status_is_for_those_with_a_key_unless_set_otherwise(denoiser: Denoiser, needed: bool):
+def test_status_is_for_those_with_a_key_unless_set_otherwise(denoiser: Denoiser, needed: bool) -> None:
     with running(denoiser, api_keys="one", status_needs_key=needed) as service:
         for path in STATUS:
             assert httpx.get(service.http + path).status_code == (401 if needed else 200)

@@ -6,11 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from pydantic import BaseModel
 from serving import Running, offline, pcm, running, say, speech
 
 import gtcrn_server
@@ -25,7 +27,7 @@ README = (FOLDER / "README.md").read_text()
 
 
 @pytest.fixture(scope="module")
-def service(denoiser: Denoiser):
+def service(denoiser: Denoiser) -> Iterator[Running]:
     with running(denoiser) as instance:
         yield instance
 
@@ -38,7 +40,7 @@ def messages(block: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in block.splitlines()]
 
 
-def test_a_client_that_sends_every_message_of_the_protocol_page(service: Running):
+def test_a_client_that_sends_every_message_of_the_protocol_page(service: Running) -> None:
     start, others, answers = map(messages, blocks(PROTOCOL, "json"))
     answer = say(service.socket, *start, pcm(speech(1)), *others)
     assert answer.code == 1000
@@ -50,18 +52,24 @@ def test_a_client_that_sends_every_message_of_the_protocol_page(service: Running
     assert told.events[1] == shown["error"]
 
 
-def test_the_answers_of_the_protocol_page_are_the_models(service: Running):
-    models = {"ready": Ready, "mark": Marked, "done": Done, "overloaded": Overloaded, "error": Error}
+def test_the_answers_of_the_protocol_page_are_the_models(service: Running) -> None:
+    models: dict[str, type[BaseModel]] = {
+        "ready": Ready,
+        "mark": Marked,
+        "done": Done,
+        "overloaded": Overloaded,
+        "error": Error,
+    }
     for message in messages(blocks(PROTOCOL, "json")[2]):
         models[str(message["type"])].model_validate(message)
 
 
-def test_the_defaults_of_start_are_those_shown():
+def test_the_defaults_of_start_are_those_shown() -> None:
     shown = messages(blocks(PROTOCOL, "json")[0])[0]
     assert parse('{"type": "start"}').model_dump() == shown
 
 
-def test_the_table_of_close_codes_is_the_mapping():
+def test_the_table_of_close_codes_is_the_mapping() -> None:
     rows = re.findall(r"^\| (\d{4}) \| ([^|]+) \|", PROTOCOL, re.MULTILINE)
     shown = {(int(code), kind) for code, kinds in rows for kind in re.findall(r"`(\w+)`", kinds)}
     mapped = {(kind.close, kind.code) for kind in Kind}
@@ -69,7 +77,7 @@ def test_the_table_of_close_codes_is_the_mapping():
     assert {code for code, _ in mapped} <= {int(code) for code, _ in rows}
 
 
-def test_the_limits_of_the_protocol_page_are_the_defaults():
+def test_the_limits_of_the_protocol_page_are_the_defaults() -> None:
     fields = Settings.model_fields
     assert fields["start_seconds"].default == fields["slow_reader_seconds"].default == 10
     assert fields["max_message_bytes"].default == 256 * 1024
@@ -85,7 +93,7 @@ def folder(tmp_path: Path, denoiser: Denoiser) -> Path:
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="no curl")
 @pytest.mark.parametrize("number", range(3))
-def test_curl_examples(service: Running, denoiser: Denoiser, folder: Path, number: int):
+def test_curl_examples(service: Running, denoiser: Denoiser, folder: Path, number: int) -> None:
     script = blocks(README, "sh")[1 + number]
     text = script.replace("127.0.0.1:8000", f"127.0.0.1:{service.port}")
     subprocess.run(["sh", "-ec", text], cwd=folder, check=True, env={**os.environ, "no_proxy": "*"})
@@ -101,7 +109,7 @@ def test_curl_examples(service: Running, denoiser: Denoiser, folder: Path, numbe
         assert soundfile.read(folder / "clean.flac", dtype="int16")[0].astype("<i2").tobytes() == limited
 
 
-def test_the_python_example(service: Running, denoiser: Denoiser, folder: Path):
+def test_the_python_example(service: Running, denoiser: Denoiser, folder: Path) -> None:
     text = blocks(README, "python")[0].replace("127.0.0.1:8000", f"127.0.0.1:{service.port}")
     noisy = (folder / "noisy.s16").read_bytes()
     result = subprocess.run([sys.executable, "-c", text], input=noisy, capture_output=True, check=True)
@@ -109,7 +117,7 @@ def test_the_python_example(service: Running, denoiser: Denoiser, folder: Path):
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="no node")
-def test_the_javascript_example(service: Running, denoiser: Denoiser, folder: Path):
+def test_the_javascript_example(service: Running, denoiser: Denoiser, folder: Path) -> None:
     text = blocks(README, "js")[0] + (
         f'const bytes = require("fs").readFileSync("noisy.s16");'
         f"const pcm = new Int16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));"

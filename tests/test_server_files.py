@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -21,7 +22,7 @@ from gtcrn_server.load.generator import resident_bytes
 
 
 @pytest.fixture(scope="module")
-def service(denoiser: Denoiser):
+def service(denoiser: Denoiser) -> Iterator[Running]:
     with running(denoiser, max_audio_seconds=600, max_audio_samples=20_000_000, max_body_bytes=9_000_000) as instance:
         yield instance
 
@@ -32,7 +33,7 @@ def audio_file(samples: np.ndarray, container: str = "WAV", subtype: str = "PCM_
     return file.getvalue()
 
 
-def test_a_file_equals_what_the_command_line_writes(service: Running, tmp_path: Path):
+def test_a_file_equals_what_the_command_line_writes(service: Running, tmp_path: Path) -> None:
     weights, source, target = tmp_path / "w.safetensors", tmp_path / "in.wav", tmp_path / "out.wav"
     checkpoint.write(weights, checkpoint.from_model(random_network()))
     source.write_bytes(audio_file(speech(3, channels=2)))
@@ -45,7 +46,7 @@ def test_a_file_equals_what_the_command_line_writes(service: Running, tmp_path: 
 
 
 @pytest.mark.parametrize("multipart", [False, True], ids=["raw", "multipart"])
-def test_body_or_field(service: Running, denoiser: Denoiser, multipart: bool):
+def test_body_or_field(service: Running, denoiser: Denoiser, multipart: bool) -> None:
     data = audio_file(speech(2))
     body = {"files": {"file": ("noisy.wav", data, "audio/wav")}} if multipart else {"content": data}
     answer = httpx.post(f"{service.http}/v1/denoise", **body)
@@ -67,7 +68,7 @@ def test_body_or_field(service: Running, denoiser: Denoiser, multipart: bool):
         ("ogg", "VORBIS"),
     ],
 )
-def test_formats_of_the_answer(service: Running, denoiser: Denoiser, container: str, subtype: str):
+def test_formats_of_the_answer(service: Running, denoiser: Denoiser, container: str, subtype: str) -> None:
     samples = speech(2.3, sample_rate=32_000, channels=2)
     answer = httpx.post(
         f"{service.http}/v1/denoise",
@@ -90,13 +91,13 @@ def test_formats_of_the_answer(service: Running, denoiser: Denoiser, container: 
     np.testing.assert_allclose(got, denoiser(samples, 32_000), atol=step)
 
 
-def test_the_format_of_the_file_is_kept(service: Running):
+def test_the_format_of_the_file_is_kept(service: Running) -> None:
     answer = httpx.post(f"{service.http}/v1/denoise", content=audio_file(speech(1), "FLAC"))
     assert answer.headers["content-type"] == "audio/flac"
     assert soundfile.info(io.BytesIO(answer.content)).subtype == "PCM_16"
 
 
-def test_an_odd_number_of_bytes_is_padded_as_wav_asks(service: Running):
+def test_an_odd_number_of_bytes_is_padded_as_wav_asks(service: Running) -> None:
     answer = httpx.post(f"{service.http}/v1/denoise", content=audio_file(speech(1)[:, :333], subtype="PCM_U8"))
     assert len(answer.content) == int(answer.headers["content-length"]) == 44 + 334
     assert struct.unpack("<I", answer.content[40:44]) == (333,)
@@ -113,7 +114,7 @@ def exchange(port: int, request: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(("seconds", "long"), [(1, False), (120, True)])
-def test_clipped_and_nonfinite_samples_are_told(service: Running, seconds: int, long: bool):
+def test_clipped_and_nonfinite_samples_are_told(service: Running, seconds: int, long: bool) -> None:
     """In the header where the answer is short, behind the body where it is long."""
     samples = speech(seconds)
     samples[0, 100:103] = np.nan
@@ -129,7 +130,7 @@ def test_clipped_and_nonfinite_samples_are_told(service: Running, seconds: int, 
     assert found == {b"nonfinite": b"3", b"clipped": b"0"}
 
 
-def test_attenuation_limit(service: Running, denoiser: Denoiser):
+def test_attenuation_limit(service: Running, denoiser: Denoiser) -> None:
     data = audio_file(speech(1))
     answer = httpx.post(f"{service.http}/v1/denoise", params={"attenuation_limit": 9}, content=data)
     assert answer.content[44:] == offline(denoiser, data[44:], attenuation_limit=9)
@@ -158,7 +159,7 @@ def flac_bomb(seconds: int) -> bytes:
     ],
     ids=["empty", "text", "truncated", "no samples", "bomb", "wide bomb", "huge"],
 )
-def test_bad_files_are_told_in_a_sentence(service: Running, body: bytes, status: int, words: str):
+def test_bad_files_are_told_in_a_sentence(service: Running, body: bytes, status: int, words: str) -> None:
     answer = httpx.post(f"{service.http}/v1/denoise", content=body)
     assert answer.status_code == status
     fault = answer.json()
@@ -167,8 +168,8 @@ def test_bad_files_are_told_in_a_sentence(service: Running, body: bytes, status:
     assert service.service.files.taken == 0
 
 
-def test_a_body_without_length_is_counted(service: Running):
-    def endless():
+def test_a_body_without_length_is_counted(service: Running) -> None:
+    def endless() -> Iterator[bytes]:
         for _ in range(100):
             yield b"\0" * 100_000
 
@@ -176,20 +177,20 @@ def test_a_body_without_length_is_counted(service: Running):
     assert answer.status_code == 413
 
 
-def test_a_multipart_body_without_the_field_or_damaged(service: Running):
+def test_a_multipart_body_without_the_field_or_damaged(service: Running) -> None:
     other = httpx.post(f"{service.http}/v1/denoise", files={"sound": b"x"})
     damaged = httpx.post(f"{service.http}/v1/denoise", content=b"x", headers={"content-type": "multipart/form-data"})
     assert (other.status_code, damaged.status_code) == (400, 400)
 
 
-def test_a_client_that_leaves_a_file_half_read_frees_its_place(service: Running):
+def test_a_client_that_leaves_a_file_half_read_frees_its_place(service: Running) -> None:
     data = audio_file(speech(60), "FLAC", "PCM_16")
     with httpx.stream("POST", f"{service.http}/v1/denoise", params={"format": "wav"}, content=data) as answer:
         next(answer.iter_bytes(1000))
     wait_for(lambda: service.service.files.taken == 0)
 
 
-def test_memory_stays_flat_over_a_long_file(service: Running):
+def test_memory_stays_flat_over_a_long_file(service: Running) -> None:
     import os
 
     data = audio_file(np.zeros((1, 16_000 * 590), np.float32), "FLAC")
@@ -202,7 +203,7 @@ def test_memory_stays_flat_over_a_long_file(service: Running):
     assert grown < 12_000_000  # the answer alone has 19 MB
 
 
-def test_pcm_streams_both_ways_at_once(service: Running, denoiser: Denoiser):
+def test_pcm_streams_both_ways_at_once(service: Running, denoiser: Denoiser) -> None:
     """The first output is read before the last input is sent."""
     data = pcm(speech(2))
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
@@ -228,7 +229,7 @@ def read_chunk(file: io.BufferedReader) -> bytes:
     return data
 
 
-def test_pcm_ending_within_a_sample_has_an_answer_without_end(service: Running):
+def test_pcm_ending_within_a_sample_has_an_answer_without_end(service: Running) -> None:
     told = httpx.post(f"{service.http}/v1/denoise/pcm", content=pcm(speech(1)) + b"x")
     assert told.status_code == 400
     with pytest.raises(httpx.RemoteProtocolError):  # too late to tell
@@ -236,13 +237,13 @@ def test_pcm_ending_within_a_sample_has_an_answer_without_end(service: Running):
     wait_for(lambda: service.service.telemetry.live == 0)
 
 
-def test_pcm_options_are_checked(service: Running):
+def test_pcm_options_are_checked(service: Running) -> None:
     answer = httpx.post(f"{service.http}/v1/denoise/pcm", params={"sample_rate": 1}, content=b"")
     assert answer.status_code == 422
     assert "sample_rate" in answer.json()["message"]
 
 
-def test_pcm_client_killed_frees_its_place(service: Running):
+def test_pcm_client_killed_frees_its_place(service: Running) -> None:
     connection = socket.create_connection(("127.0.0.1", service.port))
     connection.sendall(
         b"POST /v1/denoise/pcm HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"
@@ -262,7 +263,9 @@ def test_pcm_client_killed_frees_its_place(service: Running):
         (64, 48_000, "flac", "FLAC PCM_16 cannot hold 64 channels, at most 8; these can: WAV, "),
     ],
 )
-def test_what_an_answer_cannot_hold_is_told(service: Running, channels: int, rate: int, format: str, words: str):
+def test_what_an_answer_cannot_hold_is_told(
+    service: Running, channels: int, rate: int, format: str, words: str
+) -> None:
     data = header(PcmFormat(16_000, channels, "s16le"), 2 * channels)
     data = data[:24] + struct.pack("<I", rate) + data[28:] + bytes(2 * channels)
     answer = httpx.post(f"{service.http}/v1/denoise", params={"format": format}, content=data)
@@ -271,13 +274,13 @@ def test_what_an_answer_cannot_hold_is_told(service: Running, channels: int, rat
 
 
 @pytest.mark.parametrize("subtype", ["IMA_ADPCM", "GSM610", "G721_32", "MPEG_LAYER_III"])
-def test_subtypes_that_a_container_lists_and_cannot_hold(service: Running, subtype: str):
+def test_subtypes_that_a_container_lists_and_cannot_hold(service: Running, subtype: str) -> None:
     answer = httpx.post(f"{service.http}/v1/denoise", params={"subtype": subtype}, content=audio_file(speech(1)))
     assert answer.status_code == 422
     assert subtype in answer.json()["message"]
 
 
-def test_a_bomb_whose_header_tells_nothing_is_cut_off_while_it_is_decoded(service: Running):
+def test_a_bomb_whose_header_tells_nothing_is_cut_off_while_it_is_decoded(service: Running) -> None:
     bomb = without_total(audio_file(np.zeros((8, 3_000_000), np.float32), "FLAC"))
     before = service.service.telemetry.rejections["too_large"]
     with pytest.raises(httpx.RemoteProtocolError):
@@ -285,7 +288,7 @@ def test_a_bomb_whose_header_tells_nothing_is_cut_off_while_it_is_decoded(servic
     wait_for(lambda: service.service.telemetry.rejections["too_large"] == before + 1)
 
 
-def test_a_file_whose_header_tells_no_length_is_denoised(service: Running, denoiser: Denoiser):
+def test_a_file_whose_header_tells_no_length_is_denoised(service: Running, denoiser: Denoiser) -> None:
     samples = speech(2)
     data = without_total(audio_file(samples, "FLAC", "PCM_24"))
     answer = httpx.post(f"{service.http}/v1/denoise", params={"format": "wav", "subtype": "FLOAT"}, content=data)
@@ -306,7 +309,7 @@ def recording(container: str, codec: str, samples: np.ndarray) -> bytes:
 
 
 @pytest.mark.parametrize(("container", "codec"), [("webm", "libopus"), ("mp4", "aac")])
-def test_what_browsers_record(service: Running, container: str, codec: str):
+def test_what_browsers_record(service: Running, container: str, codec: str) -> None:
     data = recording(container, codec, speech(2, sample_rate=48_000))
     answer = httpx.post(f"{service.http}/v1/denoise", content=data)
     assert answer.status_code == 200
@@ -325,7 +328,7 @@ def test_what_browsers_record(service: Running, container: str, codec: str):
     ],
     ids=["HLS", "concat", "half an MP4", "half a WebM"],
 )
-def test_playlists_and_broken_recordings_are_no_audio(service: Running, data: bytes):
+def test_playlists_and_broken_recordings_are_no_audio(service: Running, data: bytes) -> None:
     data = data % service.port if b"%d" in data else data
     answer = httpx.post(f"{service.http}/v1/denoise", content=data)
     assert answer.status_code == 422

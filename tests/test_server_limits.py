@@ -5,6 +5,8 @@ import contextlib
 import json
 import os
 import socket
+from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -27,6 +29,7 @@ from serving import (
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as connect_now
+from websockets.typing import Subprotocol
 
 from gtcrn import Denoiser
 from gtcrn_server.load.client import frame
@@ -35,7 +38,7 @@ from gtcrn_server.service import Service
 
 
 @pytest.fixture(scope="module")
-def service(denoiser: Denoiser):
+def service(denoiser: Denoiser) -> Iterator[Running]:
     with running(denoiser, max_message_bytes=20_000) as instance:
         yield instance
         assert instance.service.telemetry.live == 0
@@ -58,7 +61,7 @@ BAD_STARTS = {
 
 
 @pytest.mark.parametrize(("message", "code", "kind"), BAD_STARTS.values(), ids=BAD_STARTS)
-def test_a_bad_start_is_told_and_closes(service: Running, message: str | bytes, code: int, kind: str):
+def test_a_bad_start_is_told_and_closes(service: Running, message: str | bytes, code: int, kind: str) -> None:
     with connect_now(service.socket) as connection:
         connection.send(message)
         fault = json.loads(connection.recv())
@@ -69,12 +72,12 @@ def test_a_bad_start_is_told_and_closes(service: Running, message: str | bytes, 
         assert connection.close_reason == fault["message"][:120]
 
 
-def test_the_sentence_names_the_field(service: Running):
+def test_the_sentence_names_the_field(service: Running) -> None:
     answer = say(service.socket, {**START, "sample_rate": 100})
     assert "sample_rate" in answer.events[0]["message"]
 
 
-def test_text_where_audio_belongs_is_told_and_survived(service: Running, denoiser: Denoiser):
+def test_text_where_audio_belongs_is_told_and_survived(service: Running, denoiser: Denoiser) -> None:
     data = pcm(speech(0.5))
 
     async def interrupted() -> Answer:
@@ -91,34 +94,34 @@ def test_text_where_audio_belongs_is_told_and_survived(service: Running, denoise
     assert answer.audio == offline(denoiser, data)
 
 
-def test_who_only_sends_nonsense_is_closed(service: Running):
+def test_who_only_sends_nonsense_is_closed(service: Running) -> None:
     answer = say(service.socket, START, *[{"type": "nonsense"}] * 50)
     assert answer.code == 1007
     assert len(answer.events) == 1 + 11
 
 
-def test_half_a_sample_cannot_go_on(service: Running):
+def test_half_a_sample_cannot_go_on(service: Running) -> None:
     answer = say(service.socket, {**START, "channels": 2}, b"\0" * 6)
     assert answer.code == 1007
     assert "4-byte samples" in answer.events[-1]["message"]
 
 
-def test_a_huge_message_closes(service: Running):
+def test_a_huge_message_closes(service: Running) -> None:
     assert say(service.socket, START, b"\0" * 20_002).code == 1009
 
 
-def test_a_huge_text_closes(service: Running):
+def test_a_huge_text_closes(service: Running) -> None:
     assert say(service.socket, START, {"type": "mark", "id": "x" * 30_000}).code == 1009
 
 
-def test_too_many_marks_are_refused(service: Running):
+def test_too_many_marks_are_refused(service: Running) -> None:
     marks = [{"type": "mark", "id": i} for i in range(1001)]
     answer = say(service.socket, START, b"\0\0", *marks, END)
     assert [event["type"] for event in answer.events].count("mark") == 1000
     assert [event["code"] for event in answer.events if event["type"] == "error"] == ["unexpected"]
 
 
-def test_broken_frames_close_with_a_protocol_error(service: Running):
+def test_broken_frames_close_with_a_protocol_error(service: Running) -> None:
     """An unmasked frame, as no client may send it."""
     with connect_now(service.socket) as connection:
         connection.send(json.dumps(START))
@@ -130,7 +133,7 @@ def test_broken_frames_close_with_a_protocol_error(service: Running):
     wait_for(lambda: service.service.telemetry.live == 0)
 
 
-def test_full_means_1013_and_503_and_the_others_go_on(denoiser: Denoiser):
+def test_full_means_1013_and_503_and_the_others_go_on(denoiser: Denoiser) -> None:
     data = pcm(speech(1))
     pieces = cut(data, (640,))
 
@@ -161,7 +164,7 @@ def test_full_means_1013_and_503_and_the_others_go_on(denoiser: Denoiser):
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
 
 
-def test_a_stream_is_admitted_by_what_it_costs(denoiser: Denoiser):
+def test_a_stream_is_admitted_by_what_it_costs(denoiser: Denoiser) -> None:
     """Two channels of 48 kHz weigh two to three streams of 16 kHz, 64 of 192 kHz are too many for anybody."""
     wide = {**START, "channels": 2, "sample_rate": 48_000}
     with running(denoiser, max_streams=5) as service, connect_now(service.socket) as first:
@@ -186,7 +189,7 @@ def test_a_stream_is_admitted_by_what_it_costs(denoiser: Denoiser):
     assert service.service.places.taken == 0
 
 
-def test_a_stream_that_never_fits_is_not_told_to_try_again(denoiser: Denoiser):
+def test_a_stream_that_never_fits_is_not_told_to_try_again(denoiser: Denoiser) -> None:
     """One channel at 48 kHz weighs more than the whole of a service for one stream."""
     with running(denoiser, max_streams=1) as service:
         answer = say(service.socket, {**START, "sample_rate": 48_000})
@@ -197,8 +200,8 @@ def test_a_stream_that_never_fits_is_not_told_to_try_again(denoiser: Denoiser):
         assert say(service.socket, START, END).code == 1000
 
 
-def test_one_key_has_a_part_of_the_streams(denoiser: Denoiser):
-    limits = {"api_keys": ("one", "two"), "max_streams": 3, "max_streams_per_client": 2}
+def test_one_key_has_a_part_of_the_streams(denoiser: Denoiser) -> None:
+    limits: dict[str, Any] = {"api_keys": ("one", "two"), "max_streams": 3, "max_streams_per_client": 2}
     with running(denoiser, **limits) as service:
 
         def status(key: str) -> int:
@@ -208,7 +211,7 @@ def test_one_key_has_a_part_of_the_streams(denoiser: Denoiser):
         assert [status(key) for key in ("one", "one", "one", "two", "two")] == [201, 201, 503, 201, 503]
 
 
-def test_one_address_has_a_part_of_the_streams(denoiser: Denoiser):
+def test_one_address_has_a_part_of_the_streams(denoiser: Denoiser) -> None:
     """As a proxy that is trusted tells it; all addresses of an IPv6 network are one."""
     with running(denoiser, max_streams=3, max_streams_per_client=1) as service:
 
@@ -220,14 +223,14 @@ def test_one_address_has_a_part_of_the_streams(denoiser: Denoiser):
         assert [status(address) for address in addresses] == [201, 503, 201, 503, 201, 503]
 
 
-def test_a_service_that_is_behind_takes_nothing_new(denoiser: Denoiser):
+def test_a_service_that_is_behind_takes_nothing_new(denoiser: Denoiser) -> None:
     with running(denoiser, max_queue_ms=100) as service:
         service.service.telemetry.lag = 1e6
         answer = httpx.post(f"{service.http}/v1/streams", json={})
         assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
 
 
-def test_streams_that_wait_for_a_busy_service_are_told_once_and_go_on(denoiser: Denoiser):
+def test_streams_that_wait_for_a_busy_service_are_told_once_and_go_on(denoiser: Denoiser) -> None:
     data = pcm(speech(1))
 
     async def late(service: Service, url: str) -> Answer:
@@ -251,7 +254,7 @@ def test_streams_that_wait_for_a_busy_service_are_told_once_and_go_on(denoiser: 
         assert service.service.telemetry.overloads == 1
 
 
-def test_a_flood_of_connections_leaves_the_running_stream_alone(denoiser: Denoiser):
+def test_a_flood_of_connections_leaves_the_running_stream_alone(denoiser: Denoiser) -> None:
     data = pcm(speech(1))
 
     async def flood(url: str) -> tuple[bytes, set[int | None]]:
@@ -269,14 +272,14 @@ def test_a_flood_of_connections_leaves_the_running_stream_alone(denoiser: Denois
         assert httpx.get(f"{service.http}/healthz").status_code == 200
 
 
-def test_who_never_starts_is_closed(denoiser: Denoiser):
+def test_who_never_starts_is_closed(denoiser: Denoiser) -> None:
     with running(denoiser, start_seconds=0.2) as service:
         answer = say(service.socket)
         assert (answer.code, answer.events[0]["code"]) == (1008, "timeout")
         assert service.service.telemetry.live == 0
 
 
-def test_half_open_connections_expire(denoiser: Denoiser):
+def test_half_open_connections_expire(denoiser: Denoiser) -> None:
     """The client is there for TCP but never says anything again; its place is freed, its tail was sent."""
     with running(denoiser, idle_seconds=0.3) as service:
         answer = say(service.socket, START, pcm(speech(0.1)))
@@ -285,14 +288,16 @@ def test_half_open_connections_expire(denoiser: Denoiser):
         assert len(answer.audio) == len(pcm(speech(0.1)))
 
 
-def test_connections_that_never_ask_are_closed(denoiser: Denoiser):
-    with running(denoiser, start_seconds=0.2) as service:
-        silent = socket.create_connection(("127.0.0.1", service.port), timeout=10)
+def test_connections_that_never_ask_are_closed(denoiser: Denoiser) -> None:
+    with (
+        running(denoiser, start_seconds=0.2) as service,
+        socket.create_connection(("127.0.0.1", service.port), timeout=10) as silent,
+    ):
         silent.sendall(b"GET /healthz HT")
         assert silent.recv(100) == b""
 
 
-def test_sessions_end_after_their_time(denoiser: Denoiser):
+def test_sessions_end_after_their_time(denoiser: Denoiser) -> None:
     async def talkative(url: str) -> Answer:
         async with connect(url) as connection:
             reading = asyncio.ensure_future(receive_all(connection))
@@ -308,7 +313,7 @@ def test_sessions_end_after_their_time(denoiser: Denoiser):
         assert answer.events[-1]["message"] == "A stream may last 0.4 s."
 
 
-def test_a_slow_reader_is_dropped_and_memory_does_not_grow(denoiser: Denoiser):
+def test_a_slow_reader_is_dropped_and_memory_does_not_grow(denoiser: Denoiser) -> None:
     """It sends for as long as it can and never reads."""
     block = pcm(speech(4))
     flood = (b"\x82\xff" + len(block).to_bytes(8) + b"\0\0\0\0" + block) * 1000  # 128 MB; the sockets hold a few
@@ -328,7 +333,7 @@ def test_a_slow_reader_is_dropped_and_memory_does_not_grow(denoiser: Denoiser):
         assert service.service.telemetry.rejections["slow_reader"] == 1
 
 
-def test_keys(denoiser: Denoiser):
+def test_keys(denoiser: Denoiser) -> None:
     with running(denoiser, api_keys="one,two") as service:
         url = f"{service.http}/v1/streams"
         without, wrong = httpx.post(url), httpx.post(url, headers={"Authorization": "Bearer three"})
@@ -339,8 +344,10 @@ def test_keys(denoiser: Denoiser):
         assert say(service.socket, START, END).code == 1008
         assert say(service.socket, START, END, additional_headers={"Authorization": "Bearer x"}).code == 1008
         assert say(service.socket, START, END, additional_headers={"Authorization": "Bearer one"}).code == 1000
-        assert say(service.socket, START, END, subprotocols=["gtcrn", "key.wrong"]).code == 1008
-        with connect_now(service.socket, subprotocols=["gtcrn", "key.two"]) as connection:
+        assert (
+            say(service.socket, START, END, subprotocols=[Subprotocol("gtcrn"), Subprotocol("key.wrong")]).code == 1008
+        )
+        with connect_now(service.socket, subprotocols=[Subprotocol("gtcrn"), Subprotocol("key.two")]) as connection:
             assert connection.subprotocol == "gtcrn"
             connection.send(json.dumps(START))
             assert json.loads(connection.recv())["type"] == "ready"
@@ -356,7 +363,7 @@ def test_keys(denoiser: Denoiser):
         ("null", "https://elsewhere.example", False),
     ],
 )
-def test_origins_of_pages(denoiser: Denoiser, origin: str, allowed: str, welcome: bool):
+def test_origins_of_pages(denoiser: Denoiser, origin: str, allowed: str, welcome: bool) -> None:
     with running(denoiser, allowed_origins=allowed) as service:
         headers = {"Origin": service.http if origin == "same" else origin}
         if welcome:
@@ -368,7 +375,7 @@ def test_origins_of_pages(denoiser: Denoiser, origin: str, allowed: str, welcome
         assert (cors is not None) == (welcome and origin != "same")
 
 
-def test_a_fault_of_our_own_tells_nothing_of_the_inside(denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch):
+def test_a_fault_of_our_own_tells_nothing_of_the_inside(denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: Service, options: object) -> None:
         raise KeyError("/secret/path")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 
 import pytest
 from serving import END, START, Running, cut, offline, pcm, running, speech, talk, wait_for
@@ -14,12 +15,12 @@ from gtcrn_server.load.hostile import ATTACKS
 
 
 @pytest.fixture(scope="module")
-def service():
+def service() -> Iterator[Running]:
     with running(random_denoiser()) as instance:
         yield instance
 
 
-def test_all_streams_finish_with_all_samples_and_the_rest_is_refused():
+def test_all_streams_finish_with_all_samples_and_the_rest_is_refused() -> None:
     plan = Plan(streams=12, seconds=0.6)
     with running(random_denoiser(), max_streams=10) as service:
         tally = asyncio.run(load.run(Plan(**{**vars(plan), "port": service.port})))
@@ -39,12 +40,12 @@ def test_all_streams_finish_with_all_samples_and_the_rest_is_refused():
     [Plan(host="example.org"), Plan(host="10.0.0.1"), Plan(streams=1001), Plan(streams=0), Plan(seconds=601)],
     ids=lambda plan: f"{plan.host} {plan.streams} {plan.seconds}",
 )
-def test_it_is_bounded_and_stays_on_this_machine(plan: Plan):
+def test_it_is_bounded_and_stays_on_this_machine(plan: Plan) -> None:
     with pytest.raises(ValueError, match=r"loopback|at most"):
         asyncio.run(load.run(plan))
 
 
-def test_its_command_says_what_it_takes():
+def test_its_command_says_what_it_takes() -> None:
     import typer
 
     app = typer.Typer()
@@ -53,7 +54,7 @@ def test_its_command_says_what_it_takes():
 
 
 @pytest.mark.parametrize("name", sorted(ATTACKS))
-def test_a_hostile_client_takes_what_it_can_and_leaves_nothing(service: Running, name: str):
+def test_a_hostile_client_takes_what_it_can_and_leaves_nothing(service: Running, name: str) -> None:
     """Beside it a stream gets all of its samples, and afterwards its places are free."""
     _, once = ATTACKS[name]
 

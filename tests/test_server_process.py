@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
@@ -61,7 +62,7 @@ def serving(weights: Path, *arguments: str, **settings: object) -> Iterator[Serv
         yield Serving(process, found[0])
     finally:
         process.terminate()
-        process.wait(20)
+        process.communicate(timeout=20)
 
 
 async def paced(url: str, data: bytes, pause: float) -> Answer:
@@ -94,7 +95,7 @@ async def streams_begun(service: Serving, count: int) -> None:
         await asyncio.sleep(0.02)
 
 
-def test_sigterm_under_load_loses_no_sample_of_a_finishing_stream(weights: Path, denoiser: Denoiser):
+def test_sigterm_under_load_loses_no_sample_of_a_finishing_stream(weights: Path, denoiser: Denoiser) -> None:
     recordings = [pcm(speech(0.6 + i / 20, seed=i)) for i in range(12)]
 
     async def under_load(service: Serving) -> tuple[list[Answer], Answer]:
@@ -114,7 +115,7 @@ def test_sigterm_under_load_loses_no_sample_of_a_finishing_stream(weights: Path,
         service.process.wait(20)
 
 
-def test_who_does_not_finish_in_time_gets_its_tail_and_1001(weights: Path, denoiser: Denoiser):
+def test_who_does_not_finish_in_time_gets_its_tail_and_1001(weights: Path, denoiser: Denoiser) -> None:
     data = pcm(speech(30))
 
     async def cut_short(service: Serving) -> Answer:
@@ -132,7 +133,7 @@ def test_who_does_not_finish_in_time_gets_its_tail_and_1001(weights: Path, denoi
         service.process.wait(20)
 
 
-def test_workers_share_a_port_and_find_each_others_streams(weights: Path, denoiser: Denoiser):
+def test_workers_share_a_port_and_find_each_others_streams(weights: Path, denoiser: Denoiser) -> None:
     data = pcm(speech(0.5))
     with serving(weights, "--workers", "2") as service:
         wait_for(lambda: ready(service.http) == 200)
@@ -168,7 +169,7 @@ def command_line(pid: str | int) -> bytes:
     return b""
 
 
-def test_a_worker_that_dies_is_replaced(weights: Path):
+def test_a_worker_that_dies_is_replaced(weights: Path) -> None:
     with serving(weights, "--workers", "2") as service:
         wait_for(lambda: ready(service.http) == 200)
         for worker in workers_of(service):
@@ -177,7 +178,7 @@ def test_a_worker_that_dies_is_replaced(weights: Path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
-def test_no_worker_is_left_behind(weights: Path, number: signal.Signals):
+def test_no_worker_is_left_behind(weights: Path, number: signal.Signals) -> None:
     with serving(weights, "--workers", "2", drain_seconds=1) as service:
         wait_for(lambda: ready(service.http) == 200)
         workers = workers_of(service)
@@ -186,7 +187,7 @@ def test_no_worker_is_left_behind(weights: Path, number: signal.Signals):
         wait_for(lambda: not any(b"spawn_main" in command_line(worker) for worker in workers), 25)
 
 
-def test_a_sibling_that_hangs_does_not_hold_up_the_metrics(weights: Path):
+def test_a_sibling_that_hangs_does_not_hold_up_the_metrics(weights: Path) -> None:
     with serving(weights, "--workers", "2") as service:
         wait_for(lambda: ready(service.http) == 200)
         wait_for(lambda: metrics(service).count("gtcrn_real_time_factor{") == 2)
@@ -199,20 +200,23 @@ def test_a_sibling_that_hangs_does_not_hold_up_the_metrics(weights: Path):
             os.kill(hung, signal.SIGCONT)
 
 
-def test_the_pauses_grow_while_a_worker_does_not_live(capsys: pytest.CaptureFixture[str]):
+DEAD: Any = SimpleNamespace(exitcode=-9)
+
+
+def test_the_pauses_grow_while_a_worker_does_not_live(capsys: pytest.CaptureFixture[str]) -> None:
     slot, now, pauses = Slot(0, ()), 100.0, []
     for _ in range(8):
-        slot._process, slot._started = SimpleNamespace(exitcode=-9), now
+        slot._process, slot._started = DEAD, now
         slot.look(now)
         pauses.append(slot._due - now)
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
-    slot._process = SimpleNamespace(exitcode=-9)
+    slot._process = DEAD
     slot.look(now + 61)
     assert slot._due == now + 62
     assert capsys.readouterr().err.count("\n") == 9
 
 
-def test_a_worker_that_cannot_start_is_tried_again(weights: Path, tmp_path: Path):
+def test_a_worker_that_cannot_start_is_tried_again(weights: Path, tmp_path: Path) -> None:
     gone = tmp_path / "w.safetensors"
     gone.write_bytes(weights.read_bytes())
     with serving(gone, "--workers", "2") as service, subprocess_errors(service) as lines:
@@ -241,7 +245,7 @@ def subprocess_errors(service: Serving) -> Iterator[list[str]]:
 @pytest.mark.parametrize(("setting", "value"), [("GTCRN_MAX_STREAMS", "many"), ("GTCRN_PORT", "70000")])
 def test_bad_settings_are_told_in_one_line(
     setting: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     monkeypatch.delenv("GTCRN_SHARED", raising=False)  # of these tests, no setting
     monkeypatch.setenv(setting, value)
     assert cli.run(["serve"]) == 2
@@ -250,7 +254,7 @@ def test_bad_settings_are_told_in_one_line(
     assert len(told.splitlines()) == 1
 
 
-def test_help_shows_every_setting(capsys: pytest.CaptureFixture[str]):
+def test_help_shows_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     cli.run(["serve", "--help"])
     told = capsys.readouterr().out
     assert "--workers" in told

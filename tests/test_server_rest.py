@@ -1,5 +1,6 @@
 """REST streams: frames in, frames out, retries, settings, expiry; and what the service tells about itself."""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import httpx
@@ -13,13 +14,13 @@ from gtcrn_server.transports.store import REMEMBERED, Held, MemoryStore
 
 
 @pytest.fixture(scope="module")
-def service(denoiser: Denoiser):
+def service(denoiser: Denoiser) -> Iterator[Running]:
     with running(denoiser, max_message_bytes=20_000) as instance:
         yield instance
 
 
 @pytest.fixture
-def client(service: Running):
+def client(service: Running) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=service.http) as client:
         yield client
 
@@ -36,7 +37,7 @@ def frames(client: httpx.Client, path: str, sequence: int, data: bytes) -> httpx
     return client.post(f"{path}/frames", params={"sequence": sequence}, content=data)
 
 
-def test_frames_equal_offline(client: httpx.Client, denoiser: Denoiser):
+def test_frames_equal_offline(client: httpx.Client, denoiser: Denoiser) -> None:
     data = pcm(speech(1.5))
     path = opened(client)
     output = [frames(client, path, i, piece).content for i, piece in enumerate(cut(data, (640, 6002)))]
@@ -44,7 +45,7 @@ def test_frames_equal_offline(client: httpx.Client, denoiser: Denoiser):
     assert b"".join(output) == offline(denoiser, data)
 
 
-def test_a_retry_is_answered_once_more_and_not_applied_twice(client: httpx.Client, denoiser: Denoiser):
+def test_a_retry_is_answered_once_more_and_not_applied_twice(client: httpx.Client, denoiser: Denoiser) -> None:
     data = pcm(speech(0.5))
     path = opened(client)
     first = frames(client, path, 0, data[:8000]).content
@@ -55,7 +56,7 @@ def test_a_retry_is_answered_once_more_and_not_applied_twice(client: httpx.Clien
     assert first + second + tail == offline(denoiser, data)
 
 
-def test_a_gap_in_the_sequence_is_refused_and_told(client: httpx.Client):
+def test_a_gap_in_the_sequence_is_refused_and_told(client: httpx.Client) -> None:
     path = opened(client)
     frames(client, path, 0, b"\0" * 640)
     answer = frames(client, path, 2, b"\0" * 640)
@@ -64,7 +65,7 @@ def test_a_gap_in_the_sequence_is_refused_and_told(client: httpx.Client):
     assert client.get(path).json()["sequence"] == 1
 
 
-def test_half_a_sample_is_refused_and_nothing_applied(client: httpx.Client, denoiser: Denoiser):
+def test_half_a_sample_is_refused_and_nothing_applied(client: httpx.Client, denoiser: Denoiser) -> None:
     data = pcm(speech(0.3))
     path = opened(client)
     assert frames(client, path, 0, data[:641]).status_code == 400
@@ -72,7 +73,7 @@ def test_half_a_sample_is_refused_and_nothing_applied(client: httpx.Client, deno
     assert output == offline(denoiser, data)
 
 
-def test_patch_changes_settings(client: httpx.Client, denoiser: Denoiser):
+def test_patch_changes_settings(client: httpx.Client, denoiser: Denoiser) -> None:
     data = pcm(speech(0.4))
     path = opened(client)
     state = client.patch(path, json={"attenuation_limit": 6.0}).json()
@@ -82,7 +83,7 @@ def test_patch_changes_settings(client: httpx.Client, denoiser: Denoiser):
     assert output[1024:] == offline(denoiser, data, attenuation_limit=6)[1024:]
 
 
-def test_nonfinite_samples_are_told(client: httpx.Client):
+def test_nonfinite_samples_are_told(client: httpx.Client) -> None:
     path = opened(client, encoding="f32le")
     frames(client, path, 0, b"\xff" * 4000)
     assert client.get(path).json()["nonfinite"] == 1000
@@ -90,7 +91,7 @@ def test_nonfinite_samples_are_told(client: httpx.Client):
     assert (headers["gtcrn-nonfinite"], headers["gtcrn-clipped"]) == ("1000", "0")
 
 
-def test_clipped_samples_are_told(client: httpx.Client, service: Running):
+def test_clipped_samples_are_told(client: httpx.Client, service: Running) -> None:
     path = opened(client)
     live = service.service.streams.get(path.split("/")[-1], "").live
     assert live is not None
@@ -101,7 +102,7 @@ def test_clipped_samples_are_told(client: httpx.Client, service: Running):
     assert client.delete(path).headers["gtcrn-clipped"] == "320"
 
 
-def test_what_is_over_is_gone_and_what_never_was_is_unknown(client: httpx.Client):
+def test_what_is_over_is_gone_and_what_never_was_is_unknown(client: httpx.Client) -> None:
     path = opened(client)
     client.delete(path)
     assert frames(client, path, 0, b"").status_code == 410
@@ -109,14 +110,14 @@ def test_what_is_over_is_gone_and_what_never_was_is_unknown(client: httpx.Client
     assert client.get("/v1/streams/0-nothing").status_code == 404
 
 
-def test_too_many_bytes_in_one_request(client: httpx.Client):
+def test_too_many_bytes_in_one_request(client: httpx.Client) -> None:
     path = opened(client)
     assert frames(client, path, 0, b"\0" * 20_002).status_code == 413
     assert client.delete(path).content == b""
 
 
-def test_too_much_json(client: httpx.Client):
-    def endless():
+def test_too_much_json(client: httpx.Client) -> None:
+    def endless() -> Iterator[bytes]:
         for _ in range(1000):
             yield b" " * 1000
 
@@ -125,7 +126,7 @@ def test_too_much_json(client: httpx.Client):
     assert client.post("/v1/streams", content=endless(), headers=headers).status_code == 413
 
 
-def test_idle_streams_expire_and_free_their_place(denoiser: Denoiser):
+def test_idle_streams_expire_and_free_their_place(denoiser: Denoiser) -> None:
     with running(denoiser, idle_seconds=0.3, max_streams=1) as service, httpx.Client(base_url=service.http) as client:
         path = opened(client)
         full = client.post("/v1/streams", json={})
@@ -135,7 +136,7 @@ def test_idle_streams_expire_and_free_their_place(denoiser: Denoiser):
         opened(client)
 
 
-def test_the_store_forgets_what_is_long_over_and_keeps_what_is_busy(denoiser: Denoiser):
+def test_the_store_forgets_what_is_long_over_and_keeps_what_is_busy(denoiser: Denoiser) -> None:
     store, service = MemoryStore(), Service(settings(max_streams=3000, max_streams_per_client=3000), denoiser)
     for i in range(REMEMBERED + 10):
         store.put(Held(str(i), "", None, service.admit("rest", ""), 0.0, touched=float(i), busy=i == 5))
@@ -150,7 +151,7 @@ def test_the_store_forgets_what_is_long_over_and_keeps_what_is_busy(denoiser: De
         store.get("0", "")
 
 
-def test_a_stream_belongs_to_the_key_that_opened_it(denoiser: Denoiser):
+def test_a_stream_belongs_to_the_key_that_opened_it(denoiser: Denoiser) -> None:
     with running(denoiser, api_keys="one,two") as service:
         mine, theirs = (
             httpx.Client(base_url=service.http, headers={"Authorization": f"Bearer {k}"}) for k in ("one", "two")
@@ -172,7 +173,7 @@ def metric(service: Running, name: str, **labels: str) -> float:
     return sum(s.value for s in found if labels.items() <= s.labels.items())
 
 
-def test_metrics_count_what_happens(denoiser: Denoiser):
+def test_metrics_count_what_happens(denoiser: Denoiser) -> None:
     with running(denoiser) as service:
         data = pcm(speech(1.024))
         say(service.socket, {"type": "start"}, *cut(data, (640,)), {"type": "end"})
@@ -188,7 +189,7 @@ def test_metrics_count_what_happens(denoiser: Denoiser):
         wait_for(lambda: metric(service, "gtcrn_queue_delay_seconds_count") > 0)
 
 
-def test_info_and_health(client: httpx.Client):
+def test_info_and_health(client: httpx.Client) -> None:
     info = client.get("/v1/info").json()
     assert (info["sample_rate"], info["frame"], info["latency"], info["latency_ms"]) == (16_000, 256, 512, 32.0)
     assert info["max_message_bytes"] == 20_000
@@ -196,7 +197,7 @@ def test_info_and_health(client: httpx.Client):
     assert client.get("/readyz").json() == {"status": "ready"}
 
 
-def test_every_answer_confines_what_a_page_may_do(client: httpx.Client):
+def test_every_answer_confines_what_a_page_may_do(client: httpx.Client) -> None:
     for path in ("/v1/info", "/nowhere", "/openapi.json"):
         headers = client.get(path).headers
         assert "default-src 'none'" in headers["content-security-policy"]

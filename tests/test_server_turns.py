@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from serving import END, START, offline, pcm, running, say, speech, wait_for
@@ -27,7 +28,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_a_stream_may_be_ahead_by_a_burst_and_no_more(clock: Clock):
+def test_a_stream_may_be_ahead_by_a_burst_and_no_more(clock: Clock) -> None:
     pace = Pace()
     slices = 0
     while not pace.take(0.02, clock.now):
@@ -35,7 +36,7 @@ def test_a_stream_may_be_ahead_by_a_burst_and_no_more(clock: Clock):
     assert slices == int(BURST * TOLERANCE / 0.02)
 
 
-def test_what_is_refused_is_due_when_it_was_said_to_be(clock: Clock):
+def test_what_is_refused_is_due_when_it_was_said_to_be(clock: Clock) -> None:
     pace = Pace()
     while not (wait := pace.take(0.064, clock.now)):
         pass
@@ -45,20 +46,20 @@ def test_what_is_refused_is_due_when_it_was_said_to_be(clock: Clock):
     assert pace.take(0.064, clock.now) == 0
 
 
-def test_real_time_is_due_for_ever_even_to_a_clock_that_is_fast(clock: Clock):
+def test_real_time_is_due_for_ever_even_to_a_clock_that_is_fast(clock: Clock) -> None:
     pace = Pace()
     for _ in range(100_000):
         clock.now += 0.02 / 1.01
         assert pace.take(0.02, clock.now) == 0
 
 
-def test_silence_saves_no_more_than_a_burst(clock: Clock):
+def test_silence_saves_no_more_than_a_burst(clock: Clock) -> None:
     pace = Pace()
     clock.now += 3600
     assert pace.take(BURST * TOLERANCE + 0.01, clock.now) > 0
 
 
-def test_the_shortest_message_costs_something(clock: Clock):
+def test_the_shortest_message_costs_something(clock: Clock) -> None:
     pace = Pace()
     free = 0
     while not pace.take(1 / 16_000, clock.now):
@@ -73,7 +74,7 @@ def spin(turns: Turns, times: int) -> Iterator[None]:
         yield
 
 
-def test_nothing_ahead_is_worked_on_while_audio_is_due():
+def test_nothing_ahead_is_worked_on_while_audio_is_due() -> None:
     async def scene() -> list[str]:
         turns, order = Turns(), []
         turns.ask(lambda idle: order.append("ahead"), wait=60)
@@ -86,11 +87,15 @@ def test_nothing_ahead_is_worked_on_while_audio_is_due():
     assert asyncio.run(scene()) == ["due"] * 50 + ["ahead"]
 
 
-def test_one_piece_at_a_time_in_the_order_of_asking():
+def test_one_piece_at_a_time_in_the_order_of_asking() -> None:
     async def scene() -> tuple[list[int], list[int]]:
-        turns, order, each = Turns(), [], []
+        turns, order, each = Turns(), list[int](), list[int]()
+
+        def note(number: int, idle: bool) -> None:
+            order.append(number)
+
         for i in range(5):
-            turns.ask(lambda idle, i=i: order.append(i), wait=60)
+            turns.ask(partial(note, i), wait=60)
         while len(order) < 5:
             before = len(order)
             await asyncio.sleep(0)
@@ -102,9 +107,9 @@ def test_one_piece_at_a_time_in_the_order_of_asking():
     assert max(each) == 1
 
 
-def test_who_waits_long_enough_has_its_turn_even_while_audio_is_due():
+def test_who_waits_long_enough_has_its_turn_even_while_audio_is_due() -> None:
     async def scene() -> bool:
-        turns, had = Turns(), []
+        turns, had = Turns(), list[bool]()
         turns.ask(had.append, wait=0.01)
         while not had:
             turns.due += 1
@@ -114,7 +119,7 @@ def test_who_waits_long_enough_has_its_turn_even_while_audio_is_due():
     assert asyncio.run(scene()) is False
 
 
-def test_audio_ahead_gets_real_time_and_no_more_while_others_are_due():
+def test_audio_ahead_gets_real_time_and_no_more_while_others_are_due() -> None:
     """Ten seconds of audio, a busy service: after 0.3 s no more than burst and real time have been worked on."""
 
     async def scene() -> float:
@@ -138,9 +143,9 @@ def test_audio_ahead_gets_real_time_and_no_more_while_others_are_due():
     assert BURST <= asyncio.run(scene()) <= (BURST + 0.3) * TOLERANCE + 0.06
 
 
-def test_who_is_gone_has_no_turn():
+def test_who_is_gone_has_no_turn() -> None:
     async def scene() -> list[bool]:
-        turns, had = Turns(), []
+        turns, had = Turns(), list[bool]()
         waiting = asyncio.create_task(turns.turn(60))
         await asyncio.sleep(0)
         turns.due += 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -29,20 +30,22 @@ from gtcrn_server.service import Service
 
 
 @pytest.fixture(scope="module")
-def service(denoiser: Denoiser):
+def service(denoiser: Denoiser) -> Iterator[Running]:
     with running(denoiser) as instance:
         yield instance
 
 
 @pytest.mark.parametrize("sizes", [(640,), (2,), (640, 2, 1000, 7000), (200_000,)], ids=str)
-def test_audio_equals_offline_for_every_size_of_message(service: Running, denoiser: Denoiser, sizes: tuple[int, ...]):
+def test_audio_equals_offline_for_every_size_of_message(
+    service: Running, denoiser: Denoiser, sizes: tuple[int, ...]
+) -> None:
     data = pcm(speech(0.1 if sizes == (2,) else 3))
     answer = say(service.socket, START, *cut(data, sizes), END)
     assert answer.audio == offline(denoiser, data)
     assert answer.code == 1000
 
 
-def test_audio_equals_offline_under_another_protocol_class(denoiser: Denoiser):
+def test_audio_equals_offline_under_another_protocol_class(denoiser: Denoiser) -> None:
     """The short way is not there; what clients see is the same."""
     data = pcm(speech(1))
     with running(denoiser, protocol="websockets-sansio") as service:
@@ -50,14 +53,14 @@ def test_audio_equals_offline_under_another_protocol_class(denoiser: Denoiser):
 
 
 @pytest.mark.parametrize("samples", [0, 1, 255, 257, 511, 513])
-def test_as_many_samples_come_out_as_went_in(service: Running, denoiser: Denoiser, samples: int):
+def test_as_many_samples_come_out_as_went_in(service: Running, denoiser: Denoiser, samples: int) -> None:
     data = pcm(speech(1))[: 2 * samples]
     answer = say(service.socket, START, data, END)
     assert answer.audio == offline(denoiser, data)
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
-def test_other_rates_and_channels(service: Running, denoiser: Denoiser, rate: int):
+def test_other_rates_and_channels(service: Running, denoiser: Denoiser, rate: int) -> None:
     data = pcm(speech(0.5, sample_rate=rate, channels=2))
     start = {"type": "start", "sample_rate": rate, "channels": 2}
     answer = say(service.socket, start, *cut(data, (4 * rate // 50,)), END)
@@ -68,7 +71,7 @@ def test_other_rates_and_channels(service: Running, denoiser: Denoiser, rate: in
     assert answer.events[0]["latency_ms"] == pytest.approx(1000 * answer.events[0]["latency"] / rate, abs=1e-3)
 
 
-def test_ready_tells_frame_and_latency_that_hold(service: Running):
+def test_ready_tells_frame_and_latency_that_hold(service: Running) -> None:
     async def first_audio() -> tuple[dict[str, object], int, int]:
         async with connect(service.socket) as connection:
             await connection.send(json.dumps(START))
@@ -84,13 +87,13 @@ def test_ready_tells_frame_and_latency_that_hold(service: Running):
     assert (sent, got) == (512, 256)
 
 
-def test_float_samples_pass_unrounded(service: Running, denoiser: Denoiser):
+def test_float_samples_pass_unrounded(service: Running, denoiser: Denoiser) -> None:
     samples = speech(0.5)
     answer = say(service.socket, {**START, "encoding": "f32le"}, pcm(samples, "f32le"), END)
     np.testing.assert_array_equal(PcmFormat(16_000, 1, "f32le").decode(answer.audio), denoiser(samples))
 
 
-def test_nan_is_silence_and_counted(service: Running, denoiser: Denoiser):
+def test_nan_is_silence_and_counted(service: Running, denoiser: Denoiser) -> None:
     samples = speech(0.5)
     samples[0, 100:103] = np.nan, np.inf, -np.inf
     answer = say(service.socket, {**START, "encoding": "f32le"}, pcm(samples, "f32le"), END)
@@ -98,13 +101,13 @@ def test_nan_is_silence_and_counted(service: Running, denoiser: Denoiser):
     assert answer.events[-1]["nonfinite"] == 3
 
 
-def test_done_tells_seconds_and_real_time_factor(service: Running):
+def test_done_tells_seconds_and_real_time_factor(service: Running) -> None:
     done = say(service.socket, START, pcm(speech(1.5)), END).events[-1]
     assert done["seconds"] == 1.5
     assert 0 < done["real_time_factor"] < 10
 
 
-def test_options_of_start_are_those_of_the_library(service: Running, denoiser: Denoiser):
+def test_options_of_start_are_those_of_the_library(service: Running, denoiser: Denoiser) -> None:
     data = pcm(speech(0.5))
     limited = say(service.socket, {**START, "attenuation_limit": 6}, data, END)
     bypassed = say(service.socket, {**START, "bypass": True}, data, END)
@@ -112,7 +115,7 @@ def test_options_of_start_are_those_of_the_library(service: Running, denoiser: D
     assert bypassed.audio == data
 
 
-def test_set_changes_between_two_samples(service: Running, denoiser: Denoiser):
+def test_set_changes_between_two_samples(service: Running, denoiser: Denoiser) -> None:
     data = pcm(speech(2))
     half = len(data) // 2
     answer = say(service.socket, START, data[:half], {"type": "set", "bypass": True}, data[half:], END)
@@ -125,42 +128,42 @@ def test_set_changes_between_two_samples(service: Running, denoiser: Denoiser):
     assert answer.audio[-half // 2 :] == data[-half // 2 :]
 
 
-def test_set_leaves_what_it_does_not_name(service: Running, denoiser: Denoiser):
+def test_set_leaves_what_it_does_not_name(service: Running, denoiser: Denoiser) -> None:
     data = pcm(speech(0.5))
     answer = say(service.socket, {**START, "attenuation_limit": 6}, {"type": "set", "bypass": False}, data, END)
     assert answer.audio == offline(denoiser, data, attenuation_limit=6)
 
 
-def test_reset_gives_the_tail_and_begins_anew(service: Running, denoiser: Denoiser):
+def test_reset_gives_the_tail_and_begins_anew(service: Running, denoiser: Denoiser) -> None:
     first, second = pcm(speech(0.5, seed=1)), pcm(speech(0.5, seed=2))
     answer = say(service.socket, START, first, {"type": "reset"}, second, END)
     assert answer.audio == offline(denoiser, first) + offline(denoiser, second)
     assert answer.events[-1]["seconds"] == 1.0
 
 
-def test_mark_comes_back_behind_the_audio_before_it(service: Running):
-    async def order() -> list[int | str]:
+def test_mark_comes_back_behind_the_audio_before_it(service: Running) -> None:
+    async def order() -> list[tuple[str, int]]:
         data, seen = pcm(speech(0.5)), 0
-        log: list[int | str] = []
+        log: list[tuple[str, int]] = []
         async with connect(service.socket) as connection:
             await send_all(connection, [START, data[:8000], {"type": "mark", "id": "here"}, data[8000:], END])
             async for message in connection:
                 seen += len(message) if isinstance(message, bytes) else 0
                 if isinstance(message, str) and json.loads(message)["type"] == "mark":
-                    log += [json.loads(message)["id"], seen]
+                    log.append((json.loads(message)["id"], seen))
         return log
 
-    name, seen = asyncio.run(order())
+    [(name, seen)] = asyncio.run(order())
     assert name == "here"
     assert 8000 <= seen <= 8000 + 2 * 1024
 
 
-def test_mark_is_answered_at_the_end_at_the_latest(service: Running):
+def test_mark_is_answered_at_the_end_at_the_latest(service: Running) -> None:
     answer = say(service.socket, START, pcm(speech(0.1)), {"type": "mark", "id": 7}, END)
     assert [event["type"] for event in answer.events] == ["ready", "mark", "done"]
 
 
-def test_fifty_streams_at_once_each_equal_their_offline_result(service: Running, denoiser: Denoiser):
+def test_fifty_streams_at_once_each_equal_their_offline_result(service: Running, denoiser: Denoiser) -> None:
     recordings = [pcm(speech(0.6 + i / 100, seed=i)) for i in range(50)]
 
     async def all_at_once() -> list[bytes]:
@@ -171,7 +174,7 @@ def test_fifty_streams_at_once_each_equal_their_offline_result(service: Running,
     assert service.service.telemetry.live == 0
 
 
-def test_a_killed_client_frees_its_place_and_others_notice_nothing(service: Running, denoiser: Denoiser):
+def test_a_killed_client_frees_its_place_and_others_notice_nothing(service: Running, denoiser: Denoiser) -> None:
     data = pcm(speech(1))
 
     async def kill_one() -> bytes:
@@ -189,7 +192,7 @@ def test_a_killed_client_frees_its_place_and_others_notice_nothing(service: Runn
     assert asyncio.run(kill_one()) == offline(denoiser, data)
 
 
-def test_the_short_way_is_taken_and_left_for_what_needs_the_long_one(denoiser: Denoiser):
+def test_the_short_way_is_taken_and_left_for_what_needs_the_long_one(denoiser: Denoiser) -> None:
     """Fragments, pings, marks and huge messages among plain audio: in order, with nothing lost."""
     data = pcm(speech(2))
     pieces = cut(data, (640,))
@@ -225,7 +228,7 @@ def masked(payload: bytes, generator: np.random.Generator, opcode: int = 2, fina
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_bytes_of_the_connection_may_arrive_in_any_pieces(service: Running, denoiser: Denoiser, seed: int):
+def test_bytes_of_the_connection_may_arrive_in_any_pieces(service: Running, denoiser: Denoiser, seed: int) -> None:
     generator = np.random.default_rng(seed)
     data = pcm(speech(3, seed=seed))
     sizes = [2, 100, 124, 126, 640, 2048, 70_000]
@@ -246,7 +249,7 @@ def test_bytes_of_the_connection_may_arrive_in_any_pieces(service: Running, deno
     assert b"".join(got) == offline(denoiser, data)
 
 
-def test_two_apps_in_one_process_are_independent(denoiser: Denoiser):
+def test_two_apps_in_one_process_are_independent(denoiser: Denoiser) -> None:
     data = pcm(speech(0.3))
     other = random_denoiser(seed=1)
     with running(denoiser) as one, running(other, max_streams=1) as two:

@@ -1,5 +1,7 @@
 """Snapshots from outside: whatever was done to the bytes, they are refused in a sentence."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from streams import noise, random_denoiser
@@ -13,7 +15,7 @@ def saved_stream(rate: int = 44_100, key: bytes | None = None) -> bytes:
     return stream.snapshot(key)
 
 
-def test_one_flipped_bit_is_refused():
+def test_one_flipped_bit_is_refused() -> None:
     saved, rng = saved_stream(), np.random.default_rng(0)
     places = {*range(200), *rng.integers(0, len(saved), 1_000), *range(len(saved) - 8, len(saved))}
     for place in places:
@@ -24,18 +26,18 @@ def test_one_flipped_bit_is_refused():
 
 
 @pytest.mark.parametrize("wrong", [None, "text", 5, b"", np.zeros(3), b"GTCRNkey", b"GTCRNsnp", bytes(80_000)])
-def test_what_is_no_snapshot_is_refused(wrong):
+def test_what_is_no_snapshot_is_refused(wrong: Any) -> None:
     for key in (None, b"key"):
         with pytest.raises(AudioError, match="snapshot"):
             random_denoiser().resume(wrong, key)
 
 
-def test_a_snapshot_of_another_rate_is_refused():
+def test_a_snapshot_of_another_rate_is_refused() -> None:
     with pytest.raises(AudioError, match="not the snapshot of such a stream"):
         random_denoiser().stream(48_000).restore(saved_stream(44_100))
 
 
-def test_a_signed_snapshot_needs_its_key():
+def test_a_signed_snapshot_needs_its_key() -> None:
     saved = saved_stream(key=b"a key")
     resumed = random_denoiser().resume(saved, key=b"a key")
     assert resumed.snapshot() == random_denoiser().resume(saved_stream()).snapshot()
@@ -48,14 +50,14 @@ def test_a_signed_snapshot_needs_its_key():
         random_denoiser().resume(saved, key=b"another")
 
 
-def test_equal_samples_give_equal_snapshots_whatever_the_chunks():
+def test_equal_samples_give_equal_snapshots_whatever_the_chunks() -> None:
     stream = random_denoiser().stream(44_100, attenuation_limit=12)
     for start in range(0, 3_000, 7):
         stream.push(noise(3_000)[start : min(start + 7, 3_000)])
     assert stream.snapshot() == saved_stream()
 
 
-def test_options_and_counts_come_back():
+def test_options_and_counts_come_back() -> None:
     stream = random_denoiser().stream(16_000, channels=2, bypass=True)
     stream.push(np.full((2, 700), np.nan))
     stream.flush()

@@ -5,17 +5,18 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from contract import verify_contract
-from spectral import ShortTimeTransform
+from contract import as_parts, as_spectrum, verify_contract
+from spectral import ShortTimeTransform, Spectrum
 from streams import noise, pieces
 from torch import Tensor
 
 from gtcrn.config import SpectralConfig
+from gtcrn.types import Samples
 
 CONFIGS = [SpectralConfig(), SpectralConfig(n_fft=320, hop=160)]
 
 
-def analyse(transform, samples, lengths):
+def analyse(transform: ShortTimeTransform, samples: Samples, lengths: list[int]) -> Spectrum:
     state, spectra = transform.initial_state(len(samples)), []
     for piece in pieces(samples, lengths):
         spectrum, state = transform.analyse(piece, state)
@@ -23,7 +24,7 @@ def analyse(transform, samples, lengths):
     return np.concatenate(spectra, axis=1)
 
 
-def synthesise(transform, spectrum, frames):
+def synthesise(transform: ShortTimeTransform, spectrum: Spectrum, frames: int) -> Samples:
     state, outputs = transform.initial_state(len(spectrum)), []
     for start in range(0, spectrum.shape[1], frames):
         samples, state = transform.synthesise(spectrum[:, start : start + frames], state)
@@ -32,7 +33,7 @@ def synthesise(transform, spectrum, frames):
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_inner_frames_equal_torch_stft(config):
+def test_inner_frames_equal_torch_stft(config: SpectralConfig) -> None:
     samples = noise(16_000, channels=2)
     window = torch.hann_window(config.n_fft).sqrt()
     wanted = torch.stft(torch.from_numpy(samples), config.n_fft, config.hop, window=window, return_complex=True)
@@ -43,14 +44,14 @@ def test_inner_frames_equal_torch_stft(config):
 
 
 @pytest.mark.parametrize("lengths", [[1], [255, 256, 257], [0, 3, 1000], [511, 1]])
-def test_any_chunks_give_the_same_frames(lengths):
+def test_any_chunks_give_the_same_frames(lengths: list[int]) -> None:
     transform, samples = ShortTimeTransform(SpectralConfig()), noise(5_000, channels=3)
     np.testing.assert_array_equal(analyse(transform, samples, lengths), analyse(transform, samples, [5_000]))
 
 
 @pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("frames", [1, 7, 1000])
-def test_synthesis_reconstructs_exactly_one_hop_late(config, frames):
+def test_synthesis_reconstructs_exactly_one_hop_late(config: SpectralConfig, frames: int) -> None:
     samples = noise(40 * config.hop, channels=2)
     transform = ShortTimeTransform(config)
     output = synthesise(transform, analyse(transform, samples, [1000]), frames)
@@ -64,7 +65,7 @@ def test_analysis_keeps_the_contract() -> None:
 
     def layer(x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         spectrum, pending = transform.analyse(x[:, 0].flatten(1).numpy(), state.numpy())
-        return torch.view_as_real(torch.from_numpy(spectrum)).permute(0, 3, 1, 2), torch.from_numpy(pending)
+        return as_parts(spectrum), torch.from_numpy(pending)
 
     x = torch.from_numpy(noise(14 * 16, channels=2)).view(2, 1, 14, 16)
     verify_contract(layer, zeros(transform), x, receptive_field=2, differentiable=False)
@@ -75,8 +76,7 @@ def test_synthesis_keeps_the_contract() -> None:
     transform = ShortTimeTransform(SpectralConfig(n_fft=32, hop=16))
 
     def layer(x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        spectrum = torch.view_as_complex(x.permute(0, 2, 3, 1).contiguous()).numpy()
-        samples, overlap = transform.synthesise(spectrum, state.numpy())
+        samples, overlap = transform.synthesise(as_spectrum(x), state.numpy())
         return torch.from_numpy(samples).view(len(x), 1, -1, 16), torch.from_numpy(overlap)
 
     x = torch.from_numpy(noise(2 * 14 * 17, channels=2)).view(2, 2, 14, 17)

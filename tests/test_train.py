@@ -16,12 +16,13 @@ from gtcrn import checkpoint
 from gtcrn.errors import CheckpointError, ConfigError, GtcrnError
 from gtcrn_recipes import settings
 from gtcrn_recipes.data import dataset
-from gtcrn_recipes.data.loader import ItemSource
+from gtcrn_recipes.data.loader import Items, ItemSource
 from gtcrn_recipes.evaluation import metrics
 from gtcrn_recipes.settings import Recipe, TrainSettings
 from gtcrn_recipes.training import packing, validation
 from gtcrn_recipes.training import trainer as train
 from gtcrn_recipes.training.distributed import SyncedBatchNorm2d
+from gtcrn_recipes.training.losses import Loss
 from gtcrn_recipes.training.run_folder import Run, rate
 
 RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
@@ -74,7 +75,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     whole = train.train(chosen, tmp_path / "whole", quiet=True, device="cpu")
     step = train.Trainer.step
 
-    def stop_after_three(self: train.Trainer, items: list) -> dict:
+    def stop_after_three(self: train.Trainer, items: list[Items]) -> dict[str, torch.Tensor]:
         if self.run.progress.step == 3:
             raise KeyboardInterrupt
         return step(self, items)
@@ -115,7 +116,9 @@ if __name__ == "__main__":
 """
 
 
-def started(tmp_path: Path, data: Path, folder: str, *launcher: str, changes: tuple[str, ...] = ()) -> subprocess.Popen:
+def started(
+    tmp_path: Path, data: Path, folder: str, *launcher: str, changes: tuple[str, ...] = ()
+) -> subprocess.Popen[bytes]:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     path = next(str(path) for path in RECIPES if path.stem == "quick")
@@ -187,7 +190,7 @@ def test_batches_without_a_finite_gradient_are_skipped_then_refused(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = recipe(data, "train.max_skipped=3", "train.ema=0.0")
-    monkeypatch.setattr(train.Loss, "forward", lambda self, s, enhanced, clean: {"bad": (enhanced * torch.nan).sum()})
+    monkeypatch.setattr(Loss, "forward", lambda self, s, enhanced, clean: {"bad": (enhanced * torch.nan).sum()})
     with pytest.raises(GtcrnError, match="3 batches in a row"):
         train.train(chosen, tmp_path, quiet=True, device="cpu")
     before = Run.create(chosen, tmp_path)

@@ -6,6 +6,7 @@ import json
 import socket
 import time
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -36,14 +37,14 @@ ENDLESS = {
 
 
 @pytest.fixture(scope="module", params=[HttpToolsProtocol, H11Protocol], ids=["httptools", "h11"])
-def parsed(request: pytest.FixtureRequest, denoiser: Denoiser):
+def parsed(request: pytest.FixtureRequest, denoiser: Denoiser) -> Iterator[Running]:
     """A service for each of uvicorn's HTTP parsers."""
     with running(denoiser, http=request.param) as service:
         yield service
 
 
 @pytest.mark.parametrize("what", ENDLESS)
-def test_what_never_ends_is_cut_off(parsed: Running, what: str):
+def test_what_never_ends_is_cut_off(parsed: Running, what: str) -> None:
     head, more = ENDLESS[what]
     with Memory() as memory, dialled(parsed.port) as connection:
         connection.sendall(head)
@@ -55,14 +56,14 @@ def test_what_never_ends_is_cut_off(parsed: Running, what: str):
 
 
 @pytest.mark.parametrize("size", [1_000, 30_000, 40_000, 60_000])
-def test_a_header_may_have_32_kib_in_all(parsed: Running, size: int):
+def test_a_header_may_have_32_kib_in_all(parsed: Running, size: int) -> None:
     with dialled(parsed.port) as connection:
         filling = b"".join(b"X-%d: %s\r\n" % (i, b"x" * 990) for i in range(size // 1_000))
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n" + filling + b"\r\n")
         assert rest(connection)[9:12] == (b"200" if size < 32_768 else b"431")
 
 
-def test_a_refused_upload_reads_its_answer(denoiser: Denoiser):
+def test_a_refused_upload_reads_its_answer(denoiser: Denoiser) -> None:
     """The answer comes before the body has gone, and a client that sends on still gets to read it."""
     with running(denoiser, max_body_bytes=1_000) as service, dialled(service.port) as connection:
         connection.sendall(POST + b"Content-Length: 8000000\r\n\r\n" + b"x" * 4_000_000)
@@ -76,7 +77,7 @@ def upgraded(connection: socket.socket) -> None:
     assert b" 101 " in connection.recv(1_000)
 
 
-def test_pings_without_reading(denoiser: Denoiser):
+def test_pings_without_reading(denoiser: Denoiser) -> None:
     with running(denoiser) as service, Memory() as memory, dialled(service.port) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         upgraded(connection)
@@ -87,7 +88,7 @@ def test_pings_without_reading(denoiser: Denoiser):
     assert service.service.telemetry.rejections["slow_reader"] == 1
 
 
-def test_pings_after_the_service_has_closed(denoiser: Denoiser):
+def test_pings_after_the_service_has_closed(denoiser: Denoiser) -> None:
     """What a client goes on to send once it was told to leave is not kept either."""
     with running(denoiser) as service, Memory() as memory, dialled(service.port) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
@@ -97,7 +98,7 @@ def test_pings_after_the_service_has_closed(denoiser: Denoiser):
     assert memory.grown < 30 * MIB
 
 
-def test_answers_that_nobody_reads(parsed: Running):
+def test_answers_that_nobody_reads(parsed: Running) -> None:
     """One request after the other, each answered: the service stops where the client does not read."""
     with Memory() as memory, dialled(parsed.port, seconds=1) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
@@ -109,7 +110,7 @@ def test_answers_that_nobody_reads(parsed: Running):
     assert memory.grown < 20 * MIB
 
 
-def test_a_message_of_endless_fragments(denoiser: Denoiser):
+def test_a_message_of_endless_fragments(denoiser: Denoiser) -> None:
     empty = b"\x00\x80\0\0\0\0"
     with running(denoiser) as service, Memory() as memory, dialled(service.port) as connection:
         upgraded(connection)
@@ -118,7 +119,7 @@ def test_a_message_of_endless_fragments(denoiser: Denoiser):
     assert memory.grown < 20 * MIB
 
 
-def test_fragments_that_came_in_one_read_are_counted_too(denoiser: Denoiser):
+def test_fragments_that_came_in_one_read_are_counted_too(denoiser: Denoiser) -> None:
     with running(denoiser) as service, dialled(service.port) as connection:
         upgraded(connection)
         connection.sendall(frame(json.dumps(START).encode(), 1) + b"\x02\x80\0\0\0\0" + b"\x00\x80\0\0\0\0" * 2_000)
@@ -127,7 +128,7 @@ def test_fragments_that_came_in_one_read_are_counted_too(denoiser: Denoiser):
 
 
 @pytest.mark.parametrize("line", [8_000, 9_000, 20_000])
-def test_a_handshake_with_a_long_line_is_answered(parsed: Running, line: int):
+def test_a_handshake_with_a_long_line_is_answered(parsed: Running, line: int) -> None:
     with dialled(parsed.port) as connection:
         connection.sendall(UPGRADE + b"Cookie: " + b"x" * line + b"\r\n\r\n")
         answer = connection.recv(65_536)
@@ -149,7 +150,7 @@ BEGINNINGS = {
 
 @pytest.mark.parametrize("what", BEGINNINGS)
 @pytest.mark.parametrize("dripping", [False, True], ids=["silent", "a byte at a time"])
-def test_every_phase_has_a_deadline(denoiser: Denoiser, what: str, dripping: bool):
+def test_every_phase_has_a_deadline(denoiser: Denoiser, what: str, dripping: bool) -> None:
     with running(denoiser, start_seconds=0.5, idle_seconds=1) as service, dialled(service.port) as connection:
         connection.sendall(BEGINNINGS[what])
         if dripping:
@@ -163,9 +164,9 @@ def test_every_phase_has_a_deadline(denoiser: Denoiser, what: str, dripping: boo
         assert service.service.connections.taken == 0
 
 
-def test_a_slow_but_steady_upload_is_served(denoiser: Denoiser):
+def test_a_slow_but_steady_upload_is_served(denoiser: Denoiser) -> None:
     """The rule is a rate: pauses of less than the idle limit are of no account while it holds on average."""
-    settings = {"start_seconds": 0.3, "idle_seconds": 1, "min_body_rate": 2_000}
+    settings: dict[str, Any] = {"start_seconds": 0.3, "idle_seconds": 1, "min_body_rate": 2_000}
     with running(denoiser, **settings) as service, dialled(service.port) as connection:
         connection.sendall(POST + b"Connection: close\r\nContent-Length: 10000\r\n\r\n")
         for _ in range(10):
@@ -174,7 +175,7 @@ def test_a_slow_but_steady_upload_is_served(denoiser: Denoiser):
         assert rest(connection).startswith(b"HTTP/1.1 422")
 
 
-def test_stalled_uploads_leave_places_to_others(denoiser: Denoiser):
+def test_stalled_uploads_leave_places_to_others(denoiser: Denoiser) -> None:
     """Sixteen of one client; another one is served meanwhile, and the first ones' places come back."""
     with running(denoiser, trusted_proxies="", start_seconds=2) as service, contextlib.ExitStack() as stack:
         stalled = [stack.enter_context(dialled(service.port, "127.0.0.2")) for _ in range(16)]
@@ -187,7 +188,7 @@ def test_stalled_uploads_leave_places_to_others(denoiser: Denoiser):
         assert service.service.files.taken == 0
 
 
-def test_connections_are_bounded_in_all_and_for_a_client(denoiser: Denoiser):
+def test_connections_are_bounded_in_all_and_for_a_client(denoiser: Denoiser) -> None:
     with running(denoiser, trusted_proxies="", max_connections=20, max_connections_per_client=12) as service:
         with contextlib.ExitStack() as stack:
             for address, held in (("127.0.0.2", 12), ("127.0.0.3", 8)):
@@ -201,7 +202,7 @@ def test_connections_are_bounded_in_all_and_for_a_client(denoiser: Denoiser):
         assert httpx.get(f"{service.http}/healthz").status_code == 200
 
 
-def test_a_proxy_stands_for_many_clients(denoiser: Denoiser):
+def test_a_proxy_stands_for_many_clients(denoiser: Denoiser) -> None:
     with running(denoiser, max_connections_per_client=2, max_files_per_client=1) as service:
         headers = {"X-Forwarded-For": "192.0.2.7", "Content-Length": "9"}
         with contextlib.ExitStack() as stack:
@@ -215,7 +216,7 @@ def test_a_proxy_stands_for_many_clients(denoiser: Denoiser):
                 assert answer.status_code == status
 
 
-def test_who_does_not_close_after_the_last_word_is_dropped(denoiser: Denoiser):
+def test_who_does_not_close_after_the_last_word_is_dropped(denoiser: Denoiser) -> None:
     with running(denoiser, slow_reader_seconds=0.5) as service, dialled(service.port) as connection:
         upgraded(connection)
         connection.sendall(frame(json.dumps(START).encode(), 1) + frame(json.dumps(END).encode(), 1))
@@ -254,6 +255,6 @@ def test_what_a_stream_held_goes_with_it(denoiser: Denoiser, monkeypatch: pytest
     assert len(held) == 3
 
 
-def test_streams_live_on_beside_all_of_this(denoiser: Denoiser):
+def test_streams_live_on_beside_all_of_this(denoiser: Denoiser) -> None:
     with running(denoiser) as service:
         assert say(service.socket, START, b"\0" * 640, END).code == 1000

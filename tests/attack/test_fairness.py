@@ -58,7 +58,7 @@ def loops(monkeypatch: pytest.MonkeyPatch) -> list[asyncio.AbstractEventLoop]:
 
 def test_a_flood_gets_real_time_while_audio_of_others_is_due(
     denoiser: Denoiser, loops: list[asyncio.AbstractEventLoop]
-):
+) -> None:
     """And all of it, unharmed, once nothing is."""
     data = pcm(speech(8))
 
@@ -84,7 +84,7 @@ def test_a_flood_gets_real_time_while_audio_of_others_is_due(
 
 def test_resets_without_end_are_held_back(
     denoiser: Denoiser, loops: list[asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     resets: list[float] = []
     reset = Live.reset
 
@@ -110,7 +110,7 @@ def test_resets_without_end_are_held_back(
 @pytest.mark.parametrize("payload", [b"", b"\0\0", b'{"type": "set"}'], ids=["nothing", "a sample", "an order"])
 def test_tiny_messages_are_worked_on_a_few_at_a_time(
     denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch, payload: bytes
-):
+) -> None:
     """However many arrive in one read."""
     frames: list[int] = []
     work, short, received = DirectProtocol._work, DirectProtocol._short_way, DirectProtocol.data_received
@@ -141,7 +141,7 @@ def test_tiny_messages_are_worked_on_a_few_at_a_time(
     assert max(frames) <= MAX_IN_A_ROW
 
 
-def test_a_long_frame_in_small_pieces_is_kept_in_place(denoiser: Denoiser):
+def test_a_long_frame_in_small_pieces_is_kept_in_place(denoiser: Denoiser) -> None:
     """Bytes that come one by one cost no copy of what came before."""
     data = pcm(speech(2))
     whole = frame(data[:40_000])

@@ -98,7 +98,7 @@ FAMILIES = [
 
 @pytest.mark.attack
 @pytest.mark.parametrize(("family", "container", "subtype"), FAMILIES)
-def test_mutated_files_are_audio_or_a_sentence(family, container, subtype):
+def test_mutated_files_are_audio_or_a_sentence(family: str, container: str, subtype: str) -> None:
     if family == "media":
         pytest.importorskip("av")
     command = [sys.executable, "-c", CHILD, family, container, subtype, str(MUTATIONS), "7"]

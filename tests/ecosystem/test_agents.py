@@ -26,7 +26,7 @@ def shipped() -> Denoiser:
 def noise(seconds: float, rate: int, channels: int = 1) -> Pcm:
     random = np.random.default_rng(rate + channels)
     loud = 3000 * np.abs(np.sin(np.arange(int(seconds * rate)) * (2 * np.pi * 3 / rate)))
-    return (random.standard_normal((len(loud), channels)) * loud[:, None]).astype(np.int16)
+    return np.asarray(random.standard_normal((len(loud), channels)) * loud[:, None], np.int16)
 
 
 def expected(denoiser: Denoiser, pcm: Pcm, rate: int, delay: int) -> NDArray[np.float64]:
@@ -91,14 +91,14 @@ class TestPipecat:
         size, heard = rate // 50, []
         chunks = [pcm[start : start + size].tobytes() for start in range(0, len(pcm), size)]
 
-        class Ear(FrameProcessor):
+        class Ear(FrameProcessor):  # type: ignore[misc]  # Any where it is not installed
             async def process_frame(self, frame: Any, direction: Any) -> None:
                 await super().process_frame(frame, direction)
                 if isinstance(frame, InputAudioRawFrame):
                     heard.append(frame.audio)
                 await self.push_frame(frame, direction)
 
-        class Microphone(BaseInputTransport):
+        class Microphone(BaseInputTransport):  # type: ignore[misc]
             async def start(self, frame: Any) -> None:
                 await super().start(frame)
                 await self.set_transport_ready(frame)
