@@ -6,11 +6,16 @@ from torch import Tensor
 
 from gtcrn.config import SpectralConfig
 from gtcrn_recipes.native.loss import NAMES, PESQ_SAMPLES, NativeLoss, supports
-from gtcrn_recipes.settings import LossConfig
+from gtcrn_recipes.settings import LossConfig, build
 from gtcrn_recipes.training.losses import Compared, Loss
 
 NONE = dict.fromkeys(LossConfig().weights, 0.0)
 EVERYTHING = {"real_imaginary": 30.0, "magnitude": 70.0, "si_snr": 1.0, "over_suppression": 30.0, "pesq": 1.0}
+
+
+def weighted(weights: dict[str, float], **settings: object) -> LossConfig:
+    """These terms and no other."""
+    return build(LossConfig, {**NONE, **weights, **settings}, "loss")
 
 
 def signals(samples: int) -> tuple[Tensor, Tensor]:
@@ -51,16 +56,16 @@ def check(config: LossConfig, samples: int = 8000) -> None:
 @pytest.mark.parametrize("equal_levels", [False, True])
 @pytest.mark.parametrize("term", NAMES)
 def test_each_term_and_its_gradient_are_torchs(term: str, equal_levels: bool) -> None:
-    check(LossConfig(**NONE | {term: 1.0}, exponent=0.5, equal_levels=equal_levels))
+    check(weighted({term: 1.0}, exponent=0.5, equal_levels=equal_levels))
 
 
 @pytest.mark.parametrize("samples", [PESQ_SAMPLES, 16_000, 16_001, 16_127])
 def test_their_sum_is_torchs_at_any_length(samples: int) -> None:
-    check(LossConfig(**NONE | EVERYTHING, exponent=0.3, equal_levels=True), samples)
+    check(weighted(EVERYTHING, exponent=0.3, equal_levels=True), samples)
 
 
 def test_nothing_but_silence_has_no_speech_terms_and_a_finite_gradient() -> None:
-    loss = NativeLoss(Loss(LossConfig(**NONE | EVERYTHING)))
+    loss = NativeLoss(Loss(weighted(EVERYTHING)))
     silence = torch.zeros(2, 8000)
     enhanced = (1e-3 * torch.randn(2, 8000, generator=torch.Generator().manual_seed(1))).requires_grad_()
     found = loss.compare(enhanced, enhanced, silence)
@@ -73,14 +78,14 @@ def test_nothing_but_silence_has_no_speech_terms_and_a_finite_gradient() -> None
 def test_an_output_of_nothing_has_a_finite_gradient() -> None:
     _, clean = signals(8000)
     enhanced = torch.zeros_like(clean).requires_grad_()
-    found = NativeLoss(Loss(LossConfig(**NONE | EVERYTHING, equal_levels=True))).compare(enhanced, enhanced, clean)
+    found = NativeLoss(Loss(weighted(EVERYTHING, equal_levels=True))).compare(enhanced, enhanced, clean)
     (gradient,) = torch.autograd.grad(found.total, enhanced)
     assert torch.isfinite(gradient).all()
 
 
 def test_other_losses_are_left_to_torch() -> None:
     spectral = SpectralConfig()
-    assert supports(LossConfig(**NONE | EVERYTHING), spectral, 32_000)
+    assert supports(weighted(EVERYTHING), spectral, 32_000)
     assert not supports(LossConfig(multi_resolution=1.0), spectral, 32_000)
     assert not supports(LossConfig(from_network=True), spectral, 32_000)
     assert not supports(LossConfig(pesq=1.0), spectral, PESQ_SAMPLES - 1)
