@@ -1,15 +1,29 @@
 """What is compiled, for the limited API (one wheel for all Pythons from 3.11): the CPU kernel, and training's layers,
 a plain library that is called through ctypes."""
 
+import sys
 from glob import glob
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 from setuptools.command.editable_wheel import editable_wheel
 
 FLAGS = ["-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"]
 
+if sys.platform == "win32":
+    FLAGS = [f"/clang:{flag}" for flag in FLAGS]
 LINKS = Path(".packages")
+
+
+class WithClang(build_ext):
+    """On Windows the C is clang's: Microsoft's compiler has no vector types. Never run, as the release workflow."""
+
+    def build_extensions(self) -> None:
+        if self.compiler.compiler_type == "msvc":
+            self.compiler.initialize()
+            self.compiler.cc = "clang-cl"
+        super().build_extensions()
 
 
 class Editable(editable_wheel):
@@ -32,7 +46,7 @@ class Editable(editable_wheel):
 
 
 setup(
-    cmdclass={"editable_wheel": Editable},
+    cmdclass={"build_ext": WithClang, "editable_wheel": Editable},
     ext_modules=[
         Extension(
             "gtcrn.kernel._gtcrn",
