@@ -101,7 +101,7 @@ class GTCRNConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "GTCRNConfig":
-        """The opposite of `to_dict`; raises ConfigError for a name that is not a field."""
+        """From the `values` that `to_dict` gave. Raises ConfigError for a name that is no field, or a wrong value."""
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ConfigError(f"unknown network setting {unknown[0]!r}; valid are {', '.join(sorted(known))}.")

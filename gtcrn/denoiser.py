@@ -22,7 +22,7 @@ SHIPPED = Path(__file__).with_name("weights")
 
 
 def load(source: str | os.PathLike[str] | None = None) -> "Denoiser":
-    """A denoiser with the shipped weights (None), shipped weights of another name, or the weights file at a path.
+    """A denoiser with the weights of `source`: the shipped ones (None), shipped ones of another name, or a file's.
 
     Files are safetensors as this project writes them or, where torch is installed, a published `.tar`.
     Raises CheckpointError when there are none, or they are damaged or foreign; ConfigError for another network.
@@ -53,7 +53,8 @@ class Denoiser:
     _checkpoint: Checkpoint
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        """From weights in memory; `load` reads them from a file. Raises CheckpointError for weights that do not fit."""
+        """From a `checkpoint`, weights in memory; `load` reads them from a file. Raises CheckpointError for what does
+        not fit."""
         if not isinstance(checkpoint, Checkpoint):
             raise CheckpointError(f"a Denoiser is made from a Checkpoint, not from {checkpoint!r:.40}; see gtcrn.load.")
         params = fold(checkpoint)
@@ -125,8 +126,8 @@ class Denoiser:
         """Denoise a whole recording of any length; same kind, shape and rate, aligned.
 
         `audio` is an array (n,) or (channels, n) of floats in [-1, 1] or of int16, or bytes of interleaved PCM (signed,
-        16 bits, little-endian) of as many `channels` as are said. The options are those of `stream`. Raises AudioError
-        for anything else, ConfigError for a negative limit.
+        16 bits, little-endian) of as many `channels` as are said. `sample_rate` (Hz), `attenuation_limit` (dB) and
+        `bypass` are those of `stream`. Raises AudioError for anything else, ConfigError for a negative limit.
         """
         if isinstance(audio, Pcm):
             stream = self.stream(sample_rate, channels, attenuation_limit, bypass)
@@ -159,7 +160,7 @@ class Denoiser:
         return stream
 
     def resume(self, saved: bytes, key: bytes | None = None) -> Stream:
-        """The stream that gave this snapshot, in this process or another; it goes on as if never interrupted.
+        """The stream that gave the snapshot `saved`, in this process or another; it goes on as if never interrupted.
 
         `key` is the one it was signed with. Raises AudioError for bytes that are no snapshot, are damaged or not
         signed so, CheckpointError for a snapshot made with other weights.

@@ -20,8 +20,8 @@ MARK = ".denoised"  # in the name of an output beside its input
 
 @dataclass(frozen=True)
 class Denoised:
-    """What was written: its path, seconds of audio, samples that were clipped at full scale, samples that were NaN,
-    infinite or beyond 1e6 and became silence; a sentence about an input that broke off, if it did."""
+    """What was written: its `path`, `seconds` of audio, how many samples were `clipped` at full scale, how many were
+    `nonfinite` (NaN, infinite or beyond 1e6) and became silence; a `remark` about an input that broke off, if so."""
 
     path: Path
     seconds: float
@@ -49,6 +49,7 @@ def denoise_file(
     and aligned with it. `denoiser`: that of the shipped weights unless given. `attenuation_limit` is in dB (None: no
     limit). `container` (WAV, FLAC, ...) and `subtype` (PCM_16, FLOAT, ...) stay as they are unless given; `bit_rate` in
     bits a second is for M4A, MP4 and the like, whose pictures are copied. `overwrite` lets the target be the source.
+    `progress` is called with the seconds of audio worked on since its last call.
     A file that breaks off is read as far as it goes, with a remark; `strict` refuses it.
     Raises AudioError for what cannot be read or kept so, ConfigError for options that do not fit, GtcrnError where it
     cannot be written.

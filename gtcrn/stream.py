@@ -36,6 +36,10 @@ class Stream:
         attenuation_limit: float | None = None,
         bypass: bool = False,
     ) -> None:
+        """Use `Denoiser.stream`, which says what `sample_rate`, `channels`, `attenuation_limit` and `bypass` are.
+
+        `params` are a denoiser's. Raises AudioError and ConfigError for arguments out of range.
+        """
         judge(sample_rate, channels)
         self.sample_rate, self.channels = int(sample_rate), int(channels)
         self._stream = kernel.Stream(params, filters(self.sample_rate), self.channels)
@@ -179,9 +183,11 @@ class Stream:
         return rows[0] if self._flat else np.ascontiguousarray(rows)
 
     def push_pcm16(self, samples: Pcm) -> bytes:
-        """`push` for signed 16-bit little-endian integers, channels interleaved, with the rounding and clipping of
-        files; what is clipped is counted in `clipped`. Raises AudioError for a number of bytes that ends in the midst
-        of a sample."""
+        """`push` for `samples` that are signed 16-bit little-endian integers, channels interleaved.
+
+        Rounded and clipped as files are; what is clipped is counted in `clipped`. Raises AudioError for a number of
+        bytes that ends in the midst of a sample.
+        """
         self._refuse_flushed()
         try:
             return self._stream.process_s16(samples)
@@ -190,7 +196,7 @@ class Stream:
             raise AudioError(f"PCM must be bytes in multiples of {width}, from one thread at a time.") from error
 
     def flush_pcm16(self) -> bytes:
-        """`flush` for a stream of `push_pcm16`."""
+        """`flush` for a stream of `push_pcm16`: the same bytes. Raises AudioError the second time."""
         self._refuse_flushed()
         self._flushed = True
         return self._stream.flush_s16()
@@ -203,7 +209,7 @@ class Stream:
         return snapshot.sign(self._stream.snapshot(), key)
 
     def restore(self, saved: bytes) -> None:
-        """Continue from an unsigned snapshot of a stream of equal rate, channels and weights, else AudioError."""
+        """Continue from `saved`, an unsigned snapshot of a stream of equal form and weights, else AudioError."""
         if error := self._stream.restore(saved):
             raise snapshot.refusal(error)
         self._flat, self._flushed = self.channels == 1, self._stream.flushed
