@@ -40,7 +40,7 @@ def application() -> typer.Typer:
     )
     app.callback()(_root)
     app.command("denoise", help=SUMMARY)(_listed(parser()))
-    for command in (info, bench, export):
+    for command in (live, info, bench, export):
         app.command()(command)
     gtcrn_recipes.commands.register(app)
     gtcrn_server.commands.register(app)
@@ -80,6 +80,27 @@ def _root(
     ] = False,
 ) -> None:
     """Real-time speech denoiser."""
+
+
+def live(
+    source: Annotated[str | None, typer.Option("--input", help="Microphone: number or part of its name.")] = None,
+    target: Annotated[str | None, typer.Option("--output", help="Loudspeaker or virtual cable, likewise.")] = None,
+    list_devices: Annotated[bool, typer.Option("--list-devices", help="Print what there is.")] = False,
+    rate: Annotated[int | None, typer.Option(help="Hz; default: the microphone's own.")] = None,
+    attenuation_limit: Annotated[float | None, typer.Option(help="Pull noise down by at most so many dB.")] = None,
+    weights: Annotated[str | None, typer.Option(help="A weights file instead of the shipped weights.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No meter, no summary; errors only.")] = False,
+) -> None:
+    """Denoise a microphone into a loudspeaker or virtual cable.
+
+    One channel, with a level meter and the measured delay, until Ctrl-C. Needs the extra `live`.
+    """
+    from gtcrn.cli import live
+
+    if list_devices:
+        live.print_devices()
+    else:
+        live.run(source, target, rate, attenuation_limit, weights, quiet)
 
 
 def info(

@@ -1,0 +1,255 @@
+"""`gtcrn live`: on a stand-in for PortAudio, always, and on PulseAudio's null sinks where that is installed."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import soundfile
+from streams import noise, random_denoiser, write_weights
+
+from gtcrn.cli.app import run
+from gtcrn.cli.live import Passage, meter
+from gtcrn.types import Samples
+
+RATE, BLOCK = 48_000, 768
+DEVICES = [
+    {"index": 0, "name": "Desk mic", "max_input_channels": 1, "max_output_channels": 0, "default_samplerate": 48_000.0},
+    {"index": 1, "name": "Phones", "max_input_channels": 0, "max_output_channels": 2, "default_samplerate": 44_100.0},
+    {"index": 2, "name": "Cable", "max_input_channels": 2, "max_output_channels": 2, "default_samplerate": 48_000.0},
+]
+
+
+class Device:
+    """A microphone that hears `sound` and a loudspeaker that keeps what it is given; then Ctrl-C, or a pulled plug."""
+
+    def __init__(self, sound: Samples, taken_away: bool = False) -> None:
+        self._sound, self._taken_away, self._at = sound, taken_away, 0
+        self.played: list[Samples] = []
+        self.settings: dict[str, Any] = {}
+
+    def open(self, callback: Callable[..., None], **settings: Any) -> "Device":
+        self._callback, self.settings = callback, settings
+        if settings["samplerate"] == 8_000:
+            raise sys.modules["sounddevice"].PortAudioError("Invalid sample rate [PaErrorCode -9997]", -9997)
+        return self
+
+    def __enter__(self) -> "Device":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closed = True
+
+    @property
+    def active(self) -> bool:
+        """What PortAudio's own thread does between two looks of the command."""
+        for _ in range(10):
+            if self._at + BLOCK > len(self._sound):
+                if not self._taken_away:
+                    raise KeyboardInterrupt
+                return False
+            self._call()
+        return True
+
+    def _call(self) -> None:
+        target = np.empty((BLOCK, self.settings["channels"][1]), np.float32)
+        late = self._at == 0
+        status = SimpleNamespace(input_overflow=late, input_underflow=False, output_underflow=late)
+        times = SimpleNamespace(inputBufferAdcTime=7.0, outputBufferDacTime=7.025)
+        self._callback(self._sound[self._at : self._at + BLOCK, None], target, BLOCK, times, status)
+        self.played.append(target)
+        self._at += BLOCK
+
+
+def portaudio(device: Device) -> ModuleType:
+    """A stand-in for the package sounddevice."""
+    module: Any = ModuleType("sounddevice")
+    module.PortAudioError = type("PortAudioError", (Exception,), {})
+    module.default = SimpleNamespace(device=[0, 1])
+    module.Stream = device.open
+
+    def query_devices(wanted: int | str | None = None, kind: str | None = None) -> Any:
+        if kind is None:
+            return DEVICES
+        if wanted is None:
+            return DEVICES[0 if kind == "input" else 1]
+        if isinstance(wanted, int):
+            return DEVICES[wanted]
+        found = [device for device in DEVICES if wanted.lower() in str(device["name"]).lower()]
+        if len(found) != 1:
+            raise ValueError(f"No {kind} device matching {wanted!r}")
+        return found[0]
+
+    module.query_devices = query_devices
+    return cast(ModuleType, module)
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> Device:
+    made = Device(noise(RATE))
+    monkeypatch.setitem(sys.modules, "sounddevice", portaudio(made))
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    return made
+
+
+def live(tmp_path: Path, *options: str) -> int:
+    return run(["live", "--weights", str(write_weights(tmp_path)), *options])
+
+
+def test_what_is_heard_is_played_denoised_later_by_the_latency(
+    tmp_path: Path, device: Device, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert live(tmp_path) == 0
+    played = np.concatenate(device.played)
+    stream = random_denoiser().stream(RATE)
+    np.testing.assert_array_equal(played[:, 0], played[:, 1])
+    assert not played[: stream.latency].any()
+    heard = noise(RATE)[: len(played)]
+    expected = stream.push(heard)[: len(played) - stream.latency]
+    np.testing.assert_array_equal(played[stream.latency :, 0], expected)
+    said = capfd.readouterr().err.splitlines()
+    assert said == [
+        "gtcrn: Desk mic to Phones, 48000 Hz; Ctrl-C ends.",
+        "gtcrn: 1.0 s denoised, delay 63 ms (devices 25, denoiser 38), 1 xruns.",
+    ]
+    assert device.closed
+
+
+def test_devices_rate_and_options_are_chosen(tmp_path: Path, device: Device, capfd: pytest.CaptureFixture[str]) -> None:
+    options = ["--input", "cable", "--output", "1", "--rate", "16000", "--attenuation-limit", "0", "--quiet"]
+    assert live(tmp_path, *options) == 0
+    assert capfd.readouterr() == ("", "")
+    assert (device.settings["device"], device.settings["samplerate"]) == ((2, 1), 16_000)
+    played = np.concatenate(device.played)[:, 0]
+    np.testing.assert_allclose(played[512:], noise(RATE)[: len(played) - 512], atol=1e-6)
+
+
+def test_devices_are_listed(device: Device, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["live", "--list-devices"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0] == "*  0  Desk mic  (1 in, 0 out, 48000 Hz)"
+    assert lines[2] == "   2  Cable  (2 in, 2 out, 48000 Hz)"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--input", "none such"], "there is no input device 'none such', or more than one; see gtcrn live --list-de"),
+        (["--input", "Phones"], "Phones is no input device; see gtcrn live --list-devices."),
+        (["--output", "0"], "Desk mic is no output device; see gtcrn live --list-devices."),
+        (
+            ["--rate", "8000"],
+            "Desk mic to Phones cannot be opened at 8000 Hz: Invalid sample rate [PaErrorCode -9997].",
+        ),
+        (["--rate", "4000"], "sample rate must be 8000 to 192000 Hz, not 4000."),
+        (["--attenuation-limit", "-3"], "attenuation limit must be 0 dB or more, not -3.0."),
+    ],
+)
+def test_what_cannot_be_is_a_sentence(
+    tmp_path: Path, device: Device, capfd: pytest.CaptureFixture[str], options: list[str], sentence: str
+) -> None:
+    assert live(tmp_path, *options) == 2
+    said = capfd.readouterr().err
+    assert said.startswith(f"gtcrn: {sentence}")
+    assert said.count("\n") == 1
+
+
+def test_a_pulled_plug_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", portaudio(Device(noise(RATE), taken_away=True)))
+    assert live(tmp_path) == 1
+    assert capfd.readouterr().err.endswith("gtcrn: the devices stopped: one of them may have been taken away.\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        ("ModuleNotFoundError(\"No module named 'sounddevice'\", name='sounddevice')", "pip install 'gtcrn[live]'"),
+        ("OSError('PortAudio library not found')", "there is no PortAudio: install it"),
+    ],
+)
+def test_what_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], error: str, sentence: str
+) -> None:
+    (tmp_path / "sounddevice.py").write_text(f"raise {error}")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    for options in ([], ["--list-devices"]):
+        assert run(["live", *options]) == 2
+        assert sentence in capfd.readouterr().err
+
+
+def test_the_meter_shows_levels_delay_and_xruns() -> None:
+    passage = Passage(random_denoiser().stream(16_000, attenuation_limit=0))
+    tone = np.sin(2 * np.pi * 440 * np.arange(256) / 16_000).astype(np.float32)[:, None] / 10
+    good = SimpleNamespace(input_overflow=False, input_underflow=False, output_underflow=False)
+    times = SimpleNamespace(inputBufferAdcTime=0, outputBufferDacTime=0.01)
+    for _ in range(200):
+        passage(tone, np.empty((256, 2), np.float32), 256, times, good)
+    shown = meter(passage)
+    assert "in  -23.0 dBFS #########" in shown
+    assert "out  -23.0 dBFS #########" in shown
+    assert shown.endswith("delay 42 ms (devices 10, denoiser 32)  0 xruns")
+
+
+SOUND_SERVER = ("pulseaudio", "paplay", "parec")
+
+
+@pytest.fixture
+def pulseaudio(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A sound server of its own with two null sinks: what is played to `mic` is heard, `out` is the loudspeaker."""
+    if not all(map(shutil.which, SOUND_SERVER)):
+        pytest.skip("no PulseAudio")
+    (tmp_path / "run").mkdir(mode=0o700)
+    socket = tmp_path / "run" / "native"
+    modules = [f"module-native-protocol-unix socket={socket}", "module-null-sink sink_name=out rate=48000"]
+    loads = [part for each in (*modules, "module-null-sink sink_name=mic rate=48000") for part in ("-L", each)]
+    names = {"XDG_RUNTIME_DIR": tmp_path / "run", "PULSE_RUNTIME_PATH": tmp_path / "run", "HOME": tmp_path}
+    there = {"PULSE_SERVER": f"unix:{socket}", "PULSE_SINK": "out", "PULSE_SOURCE": "mic.monitor"}
+    environment = {**os.environ, **{name: str(path) for name, path in names.items()}, **there}
+    command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", *loads]
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(100):
+        if socket.exists():
+            break
+        time.sleep(0.1)
+    yield environment
+    server.terminate()
+    server.wait()
+
+
+@pytest.mark.slow
+def test_a_tone_goes_through_a_real_sound_server(tmp_path: Path, pulseaudio: dict[str, str]) -> None:
+    gtcrn = [sys.executable, "-m", "gtcrn", "live"]
+    found = subprocess.run([*gtcrn, "--list-devices"], env=pulseaudio, capture_output=True, text=True).stdout
+    if "pulse" not in found:
+        pytest.skip("no PortAudio, or no plugin that shows it PulseAudio")
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(20 * RATE) / RATE)
+    soundfile.write(tmp_path / "tone.wav", tone, RATE)
+    play = subprocess.Popen(["paplay", "-d", "mic", str(tmp_path / "tone.wav")], env=pulseaudio)
+    with open(tmp_path / "heard", "wb") as file:
+        form = ["--format=s16le", f"--rate={RATE}", "--channels=1"]
+        record = subprocess.Popen(["parec", "-d", "out.monitor", *form], env=pulseaudio, stdout=file)
+        options = ["--attenuation-limit", "0", "--weights", str(write_weights(tmp_path)), "--rate", str(RATE)]
+        with subprocess.Popen([*gtcrn, *options], env=pulseaudio, stderr=subprocess.PIPE, text=True) as process:
+            time.sleep(7)
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=20)[1]
+        for helper in (play, record):
+            helper.terminate()
+            helper.wait()
+    assert process.returncode == 0
+    assert "s denoised, delay" in said
+    heard = np.frombuffer((tmp_path / "heard").read_bytes()[: 2 * (os.path.getsize(tmp_path / "heard") // 2)], "<i2")
+    sounding = heard[np.flatnonzero(np.abs(heard) > 1_000)[0] :][: RATE // 2] / 32_768
+    spectrum = np.abs(np.fft.rfft(sounding * np.hanning(len(sounding))))
+    assert np.argmax(spectrum) == pytest.approx(440 * len(sounding) / RATE, abs=2)
