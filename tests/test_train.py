@@ -189,7 +189,7 @@ def test_every_recipe_runs_two_steps(data: Path, tmp_path: Path, name: str) -> N
 def test_batches_without_a_finite_gradient_are_skipped_then_refused(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = recipe(data, "train.max_skipped=3", "train.ema=0.0")
+    chosen = recipe(data, "train.max_skipped=3", "train.ema=0.0", "loss.waveform=1.0")
     monkeypatch.setattr(Loss, "forward", lambda self, s, enhanced, clean: {"bad": (enhanced * torch.nan).sum()})
     with pytest.raises(GtcrnError, match="3 batches in a row"):
         train.train(chosen, tmp_path, quiet=True, device="cpu")

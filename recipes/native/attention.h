@@ -30,6 +30,25 @@ void energy(const frame_shape *s, const float *x, float *y)
     for_items(energy_item, &job, s->items);
 }
 
+FAST static void energy_backward_item(void *what, int64_t item)
+{
+    const attention_work *job = what;
+    const frame_shape *s = job->s;
+    for (int64_t t = item * s->frames; t < (item + 1) * s->frames; t++)
+        for (int64_t c = 0; c < s->channels; c += LANES) {
+            vec d = load(job->weight + t * s->channels + c) * (2 / (float)s->bands);
+            for (int64_t i = t * s->bands * s->channels + c; i < (t + 1) * s->bands * s->channels; i += s->channels)
+                store(job->dx + i, load(job->dx + i) + d * load(job->x + i));
+        }
+}
+
+/* Adds the gradient of `energy`, given dy like its result, to dx. */
+void energy_backward(const frame_shape *s, const float *x, const float *dy, float *dx)
+{
+    attention_work job = {s, x, dy, 0, 0, dx, 0};
+    for_items(energy_backward_item, &job, s->items);
+}
+
 FAST static void shuffle_item(void *what, int64_t item)
 {
     const attention_work *job = what;
@@ -66,7 +85,7 @@ FAST static void shuffle_backward_item(void *what, int64_t item)
                 vec a = SHUFFLE(low, high, 0, 2, 4, 6, 8, 10, 12, 14), b = SHUFFLE(low, high, 1, 3, 5, 7, 9, 11, 13, 15);
                 total += a * load(job->x + i * s->channels + c);
                 store(job->dx + i * s->channels + c, a * w);
-                store(job->d_passed + i * s->channels + c, b);
+                store(job->d_passed + i * s->step + c, b);
             }
             store(job->y + t * s->channels + c, total);
         }

@@ -1,15 +1,11 @@
-"""Convolutions along the bands of (B, T, F, C) tensors by the compiled layers."""
+"""Convolutions along the bands of (B, T, F, C) tensors: which taps they have, and the order of their weights."""
 
 import ctypes
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
-
-from gtcrn_recipes.native.library import call
 
 LANES = 8
 
@@ -65,7 +61,8 @@ def _first(blocks: int, outputs: int, inputs: int) -> ctypes.Array[ctypes.c_int6
     return (ctypes.c_int64 * blocks)(*(block * LANES // outputs * inputs for block in range(blocks)))
 
 
-def _conv(shape: Shape, flipped: bool, x: Tensor, y: Tensor, groups: int) -> Conv:
+def conv(shape: Shape, flipped: bool, x: Tensor, y: Tensor, groups: int) -> Conv:
+    """From x (B, T, bands, I) to y (B, T, outputs, O), or back if `flipped`; both may skip channels."""
     taps, (inputs, outputs) = _taps(shape, flipped), (x.shape[3] // groups, y.shape[3])
     first = _first(-(-outputs // LANES), outputs // groups, inputs)
     steps = (_frame(x), _frame(y), x.stride(2), y.stride(2))
@@ -81,62 +78,15 @@ def _frame(x: Tensor) -> int:
     return frame
 
 
-class Convolution(Function):
-    """x (B, T, bands, I), which may skip channels, weight (width, I / groups, O), bias (O) -> (B, T, outputs, O).
-
-    O is below 8, of one group then, or a multiple of 8 times the groups; so is I where x needs a gradient.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, shape: Shape, groups: int = 1) -> Tensor:
-        y = x.new_empty(*x.shape[:2], shape.outputs, weight.shape[2])
-        call("convolve", _conv(shape, False, x, y, groups), x, _blocks(weight), bias, y)
-        ctx.save_for_backward(x, weight)
-        ctx.shape, ctx.groups = shape, groups
-        return y
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        (x, weight), shape, groups = ctx.saved_tensors, ctx.shape, ctx.groups
-        dy, dx = dy.contiguous(), None
-        if ctx.needs_input_grad[0]:
-            dx = dy.new_empty(x.shape)
-            call("convolve", _conv(shape, True, dy, dx, groups), dy, _blocks(_turned(weight, groups)), None, dx)
-        return dx, _weight_gradient(shape, x, dy, groups), column_sums(dy.flatten(1, 2)), None, None
-
-
-def _blocks(weight: Tensor) -> Tensor:
+def blocks(weight: Tensor) -> Tensor:
     """(width, I, O) -> (O / 8, width, I, 8), filled up with zeros."""
     if missing := -weight.shape[2] % LANES:
         weight = functional.pad(weight, (0, missing))
-    blocks: Tensor = weight.unflatten(2, (-1, LANES))
-    return blocks.permute(2, 0, 1, 3).contiguous()
+    unflattened: Tensor = weight.unflatten(2, (-1, LANES))
+    return unflattened.permute(2, 0, 1, 3)
 
 
-def _turned(weight: Tensor, groups: int) -> Tensor:
+def turned(weight: Tensor, groups: int) -> Tensor:
     """(width, I / groups, O) -> (width, O / groups, I)."""
     grouped: Tensor = weight.unflatten(2, (groups, -1))
     return grouped.permute(0, 3, 2, 1).flatten(2)
-
-
-def _weight_gradient(shape: Shape, x: Tensor, dy: Tensor, groups: int) -> Tensor:
-    """(width, I / groups, O). The outputs take the lanes where there are enough of them."""
-    if dy.shape[3] < LANES:
-        return outer(shape, True, dy, x).transpose(1, 2)
-    return outer(shape, False, x, dy, groups)
-
-
-def outer(shape: Shape, flipped: bool, x: Tensor, y: Tensor, groups: int = 1) -> Tensor:
-    """Sum of x times y over the frames and taps: (width, channels of x / groups, channels of y)."""
-    conv = _conv(shape, flipped, x, y, groups)
-    total = x.new_empty(len(x), y.shape[3] // LANES, shape.width, conv.inputs, LANES)
-    call("outer", conv, x, y, total)
-    return total.sum(0).permute(1, 2, 0, 3).flatten(2)
-
-
-def column_sums(x: Tensor) -> Tensor:
-    """(B, N, C), which may skip channels -> (C)."""
-    total = x.new_empty(len(x), x.shape[2])
-    call("column_sums", x, *x.shape[:2], x.stride(1), x.shape[2], total)
-    return total.sum(0)

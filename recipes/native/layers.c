@@ -1,5 +1,5 @@
 /* The layers of the network for training on a CPU: forward and backward, channels last, any multiple of 8 channels.
- * Tensors are float32 (B, T, F, C): batch, frames, bands, channels. functions.py and convolution.py call them.
+ * Tensors are float32 (B, T, F, C): batch, frames, bands, channels. program.py calls them.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include "vector.h"
 #include "pool.h"
 
-const int layers_version = 4; /* of the functions' arguments; library.py has the same */
+const int layers_version = 5; /* of the functions' arguments; library.py has the same */
 
 #include "convolution.h"
 #include "depthwise.h"
@@ -16,3 +16,5 @@ const int layers_version = 4; /* of the functions' arguments; library.py has the
 #include "attention.h"
 #include "fourier.h"
 #include "comparison.h"
+#include "layer_norm.h"
+#include "program.h"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gtcrn.errors import GtcrnError
 
-VERSION = 4  # of the functions' arguments; layers.c has the same
+VERSION = 5  # of the functions' arguments; layers.c has the same
 MODULE = "gtcrn_recipes.native._layers"
 
 
@@ -37,6 +37,11 @@ def _library() -> ctypes.CDLL:
 def call(name: str, *arguments: Tensor | int | ctypes.Structure | ctypes.Array[Any] | None) -> None:
     """Call a function of the library; tensors as pointers to their first number."""
     getattr(_library(), name)(*map(_argument, arguments))
+
+
+def address(name: str) -> int:
+    """Of a function of the library."""
+    return int(ctypes.cast(getattr(_library(), name), ctypes.c_void_p).value or 0)
 
 
 def read(name: str, argument: int) -> int:

@@ -6,19 +6,22 @@ whatever `model.eval()` says, and no gradient reaches the spectrum through the f
 """
 
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from gtcrn.config import GTCRNConfig
 from gtcrn.network.layers import DualPathGRNN, FrequencyConv, GroupedGRU, GTConvBlock, TemporalAttention, block_diagonal
 from gtcrn.network.model import GTCRN, apply_mask, features
-from gtcrn_recipes.native import functions as fast
-from gtcrn_recipes.native.convolution import LANES, Convolution, Shape
-from gtcrn_recipes.native.functions import MOST_CHANNELS, NOTHING, PRELU, TANH
+from gtcrn_recipes.native import layers
+from gtcrn_recipes.native.convolution import LANES, Shape
+from gtcrn_recipes.native.layers import MOST_CHANNELS
 from gtcrn_recipes.native.library import is_built
+from gtcrn_recipes.native.program import Parameters, Program, Value
+from gtcrn_recipes.native.recurrence import Cells, recurrence
 
 
 class NativeGTCRN:
@@ -26,22 +29,13 @@ class NativeGTCRN:
 
     def __init__(self, model: GTCRN) -> None:
         self.model, self.config = model, model.config
+        self.parameters = Parameters(list(model.parameters()))
+        self._counts = [cast(Tensor, m.num_batches_tracked) for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+        self._last: Compiled | None = None
 
     def __call__(self, spectrum: Tensor) -> Tensor:
-        encoder, decoder = self.model.encoder, self.model.decoder
-        first = _frequency_conv(self._features(spectrum), encoder.first)
-        second = _frequency_conv(first, encoder.second)
-        skips = [second]
-        for block in encoder.blocks:
-            skips.append(_block(skips[-1], cast(GTConvBlock, block)))
-        x = skips[-1]
-        for dual_path in self.model.dual_path:
-            x = _dual_path(x, cast(DualPathGRNN, dual_path))
-        for block in decoder.blocks:
-            x = _block(x + skips.pop(), cast(GTConvBlock, block))
-        x = _frequency_conv(x + second, decoder.second)
-        x = _frequency_conv(x + first, decoder.first)  # (B, T, bands, 2)
-        return apply_mask(self.model.spread(x.permute(0, 3, 1, 2)), spectrum)
+        bands = _Network.apply(self._features(spectrum), self, *self.parameters.parameters)  # (B, T, bands, 2)
+        return apply_mask(self.model.spread(bands.permute(0, 3, 1, 2)), spectrum)
 
     def _features(self, spectrum: Tensor) -> Tensor:
         with torch.no_grad():
@@ -49,82 +43,150 @@ class NativeGTCRN:
             gathered: Tensor = self.model.encoder.features(x)
             return gathered.permute(0, 2, 3, 1).contiguous()  # (B, T, bands, 9)
 
+    def compiled(self, shape: torch.Size) -> "Compiled":
+        """The program for inputs of this shape; the last one is kept."""
+        if self._last is None or self._last.input.shape != shape:
+            self._last = None  # its memory goes first
+            self._last = Compiled(self.model, self.parameters, shape)
+        return self._last
 
-def _normalise(x: Tensor, norm: nn.Module, activation: nn.Module | None) -> Tensor:
-    assert isinstance(norm, nn.BatchNorm2d)
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    assert norm.num_batches_tracked is not None
-    assert norm.momentum is not None
-    norm.num_batches_tracked += 1
-    running = fast.Running(norm.running_mean, norm.running_var, norm.momentum, norm.eps)
-    kind = {nn.PReLU: PRELU, nn.Tanh: TANH, type(None): NOTHING}[type(activation)]
-    slope = activation.weight if isinstance(activation, nn.PReLU) else x.new_zeros(1)
-    y: Tensor = fast.Normalise.apply(x, norm.weight, norm.bias, slope, running, kind)
-    return y
+    def count(self) -> None:
+        torch._foreach_add_(self._counts, 1)
 
 
-def _frequency_conv(x: Tensor, layer: FrequencyConv) -> Tensor:
-    bands, up = x.shape[2], isinstance(layer.conv, nn.ConvTranspose2d)
+class _Network(Function):
+    """Features (B, T, bands, 9) -> mask of the bands (B, T, bands, 2)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, network: NativeGTCRN, *parameters: Tensor) -> Tensor:
+        ctx.program = program = network.compiled(x.shape)
+        network.parameters.gather(parameters)
+        network.count()
+        ctx.run = program.forward(x)
+        return program.output.data.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return None, None, *ctx.program.backward(dy, ctx.run)
+
+
+class Compiled:
+    """The program of a model for one shape of features; what it computes lives in its own memory until the next run."""
+
+    def __init__(self, model: GTCRN, parameters: Parameters, shape: torch.Size) -> None:
+        self.parameters = parameters
+        self.program = Program(parameters, shape[0])
+        x = Value(self.program.room(*shape), wanted=False)
+        y = _network(self.program, model, x)
+        self.input, self.output = x.data, y
+        y.gradient = self._slope = self.program.acquire(*y.data.shape)
+        self.program.finish()
+        self._runs = 0
+
+    def forward(self, x: Tensor) -> int:
+        """The number of this run."""
+        self.input.copy_(x)
+        self.program.run_forward()
+        self._runs += 1
+        return self._runs
+
+    def backward(self, dy: Tensor, run: int) -> list[Tensor]:
+        """Gradients of the parameters. The way back overwrites what the way forward left: it can be gone once."""
+        if run != self._runs:
+            raise RuntimeError("the compiled network can go backward once, and only from its last run.")
+        self._runs += 1
+        self._slope.copy_(dy)
+        self.program.run_backward()
+        return self.parameters.gradients()
+
+
+def _network(program: Program, model: GTCRN, x: Value) -> Value:
+    encoder, decoder = model.encoder, model.decoder
+    first = _frequency_conv(program, x, encoder.first)
+    second = _frequency_conv(program, first, encoder.second)
+    skips = [second]
+    for block in encoder.blocks:
+        skips.append(_block(program, skips[-1], cast(GTConvBlock, block)))
+    x = skips[-1]
+    for dual_path in model.dual_path:
+        x = _dual_path(program, x, cast(DualPathGRNN, dual_path))
+    for block in decoder.blocks:
+        x = _block(program, layers.add(program, x, skips.pop()), cast(GTConvBlock, block))
+    x = _frequency_conv(program, layers.add(program, x, second), decoder.second)
+    return _frequency_conv(program, layers.add(program, x, first), decoder.first)  # (B, T, bands, 2)
+
+
+def _places(program: Program, parameter: Tensor | None) -> Tensor:
+    assert parameter is not None
+    return program.parameters.places(parameter)
+
+
+def _frequency_conv(program: Program, x: Value, layer: FrequencyConv) -> Value:
+    bands, up = x.data.shape[2], isinstance(layer.conv, nn.ConvTranspose2d)
     width = layer.conv.kernel_size[1]
     outputs = 2 * bands - 1 if up else (bands + 1) // 2
-    weight, groups = layer.conv.weight[:, :, 0], layer.conv.groups  # (O, I / groups, width); up, I and O change places
+    weight, groups = _places(program, layer.conv.weight)[:, :, 0], layer.conv.groups
+    # (O, I / groups, width); up, I and O change places
     turned = weight.unflatten(0, (groups, -1)).permute(3, 1, 0, 2).flatten(2) if up else weight.permute(2, 1, 0)
-    y = Convolution.apply(x, turned, layer.conv.bias, Shape(bands, outputs, width, 2, up), groups)
-    return _normalise(y, layer.norm, layer.activation)
+    shape = Shape(bands, outputs, width, 2, up)
+    y = layers.convolution(program, x, turned, _places(program, layer.conv.bias), shape, groups)
+    return layers.normalise(program, y, layer.norm, layer.activation)
 
 
-def _convolve(x: Tensor, layer: nn.Conv2d) -> Tensor:
-    """A convolution of (1, width), stride 1."""
-    shape = Shape(x.shape[2], x.shape[2], layer.weight.shape[3])
-    y: Tensor = Convolution.apply(x, layer.weight[:, :, 0].permute(2, 1, 0), layer.bias, shape)
-    return y
-
-
-def _block(x: Tensor, block: GTConvBlock) -> Tensor:
-    x, passed = x.split(x.shape[3] // 2, dim=3)
-    y = _normalise(_convolve(x, block.point), block.norm, block.activation)
+def _block(program: Program, x: Value, block: GTConvBlock) -> Value:
+    low, passed = layers.halves(program, x)
+    y = _convolve(program, low, block.point)
+    y = layers.normalise(program, y, block.norm, block.activation)
     separable = block.separable
-    depthwise = separable.depthwise
-    y = fast.Depthwise.apply(y, depthwise.weight[:, 0].permute(1, 2, 0), depthwise.bias, depthwise.dilation[0])
-    y = _normalise(y, separable.norm, separable.activation)
-    pointwise = separable.pointwise
-    y = _normalise(_linear(y, pointwise.weight[:, :, 0, 0], pointwise.bias), block.separable_norm, None)
-    z: Tensor = fast.Shuffle.apply(y, _attention(y, block.attention), passed)
-    return z
+    depthwise, pointwise = separable.depthwise, separable.pointwise
+    weight = _places(program, depthwise.weight)[:, 0].permute(1, 2, 0)
+    y = layers.depthwise(program, y, weight, _places(program, depthwise.bias), depthwise.dilation[0])
+    y = layers.normalise(program, y, separable.norm, separable.activation)
+    weight = _places(program, pointwise.weight)[:, :, 0, 0]
+    y = layers.linear(program, y, weight, _places(program, pointwise.bias))
+    y = layers.normalise(program, y, block.separable_norm, None)
+    return layers.attended(program, y, lambda squares: _attention(program, squares, block.attention), passed)
 
 
-def _attention(x: Tensor, layer: TemporalAttention) -> Tensor:
-    w_ih, w_hh, b_ih, b_hh = layer.gru.all_weights[0]
-    inputs = functional.linear(fast.Energy.apply(x), w_ih, b_ih)[:, :, None]
+def _convolve(program: Program, x: Value, layer: nn.Conv2d) -> Value:
+    """A convolution of (1, width), stride 1."""
+    bands = x.data.shape[2]
+    weight = _places(program, layer.weight)
+    shape = Shape(bands, bands, weight.shape[3])
+    return layers.convolution(program, x, weight[:, :, 0].permute(2, 1, 0), _places(program, layer.bias), shape)
+
+
+def _attention(program: Program, x: Value, layer: TemporalAttention) -> Value:
+    w_ih, w_hh, b_ih, b_hh = (_places(program, p) for p in layer.gru.all_weights[0])
     units = w_hh.shape[1]
-    y = fast.Recurrence.apply(inputs, w_hh, b_hh, fast.Cells(units, units, False))[:, :, 0]
-    return torch.sigmoid(layer.linear(y))
+    inputs = layers.linear(program, x, w_ih, b_ih)
+    y = recurrence(program, inputs, w_hh, b_hh, Cells(units, units, False))
+    weight, bias = (_places(program, p) for p in layer.linear.parameters())
+    return layers.sigmoid(program, layers.linear(program, y, weight, bias))
 
 
-def _dual_path(x: Tensor, layer: DualPathGRNN) -> Tensor:
-    y = _linear(_grouped_gru(x, layer.intra), *layer.intra_linear.parameters())
-    x = x + layer.intra_norm(y)
-    y = _linear(_grouped_gru(x, layer.inter), *layer.inter_linear.parameters())
-    normed: Tensor = layer.inter_norm(y)
-    return x + normed
+def _dual_path(program: Program, x: Value, layer: DualPathGRNN) -> Value:
+    paths = (
+        (layer.intra, layer.intra_linear, layer.intra_norm),
+        (layer.inter, layer.inter_linear, layer.inter_norm),
+    )
+    for gru, projection, norm in paths:
+        weight, bias = (_places(program, p) for p in projection.parameters())
+        y = layers.linear(program, _grouped_gru(program, x, gru), weight, bias)
+        x = layers.add_normalised(program, x, y, norm)
+    return x
 
 
-def _grouped_gru(x: Tensor, layer: GroupedGRU) -> Tensor:
+def _grouped_gru(program: Program, x: Value, layer: GroupedGRU) -> Value:
     """Directions and groups as one: the inputs of each cell are its group's channels."""
-    width = x.shape[3]
-    biases = [b.transpose(0, 1).flatten() for b in (layer.bias_ih, layer.bias_hh)]
-    w_ih = block_diagonal(layer.weight_ih).unflatten(1, (layer.directions, width)).sum(1)
-    inputs = _linear(x, w_ih, biases[0])
-    cells = fast.Cells(width, layer.weight_hh.shape[-1], layer.directions == 2)
-    y: Tensor = fast.Recurrence.apply(inputs, block_diagonal(layer.weight_hh), biases[1], cells)
-    return y
-
-
-def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Of each position by itself, (B, T, F, I) contiguous: all positions of an item as frames of one band."""
-    y: Tensor = Convolution.apply(x.flatten(1, 2)[:, :, None], weight.t()[None], bias, Shape(1, 1, 1))
-    return y.view(*x.shape[:3], -1)
+    width = x.data.shape[3]
+    b_ih, b_hh = (_places(program, b).transpose(0, 1).flatten() for b in (layer.bias_ih, layer.bias_hh))
+    w_ih = block_diagonal(_places(program, layer.weight_ih)).unflatten(1, (layer.directions, width)).sum(1)
+    inputs = layers.linear(program, x, w_ih, b_ih)
+    w_hh = block_diagonal(_places(program, layer.weight_hh))
+    cells = Cells(width, layer.weight_hh.shape[-1], layer.directions == 2)
+    return recurrence(program, inputs, w_hh, b_hh, cells)
 
 
 def supports(config: GTCRNConfig) -> bool:

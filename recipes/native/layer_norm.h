@@ -1,0 +1,69 @@
+/* Layer normalisation of each frame, (bands, channels) with weights of that shape, added to what the layer went round. */
+
+typedef struct { int64_t items, frames, n; float eps; } layer_norm; /* n: floats of a frame, a multiple of 8 */
+
+typedef struct {
+    const layer_norm *s;
+    const float *x, *around, *weight, *bias, *dy;
+    float *y, *kept, *d_weight, *d_bias; /* kept: mean and 1 / deviation of each frame */
+} layer_norm_work;
+
+FAST static void layer_norm_item(void *what, int64_t item)
+{
+    const layer_norm_work *job = what;
+    int64_t n = job->s->n;
+    for (int64_t t = item * job->s->frames; t < (item + 1) * job->s->frames; t++) {
+        const float *x = job->x + t * n;
+        vec sum = {0}, square = {0};
+        for (int64_t i = 0; i < n; i += LANES) sum += load(x + i);
+        float mean = total_of(sum) / n;
+        for (int64_t i = 0; i < n; i += LANES) square += (load(x + i) - mean) * (load(x + i) - mean);
+        float scale = 1 / sqrtf(total_of(square) / n + job->s->eps);
+        job->kept[2 * t] = mean, job->kept[2 * t + 1] = scale;
+        for (int64_t i = 0; i < n; i += LANES) {
+            vec normal = (load(x + i) - mean) * scale;
+            store(job->y + t * n + i, normal * load(job->weight + i) + load(job->bias + i) + load(job->around + t * n + i));
+        }
+    }
+}
+
+/* y = around + normalised x; all (items, frames, n). */
+void normalise_frames(const layer_norm *s, const float *x, const float *around, const float *weight, const float *bias,
+                      float *y, float *kept)
+{
+    layer_norm_work job = {s, x, around, weight, bias, 0, y, kept, 0, 0};
+    for_items(layer_norm_item, &job, s->items);
+}
+
+FAST static void layer_norm_backward_item(void *what, int64_t item)
+{
+    const layer_norm_work *job = what;
+    int64_t n = job->s->n;
+    float *d_weight = job->d_weight + item * n, *d_bias = job->d_bias + item * n;
+    memset(d_weight, 0, n * sizeof *d_weight);
+    memset(d_bias, 0, n * sizeof *d_bias);
+    for (int64_t t = item * job->s->frames; t < (item + 1) * job->s->frames; t++) {
+        const float *x = job->x + t * n, *dy = job->dy + t * n;
+        float mean = job->kept[2 * t], scale = job->kept[2 * t + 1];
+        vec sum = {0}, product = {0};
+        for (int64_t i = 0; i < n; i += LANES) {
+            vec normal = (load(x + i) - mean) * scale, d = load(dy + i), g = d * load(job->weight + i);
+            sum += g, product += g * normal;
+            store(d_weight + i, load(d_weight + i) + d * normal);
+            store(d_bias + i, load(d_bias + i) + d);
+        }
+        float middle = total_of(sum) / n, along = total_of(product) / n;
+        for (int64_t i = 0; i < n; i += LANES) {
+            vec normal = (load(x + i) - mean) * scale, g = load(dy + i) * load(job->weight + i);
+            store(job->y + t * n + i, (g - middle - normal * along) * scale);
+        }
+    }
+}
+
+/* dx like x; d_weight and d_bias (items, n). */
+void normalise_frames_backward(const layer_norm *s, const float *x, const float *dy, const float *weight,
+                               const float *kept, float *dx, float *d_weight, float *d_bias)
+{
+    layer_norm_work job = {s, x, 0, weight, 0, dy, dx, (float *)kept, d_weight, d_bias};
+    for_items(layer_norm_backward_item, &job, s->items);
+}

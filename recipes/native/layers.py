@@ -1,0 +1,258 @@
+"""The layers of a `Program`: each writes its way forward, and leaves word of its way back.
+
+float32, (B, T, F, C): batch, frames, bands, channels, the last by eights. Weights are places (`Parameters.places`).
+Only what training needs: the zero state, the batch's own statistics.
+"""
+
+import ctypes
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from gtcrn_recipes.native.convolution import LANES, Shape, blocks, conv, turned
+from gtcrn_recipes.native.program import Program, Value
+
+TAPS, MOST_CHANNELS = 3, 128  # as in depthwise.h and norm.h
+NOTHING, PRELU, TANH = range(3)
+
+
+def convolution(program: Program, x: Value, weight: Tensor, bias: Tensor, shape: Shape, groups: int = 1) -> Value:
+    """x (B, T, bands, I), which may skip channels, weight (width, I / groups, O), bias (O).
+
+    O is below 8, of one group then, or a multiple of 8 times the groups; so is I where the gradient of x is wanted.
+    """
+    y = Value(program.room(*x.data.shape[:2], shape.outputs, weight.shape[2]))
+    packed, offsets = program.gathered(blocks(weight)), program.gathered(bias)
+    program.forward("convolve", conv(shape, False, x.data, y.data, groups), x.data, packed, offsets, y.data)
+    back = program.gathered(blocks(turned(weight, groups))) if x.wanted else None
+
+    def write() -> None:
+        dy = program.consume(y)
+        if back is not None:
+            dx = program.destination(x)
+            program.backward("convolve", conv(shape, True, dy, dx, groups), dy, back, None, dx)
+            program.contribute(x, dx)
+        _weight_gradient(program, x.data, dy, weight, shape, groups)
+        column_sums(program, dy.flatten(1, 2), bias)
+        program.release(dy)
+
+    program.on_the_way_back(write)
+    return y
+
+
+def _weight_gradient(program: Program, x: Tensor, dy: Tensor, weight: Tensor, shape: Shape, groups: int) -> None:
+    """The outputs take the lanes where there are enough of them."""
+    if dy.shape[3] < LANES:
+        outer(program, dy, x, weight.transpose(1, 2), shape, True)
+    else:
+        outer(program, x, dy, weight, shape, False, groups)
+
+
+def outer(program: Program, x: Tensor, y: Tensor, weight: Tensor, shape: Shape, flipped: bool, groups: int = 1) -> None:
+    """Gradient of weight (width, channels of x / groups, channels of y): x times y over the frames and taps."""
+    places = blocks(weight)
+    total = program.acquire(len(x), *places.shape)
+    program.backward("outer", conv(shape, flipped, x, y, groups), x, y, total)
+    program.scattered(places, total)
+    program.release(total)
+
+
+def column_sums(program: Program, x: Tensor, bias: Tensor) -> None:
+    """Gradient of bias (C): the sum of x (B, N, C), which may skip channels."""
+    total = program.acquire(len(x), x.shape[2])
+    program.backward("column_sums", None, x, total, n=(*x.shape[:2], x.stride(1), x.shape[2]))
+    program.scattered(bias, total)
+    program.release(total)
+
+
+def linear(program: Program, x: Value, weight: Tensor, bias: Tensor) -> Value:
+    """Of each position by itself, weight (O, I): all positions of an item as frames of one band."""
+    flat = _alias(program, x, lambda t: t.flatten(1, 2)[:, :, None])
+    y = convolution(program, flat, weight.t()[None], bias, Shape(1, 1, 1))
+    return _alias(program, y, lambda t: t.view(*x.data.shape[:3], -1))
+
+
+def _alias(program: Program, x: Value, seen: Callable[[Tensor], Tensor]) -> Value:
+    """The same numbers in another shape."""
+    y = Value(seen(x.data), x.wanted)
+    if x.wanted:
+        program.on_the_way_back(lambda: program.contribute(x, program.consume(y).view(x.data.shape)))
+    return y
+
+
+def add(program: Program, x: Value, y: Value) -> Value:
+    z = Value(program.room(*x.data.shape))
+    program.forward("add", None, x.data, y.data, z.data, n=(x.data.numel(), program.items))
+
+    def write() -> None:
+        dz = program.consume(z)
+        program.contribute(x, program.share(dz))
+        program.contribute(y, dz)
+
+    program.on_the_way_back(write)
+    return z
+
+
+class Depth(ctypes.Structure):
+    """`depth` of depthwise.h."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in ("items", "frames", "bands", "channels", "dilation")]
+
+
+def depthwise(program: Program, x: Value, weight: Tensor, bias: Tensor, dilation: int) -> Value:
+    """x (B, T, F, C), weight (3, 3, C), bias (C) -> (B, T, F, C); causal, dilated in time."""
+    y, shape = Value(program.room(*x.data.shape)), Depth(*x.data.shape, dilation)
+    packed, offsets = program.gathered(weight), program.gathered(bias)
+    program.forward("depthwise", shape, x.data, packed, offsets, y.data)
+
+    def write() -> None:
+        dy, dx = program.consume(y), program.destination(x)
+        total = program.acquire(len(dy), TAPS**2 + 1, dy.shape[3])
+        program.backward("depthwise_backward", shape, x.data, packed, dy, dx, total)
+        program.scattered(torch.cat((weight.flatten(0, 1), bias[None])), total)
+        program.release(total)
+        program.release(dy)
+        program.contribute(x, dx)
+
+    program.on_the_way_back(write)
+    return y
+
+
+class Norm(ctypes.Structure):
+    """`norm` of norm.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("items", "n", "channels")),
+        *((name, ctypes.c_void_p) for name in ("weight", "bias", "slope")),
+        *((name, ctypes.c_float) for name in ("eps", "momentum")),
+        ("activation", ctypes.c_int),
+        *((name, ctypes.c_void_p) for name in ("running_mean", "running_variance", "mean", "rstd", "scale", "shift")),
+        ("totals", ctypes.c_void_p),
+    ]
+
+
+def normalise(program: Program, x: Value, norm: nn.BatchNorm2d, activation: nn.Module | None) -> Value:
+    """Batch normalisation and its activation; the running statistics follow."""
+    y, parameters = Value(program.room(*x.data.shape)), program.parameters
+    slope = activation.weight if isinstance(activation, nn.PReLU) else None
+    kind = {nn.PReLU: PRELU, nn.Tanh: TANH, type(None): NOTHING}[type(activation)]
+    learned = [None if p is None else parameters.here(p).data_ptr() for p in (norm.weight, norm.bias, slope)]
+    channels = x.data.shape[3]
+    kept = [
+        norm.running_mean,
+        norm.running_var,
+        *program.room(4, channels),
+        program.room(program.items, 6, MOST_CHANNELS),
+    ]
+    sizes = program.items, x.data[0].numel(), channels
+    pointers = program.pointers(kept)
+    shape = Norm(*sizes, *learned, norm.eps, norm.momentum, kind, *pointers)
+    program.forward("normalise", shape, x.data, y.data)
+
+    def write() -> None:
+        dy = program.consume(y)
+        dx = program.acquire(*dy.shape) if program.is_shared(dy) else program.share(dy)  # in place where it may
+        found = [parameters.gradient_here(p) for p in (norm.weight, norm.bias)]
+        found.append(program.room(1) if slope is None else parameters.gradient_here(slope))
+        program.backward("normalise_backward", shape, x.data, dy, dx, *found)
+        program.release(dy)
+        program.contribute(x, dx)
+
+    program.on_the_way_back(write)
+    return y
+
+
+class LayerNorm(ctypes.Structure):
+    """`layer_norm` of layer_norm.h."""
+
+    _fields_ = [*((name, ctypes.c_int64) for name in ("items", "frames", "n")), ("eps", ctypes.c_float)]
+
+
+def add_normalised(program: Program, around: Value, x: Value, norm: nn.LayerNorm) -> Value:
+    """`around` + layer normalisation of x, both (B, T, F, C)."""
+    y, parameters = Value(program.room(*x.data.shape)), program.parameters
+    shape = LayerNorm(*x.data.shape[:2], norm.weight.numel(), norm.eps)
+    weight, bias = (parameters.here(p) for p in (norm.weight, norm.bias))
+    kept = program.room(*x.data.shape[:2], 2)
+    program.forward("normalise_frames", shape, x.data, around.data, weight, bias, y.data, kept)
+
+    def write() -> None:
+        dy, dx = program.consume(y), program.destination(x)
+        totals = [program.acquire(program.items, norm.weight.numel()) for _ in range(2)]
+        program.backward("normalise_frames_backward", shape, x.data, dy, weight, kept, dx, *totals)
+        for parameter, total in zip((norm.weight, norm.bias), totals, strict=True):
+            program.scattered(parameters.places(parameter), total)
+            program.release(total)
+        program.contribute(x, dx)
+        program.contribute(around, dy)
+
+    program.on_the_way_back(write)
+    return y
+
+
+class Frames(ctypes.Structure):
+    """`frame_shape` of attention.h."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in ("items", "frames", "bands", "channels", "step")]
+
+
+def attended(program: Program, x: Value, weigh: Callable[[Value], Value], passed: Value) -> Value:
+    """x (B, T, F, C) times the weight (B, T, 1, C) that `weigh` makes of its mean squares over the bands, alternating
+    with `passed` (B, T, F, C), which may skip channels: (B, T, F, 2 C)."""
+    squares = Value(program.room(*x.data.shape[:2], 1, x.data.shape[3]))
+    shape = Frames(*x.data.shape, passed.data.stride(2))
+    program.forward("energy", shape, x.data, squares.data)
+
+    def write_squares() -> None:
+        d = program.consume(squares)
+        assert x.gradient is not None
+        program.backward("energy_backward", shape, x.data, d, x.gradient)
+        program.release(d)
+
+    program.on_the_way_back(write_squares)
+    weight = weigh(squares)
+    y = Value(program.room(*x.data.shape[:3], 2 * x.data.shape[3]))
+    program.forward("shuffle", shape, x.data, weight.data, passed.data, y.data)
+
+    def write() -> None:
+        dy, dx, d_weight = program.consume(y), program.destination(x), program.destination(weight)
+        d_passed = program.destination(passed)
+        back = Frames(*x.data.shape, d_passed.stride(2))
+        program.backward("shuffle_backward", back, x.data, weight.data, dy, dx, d_weight, d_passed)
+        program.release(dy)
+        for value, gradient in ((x, dx), (weight, d_weight), (passed, d_passed)):
+            program.contribute(value, gradient)
+
+    program.on_the_way_back(write)
+    return y
+
+
+def sigmoid(program: Program, x: Value) -> Value:
+    y, n = Value(program.room(*x.data.shape)), (x.data.numel(),)
+    program.forward("sigmoid", None, x.data, y.data, n=n)
+
+    def write() -> None:
+        dy, dx = program.consume(y), program.destination(x)
+        program.backward("sigmoid_backward", None, y.data, dy, dx, n=n)
+        program.release(dy)
+        program.contribute(x, dx)
+
+    program.on_the_way_back(write)
+    return y
+
+
+def halves(program: Program, x: Value) -> tuple[Value, Value]:
+    """The lower and the upper channels, whose gradients become that of x in one place."""
+    half = x.data.shape[3] // 2
+    low, high = Value(x.data[..., :half]), Value(x.data[..., half:])
+    whole: list[Tensor] = []
+
+    def gradient() -> Tensor:
+        if not whole:
+            whole.append(program.destination(x))
+        return whole[0]
+
+    low.destination, high.destination = lambda: gradient()[..., :half], lambda: gradient()[..., half:]
+    program.on_the_way_back(lambda: program.contribute(x, gradient()))
+    return low, high
