@@ -166,7 +166,11 @@ class Denoiser:
         signed so, CheckpointError for a snapshot made with other weights.
         """
         saved = snapshot.verify(saved, key)
-        sample_rate, channels, fingerprint = snapshot.form(saved)
+        sample_rate, channels, network, fingerprint = snapshot.form(saved)
+        if network != self.config.channels:
+            raise CheckpointError(
+                f"the snapshot was made with a network of {network} channels, not of {self.config.channels}."
+            )
         if fingerprint != self.fingerprint:
             raise CheckpointError(f"the snapshot was made with weights {fingerprint}, not {self.fingerprint}.")
         stream = self.stream(sample_rate, channels)

@@ -29,13 +29,16 @@ def verify(saved: bytes, key: bytes | None) -> bytes:
     return saved[start:]
 
 
-def form(saved: bytes) -> tuple[int, int, str]:
-    """Sample rate, channels and the fingerprint of the weights of a snapshot. Raises AudioError if it is none."""
+def form(saved: bytes) -> tuple[int, int, int, str]:
+    """Sample rate, channels, the network's channels and the weights' fingerprint of a snapshot.
+
+    Raises AudioError if it is none.
+    """
     found = kernel.snapshot_form(saved)
     if isinstance(found, int):
         raise refusal(found)
-    rate, channels, fingerprint = found
-    return rate, channels, f"{fingerprint:016x}"
+    rate, channels, network, fingerprint = found
+    return rate, channels, network, f"{fingerprint:016x}"
 
 
 def refusal(code: int) -> AudioError:

@@ -12,19 +12,24 @@ NETWORK_BITS = 64  # of an IPv6 address: what one customer of a provider usually
 
 NATIVE_RATE = 16_000  # Hz
 MESSAGE_WEIGHT, NETWORK_WEIGHT = 0.5, 0.5  # of a stream of one channel at that rate: together 1
+SMALL_WIDTH, WIDTH_EXPONENT = 16, 1.5  # channels of the network that weighs so much, and how others compare
 RESAMPLING_WEIGHT = 0.15  # of a channel at another rate,
 KILOHERTZ_WEIGHT = 0.01  # and for each kHz of it
 ODD_FACTOR = 1.5  # for the resampling of rates that are no whole number of hundreds of hertz
 
 
-def weight(sample_rate: int, channels: int) -> float:
-    """What a live stream costs, in streams of one channel at 16 kHz; made from measured times (server/README.md)."""
+def weight(sample_rate: int, channels: int, width: int = SMALL_WIDTH) -> float:
+    """What a live stream costs, in streams of one channel at 16 kHz; made from measured times (server/README.md).
+
+    `width` are the channels of the network: 32 take 2.9 times as long as 16.
+    """
     resampling = 0.0
     if sample_rate != NATIVE_RATE:
         resampling = RESAMPLING_WEIGHT + KILOHERTZ_WEIGHT * sample_rate / 1000
     if sample_rate % 100:
         resampling *= ODD_FACTOR
-    return MESSAGE_WEIGHT + channels * (NETWORK_WEIGHT + resampling)
+    network = NETWORK_WEIGHT * (width / SMALL_WIDTH) ** WIDTH_EXPONENT
+    return MESSAGE_WEIGHT + channels * (network + resampling)
 
 
 class Places:

@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from time import perf_counter
 
 from gtcrn.audio.pcm import PcmFormat
-from gtcrn.config import SpectralConfig
+from gtcrn.config import GTCRNConfig
 from gtcrn.stream import Stream
 from gtcrn_server.admission import weight
 from gtcrn_server.errors import Kind, ServiceError
@@ -26,7 +26,7 @@ class Live:
         identity: str,
         options: Options,
         stream: Stream,
-        spectral: SpectralConfig,
+        config: GTCRNConfig,
         telemetry: Telemetry,
         turns: Turns,
         threads: Executor | None,
@@ -34,11 +34,11 @@ class Live:
         self.identity, self.options, self.stream = identity, options, stream
         self.telemetry, self.turns, self.pace, self._threads = telemetry, turns, Pace(), threads
         rate, channels = options.sample_rate, options.channels
-        self.frame = max(1, round(spectral.hop * rate / spectral.sample_rate))
+        self.frame = max(1, round(config.spectral.hop * rate / config.spectral.sample_rate))
         self._pcm = PcmFormat(rate, channels, options.encoding)
         self._integers = options.encoding == "s16le"
         self.width = self._pcm.frame_bytes
-        self._weight = weight(rate, channels)
+        self._weight = weight(rate, channels, config.channels)
         self.slice = max(1, round(SLICE_SECONDS / self._weight * rate)) * self.width  # bytes
         self.bytes_per_second = self.width * rate
         self.received = self.sent = 0

@@ -79,8 +79,8 @@ class Service:
         form = (options.sample_rate, options.channels, options.attenuation_limit, options.bypass)
         loop = asyncio.get_running_loop()  # filters of a new rate take up to 10 ms
         stream = await loop.run_in_executor(self.opener, self.denoiser.stream, *form)
-        identity, spectral = f"{self.worker}-{secrets.token_urlsafe(12)}", self.denoiser.config.spectral
-        return Live(identity, options, stream, spectral, self.telemetry, self.turns, self.opener)
+        identity, config = f"{self.worker}-{secrets.token_urlsafe(12)}", self.denoiser.config
+        return Live(identity, options, stream, config, self.telemetry, self.turns, self.opener)
 
     def tell(self, error: BaseException) -> Problem:
         """What the client is told of `error`, counted."""
@@ -157,7 +157,9 @@ class Place:
 
     def grow(self, options: Options) -> None:
         """To the weight of a stream with these options; raises ServiceError for too much, however empty the service."""
-        wanted, settings = weight(options.sample_rate, options.channels), self._service.settings
+        service = self._service
+        wanted = weight(options.sample_rate, options.channels, service.denoiser.config.channels)
+        settings = service.settings
         limit = min(settings.max_stream_weight, settings.max_streams)
         if wanted > limit:
             form = f"{options.channels} channels at {options.sample_rate} Hz"

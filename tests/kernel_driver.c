@@ -3,7 +3,7 @@
 
    kernel_driver base|avx2|avx512 process|enhance PARAMS INPUT OUT FRAMES_PER_CALL; exit 77 where the processor lacks
    the variant. INPUT are spectra for process, samples for enhance: whole hops, the first of them before the stream. */
-#include "layout.h"
+#include "kernel.h"
 #include "processor.h"
 
 #include <stdio.h>
@@ -15,17 +15,19 @@ enum { FRAME = 2 * BINS * sizeof(float), STEP = HOP * sizeof(float) };
 typedef struct {
     const gtcrn_kernel *kernel;
     const gtcrn_params *params;
-    gtcrn_state *state;
+    float *state;
     float *overlap;
 } stream;
 
-static const gtcrn_kernel *variant(const char *name)
+extern const gtcrn_kernel gtcrn_base_16, gtcrn_avx2_16, gtcrn_avx512_16, gtcrn_base_32, gtcrn_avx2_32, gtcrn_avx512_32;
+
+static const gtcrn_kernel *variant(const char *name, int wide)
 {
 #if defined(__x86_64__)
-    if (!strcmp(name, "avx512") && processor() >= PROCESSOR_AVX512) return &gtcrn_avx512;
-    if (!strcmp(name, "avx2") && processor() >= PROCESSOR_AVX2) return &gtcrn_avx2;
+    if (!strcmp(name, "avx512") && processor() >= PROCESSOR_AVX512) return wide ? &gtcrn_avx512_32 : &gtcrn_avx512_16;
+    if (!strcmp(name, "avx2") && processor() >= PROCESSOR_AVX2) return wide ? &gtcrn_avx2_32 : &gtcrn_avx2_16;
 #endif
-    return strcmp(name, "base") ? NULL : &gtcrn_base;
+    return strcmp(name, "base") ? NULL : wide ? &gtcrn_base_32 : &gtcrn_base_16;
 }
 
 /* `size` zeros at an address that is a multiple of 4 and of nothing more. */
@@ -73,18 +75,23 @@ static void run(const stream *s, void (*call)(const stream *, const char *, char
 
 int main(int count, char **arguments)
 {
-    const gtcrn_kernel *kernel = count == 7 ? variant(arguments[1]) : NULL;
+    const gtcrn_kernel *kernel;
     char *params, *input, *state, *overlap;
     size_t params_size, size, frames;
     FILE *out;
-    if (!kernel) return 77;
-    state = new_buffer(sizeof(gtcrn_state)), overlap = new_buffer(STEP);
+    if (count != 7) return 2;
     params = read_file(arguments[3], &params_size);
+    kernel = variant(arguments[1], ((const gtcrn_params *)params)->channels == 32);
+    if (!kernel) {
+        delete_buffer(params);
+        return 77;
+    }
+    state = new_buffer(kernel->state * sizeof(float)), overlap = new_buffer(STEP);
     input = read_file(arguments[4], &size);
     out = fopen(arguments[5], "wb");
     frames = (size_t)atoi(arguments[6]);
-    if (params_size != sizeof(gtcrn_params) || !out) return 2;
-    stream s = {kernel, (const gtcrn_params *)params, (gtcrn_state *)state, (float *)overlap};
+    if (params_size != kernel->params * sizeof(float) || !out) return 2;
+    stream s = {kernel, (const gtcrn_params *)params, (float *)state, (float *)overlap};
     if (strcmp(arguments[2], "enhance"))
         run(&s, process, FRAME, 0, input, size, FRAME * frames, out);
     else

@@ -44,7 +44,7 @@ def denoise(denoiser: Denoiser, samples: Samples, rate: int, dry_share: float = 
     low = resample(np.concatenate((samples, silence)), rate, config.sample_rate)
     low = np.concatenate((np.zeros(config.hop, np.float32), low))
     spectrum, _ = transform.analyse(low[None], np.zeros((1, 0), np.float32))
-    kernel.process(denoiser.params, np.zeros(kernel.STATE_SIZE, np.float32), spectrum, spectrum)
+    kernel.process(denoiser.params, kernel.new_state(denoiser.params), spectrum, spectrum)
     wet = transform.synthesise(spectrum, transform.initial_state(1))[0][0, config.hop :]
     wet = resample(wet, config.sample_rate, rate)[: len(samples)]
     return wet + (samples - wet) * np.float32(dry_share)

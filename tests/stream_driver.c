@@ -115,7 +115,8 @@ static void survive_mutations(gtcrn_stream *s, int mutations, const float *in, s
 static void recover(gtcrn_stream *s, const float *in, size_t room, float *out)
 {
     gtcrn_reset(s);
-    channel_of(s, 0)->memory.inter[0][3][5] = NAN;
+    /* Behind the memory along time there is only that of the attentions: two sides of three. */
+    memory_of(channel_of(s, 0))[s->kernel->state - 6 * (size_t)s->kernel->channels - 1] = NAN;
     size_t count = push(s, in, room, 0, room, out, 0);
     for (size_t k = 0; k < count; k++) demand(isfinite(out[k]), "a poisoned memory is cleared");
     demand(gtcrn_recovered(s) == 1, "and counted");

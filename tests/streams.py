@@ -12,6 +12,7 @@ from networks import random_network
 from numpy.typing import NDArray
 
 from gtcrn import AudioError, Denoiser, Stream, checkpoint
+from gtcrn.config import GTCRNConfig
 from gtcrn.types import Samples
 
 Number = TypeVar("Number", bound=np.generic)
@@ -19,9 +20,9 @@ Changes = Mapping[int, Mapping[str, Any]]  # options that are set after so many 
 
 
 @cache
-def random_denoiser(seed: int = 0) -> Denoiser:
+def random_denoiser(seed: int = 0, channels: int = 16) -> Denoiser:
     """A denoiser with random weights; it does not denoise, but its every output depends on its whole past."""
-    return Denoiser(checkpoint.from_model(random_network(seed)))
+    return Denoiser(checkpoint.from_model(random_network(seed, GTCRNConfig(channels=channels))))
 
 
 def noise(length: int, channels: int | None = None, seed: int = 0) -> Samples:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from streams import Changes, noise, pieces, random_denoiser, verify_stream
 
 import gtcrn
-from gtcrn import AudioError, CheckpointError, ConfigError, Denoiser, checkpoint
+from gtcrn import AudioError, CheckpointError, ConfigError, Denoiser, checkpoint, kernel
 from gtcrn.audio.pcm import PcmFormat
 from gtcrn.types import Samples
 
@@ -73,11 +73,13 @@ def test_as_many_samples_come_out_as_go_in(rate: int, length: int) -> None:
     st.lists(st.integers(0, 900), min_size=1, max_size=6),
     LIMITS,
     st.dictionaries(st.integers(0, 3_000), OPTIONS, max_size=3),
+    st.sampled_from(sorted(kernel.SIZES)),
 )
-def test_the_contract_at_any_rate(
-    rate: int, channels: int, length: int, lengths: list[int], limit: float | None, changes: Changes
+def test_the_contract_at_any_rate_with_a_network_of_any_size(
+    rate: int, channels: int, length: int, lengths: list[int], limit: float | None, changes: Changes, network: int
 ) -> None:
-    verify_stream(random_denoiser(), noise(length, channels), lengths, rate, changes, attenuation_limit=limit)
+    denoiser = random_denoiser(channels=network)
+    verify_stream(denoiser, noise(length, channels), lengths, rate, changes, attenuation_limit=limit)
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 44_100, 48_000, 191_999])

@@ -25,13 +25,9 @@ def random_checkpoint() -> Checkpoint:
 
 def test_block_has_the_kernels_size_and_alignment(random_checkpoint: Checkpoint) -> None:
     params = fold(random_checkpoint)
-    assert params.shape == (kernel.PARAMS_SIZE,)
+    assert params.shape == (sum(floats for _, floats in kernel.SIZES[16][1]),)
     assert params.dtype == np.float32
     assert params.ctypes.data % 64 == 0
-
-
-def test_the_parts_make_the_block() -> None:
-    assert sum(floats for _, floats in kernel.LAYOUT) == kernel.PARAMS_SIZE
 
 
 def _swapped(layout: Layout) -> Layout:
@@ -44,7 +40,7 @@ def _swapped(layout: Layout) -> Layout:
     ("change", "sentence"),
     [
         (_swapped, r"expects decoder of \d+ floats where encoder of \d+ is written"),
-        (lambda layout: layout[1:], "expects unused of 7 floats where input_roots of 1 is written"),
+        (lambda layout: layout[1:], "expects channels of 1 floats where input_roots of 1 is written"),
         (lambda layout: layout[:-1], r"expects nothing of 0 floats where transform of \d+ is written"),
         (lambda layout: (*layout, ("tail", 4)), "expects tail of 4 floats where nothing of 0 is written"),
         (lambda layout: (("input_roots", 2), *layout[1:]), "expects input_roots of 2 floats where input_roots of 1"),
@@ -53,7 +49,8 @@ def _swapped(layout: Layout) -> Layout:
 def test_the_first_part_that_the_kernel_has_otherwise_is_named(
     random_checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, change: Callable[[Layout], Layout], sentence: str
 ) -> None:
-    monkeypatch.setattr(fold_module, "LAYOUT", change(kernel.LAYOUT))
+    state, layout = kernel.SIZES[16]
+    monkeypatch.setattr(fold_module, "SIZES", {16: (state, change(layout))})
     with pytest.raises(GtcrnError, match=sentence):
         fold(random_checkpoint)
 
@@ -61,7 +58,7 @@ def test_the_first_part_that_the_kernel_has_otherwise_is_named(
 @pytest.mark.parametrize(
     "setting",
     [
-        {"channels": 32},
+        {"channels": 24},
         {"erb_high": 68},
         {"dilations": (1, 2, 4)},
         {"dual_path_blocks": 1},

@@ -17,6 +17,6 @@ def test_the_network_equals_the_published_code() -> None:
 
 
 def test_the_kernel_equals_the_published_code() -> None:
-    output = np.empty_like(spectrum())
-    kernel.process(fold(imported()), np.zeros(kernel.STATE_SIZE, np.float32), spectrum(), output)
+    params, output = fold(imported()), np.empty_like(spectrum())
+    kernel.process(params, kernel.new_state(params), spectrum(), output)
     assert_equals_output(output)

@@ -22,10 +22,12 @@ from gtcrn.network.model import GTCRN
 
 Spectrum = NDArray[np.complex64]
 TOLERANCE = 1e-5  # of the peak
+CHANNELS_AT = 1  # of the parameter block
+SIZES = sorted(kernel.SIZES)  # channels of the networks that are compiled
 
 
-def random_model(seed: int, exponent: float = 1.0) -> GTCRN:
-    return random_network(seed, GTCRNConfig(input_exponent=exponent))
+def random_model(seed: int, exponent: float = 1.0, channels: int = 16) -> GTCRN:
+    return random_network(seed, GTCRNConfig(channels=channels, input_exponent=exponent))
 
 
 def speechlike(frames: int, seed: int = 0) -> Spectrum:
@@ -45,16 +47,16 @@ def by_torch(model: GTCRN, spectrum: Spectrum) -> Spectrum:
 
 def by_kernel(params: NDArray[np.float32], spectrum: Spectrum, state: NDArray[np.float32] | None = None) -> Spectrum:
     out = np.empty_like(spectrum)
-    kernel.process(params, new_state() if state is None else state, spectrum, out)
+    kernel.process(params, kernel.new_state(params) if state is None else state, spectrum, out)
     return out
 
 
-def new_state() -> NDArray[np.float32]:
-    return np.zeros(kernel.STATE_SIZE, np.float32)
+def new_state(channels: int = 16) -> NDArray[np.float32]:
+    return np.zeros(kernel.SIZES[channels][0], np.float32)
 
 
-def random_params(seed: int) -> NDArray[np.float32]:
-    return fold(checkpoint.from_model(random_model(seed)))
+def random_params(seed: int, channels: int = 16) -> NDArray[np.float32]:
+    return fold(checkpoint.from_model(random_model(seed, channels=channels)))
 
 
 def assert_twins(model: GTCRN, spectrum: Spectrum) -> None:
@@ -63,10 +65,11 @@ def assert_twins(model: GTCRN, spectrum: Spectrum) -> None:
     assert np.abs(got - wanted).max() <= TOLERANCE * np.abs(wanted).max()
 
 
+@pytest.mark.parametrize("channels", SIZES)
 @pytest.mark.parametrize("exponent", [1.0, 0.5, 0.25])
 @pytest.mark.parametrize("seed", range(3))
-def test_equals_torch_on_random_weights(seed: int, exponent: float) -> None:
-    assert_twins(random_model(seed, exponent), speechlike(60, seed))
+def test_equals_torch_on_random_weights(seed: int, exponent: float, channels: int) -> None:
+    assert_twins(random_model(seed, exponent, channels), speechlike(60, seed))
 
 
 @pytest.mark.parametrize("name", ["dns3", "vctk"])
@@ -89,16 +92,17 @@ def test_the_kernel_keeps_the_contract() -> None:
         return as_parts(np.stack(rows)), state
 
     verify_contract(
-        layer, lambda batch: torch.zeros(batch, kernel.STATE_SIZE), torch.randn(2, 2, 14, 257), differentiable=False
+        layer, lambda batch: torch.zeros(batch, len(new_state())), torch.randn(2, 2, 14, 257), differentiable=False
     )
 
 
-def test_any_number_of_frames_per_call() -> None:
-    params, spectrum, rng = random_params(0), speechlike(97), np.random.default_rng(1)
+@pytest.mark.parametrize("channels", SIZES)
+def test_any_number_of_frames_per_call(channels: int) -> None:
+    params, spectrum, rng = random_params(0, channels), speechlike(97), np.random.default_rng(1)
     whole = by_kernel(params, spectrum)
     for most in (1, 3, 40):
         cuts = np.cumsum(rng.integers(0, most + 1, 200))
-        state = new_state()
+        state = new_state(channels)
         parts = [by_kernel(params, part, state) for part in np.split(spectrum, cuts[cuts < 97])]
         np.testing.assert_array_equal(np.concatenate(parts), whole)
 
@@ -175,22 +179,41 @@ def test_strided_buffers_are_refused() -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e38])
 def test_garbage_does_not_crash(value: float) -> None:
     params, spectrum = random_params(0), np.full((3, kernel.BINS), value, np.complex64)
-    state = np.full(kernel.STATE_SIZE, value, np.float32)
+    state, absurd = np.full_like(new_state(), value), np.full_like(params, value)
+    absurd[CHANNELS_AT] = 16
     assert by_kernel(params, spectrum, state).shape == spectrum.shape
-    assert by_kernel(np.full_like(params, value), spectrum).shape == spectrum.shape
+    assert by_kernel(absurd, spectrum).shape == spectrum.shape
+
+
+@pytest.mark.parametrize("value", [0, 15, 17, 48, 2e9, -1e38, np.nan, np.inf])
+def test_parameters_of_a_network_that_is_not_compiled_are_refused(value: float) -> None:
+    params = random_params(0)
+    params[CHANNELS_AT] = value
+    with pytest.raises(ValueError, match="no network that is compiled"):
+        by_kernel(params, speechlike(2), new_state())
+
+
+def test_parameters_of_one_size_do_not_pass_for_another() -> None:
+    params = random_params(0)
+    params[CHANNELS_AT] = 32
+    with pytest.raises(ValueError, match=r"params must be .* bytes"):
+        by_kernel(params, speechlike(2), new_state(32))
 
 
 def test_denormals_are_flushed_inside_and_kept_outside() -> None:
     """Without weights a GRU's state halves each frame: four frames on it is zero, where it would be denormal."""
-    state, tiny = np.full(kernel.STATE_SIZE, 1e-37, np.float32), np.float32(1e-40)
-    by_kernel(np.zeros(kernel.PARAMS_SIZE, np.float32), np.zeros((4, kernel.BINS), np.complex64), state)
+    state, tiny = np.full_like(new_state(), 1e-37), np.float32(1e-40)
+    nothing = np.zeros_like(random_params(0))
+    nothing[CHANNELS_AT] = 16
+    by_kernel(nothing, np.zeros((4, kernel.BINS), np.complex64), state)
     assert np.count_nonzero(state == 0) > 33 * 16
     assert not np.any((state != 0) & (np.abs(state) < np.finfo(np.float32).tiny))
     assert tiny * np.float32(1) == tiny
 
 
 def test_state_is_small() -> None:
-    assert kernel.STATE_SIZE * 4 <= 75_000
+    assert new_state().nbytes <= 75_000
+    assert new_state(32).nbytes <= 150_000
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64" or sys.platform != "linux", reason="asks Linux about x86-64")

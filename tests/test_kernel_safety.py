@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from streams import noise, random_denoiser
 
 from gtcrn import checkpoint, kernel
+from gtcrn.config import GTCRNConfig
 from gtcrn.kernel.embed import as_bytes
 from gtcrn.kernel.fold import fold
 
@@ -45,9 +46,10 @@ def build_drivers(folder: Path, *flags: str) -> Path:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Parameters, and spectra and samples, ordinary and absurd, as files."""
     folder, rng = tmp_path_factory.mktemp("driver"), np.random.default_rng(0)
-    params = fold(checkpoint.from_model(random_network()))
-    params.tofile(folder / "params")
-    (folder / "weights").write_bytes(as_bytes(params))
+    for channels in kernel.SIZES:
+        params = fold(checkpoint.from_model(random_network(config=GTCRNConfig(channels=channels))))
+        params.tofile(folder / f"params {channels}")
+        (folder / f"weights {channels}").write_bytes(as_bytes(params))
     parts = rng.standard_normal((2, 45, kernel.BINS))
     (parts[0] + 1j * parts[1]).astype(np.complex64).tofile(folder / "ordinary")
     values = np.array([0, 1e-42, 1e38, np.inf, -np.inf, np.nan])
@@ -70,8 +72,8 @@ def plain(folder: Path) -> Path:
     return build_drivers(folder / "plain", "-O3")
 
 
-def run(command: list[Path | str], folder: Path, variant: str, name: str) -> NDArray[Any]:
-    files = (folder / "params", folder / name, folder / "out")
+def run(command: list[Path | str], folder: Path, variant: str, name: str, channels: int = 16) -> NDArray[Any]:
+    files = (folder / f"params {channels}", folder / name, folder / "out")
     entry = "enhance" if "samples" in name else "process"
     result = subprocess.run([*command, variant, entry, *files, "20"], capture_output=True, text=True)
     if result.returncode == ABSENT:
@@ -81,9 +83,10 @@ def run(command: list[Path | str], folder: Path, variant: str, name: str) -> NDA
     return np.fromfile(folder / "out", np.float32 if "samples" in name else np.complex64)
 
 
-def expected(folder: Path, name: str) -> NDArray[Any]:
+def expected(folder: Path, name: str, channels: int) -> NDArray[Any]:
     """What the extension makes of a file's content."""
-    params, state = np.fromfile(folder / "params", np.float32), np.zeros(kernel.STATE_SIZE, np.float32)
+    params = np.fromfile(folder / f"params {channels}", np.float32)
+    state = kernel.new_state(params)
     if name == "samples":
         samples, overlap = np.fromfile(folder / name, np.float32), np.zeros(HOP, np.float32)
         out = np.empty_like(samples[HOP:])
@@ -97,11 +100,12 @@ def expected(folder: Path, name: str) -> NDArray[Any]:
 @pytest.mark.parametrize("variant", ["base", "avx2", "avx512"])
 @pytest.mark.parametrize("build", ["plain", "sanitized"])
 @pytest.mark.parametrize("name", ["ordinary", "samples"])
+@pytest.mark.parametrize("channels", sorted(kernel.SIZES))
 def test_every_instruction_set_agrees_and_is_clean(
-    request: pytest.FixtureRequest, folder: Path, build: str, variant: str, name: str
+    request: pytest.FixtureRequest, folder: Path, build: str, variant: str, name: str, channels: int
 ) -> None:
-    wanted = expected(folder, name)
-    got = run([request.getfixturevalue(build) / "kernel_driver"], folder, variant, name)
+    wanted = expected(folder, name, channels)
+    got = run([request.getfixturevalue(build) / "kernel_driver"], folder, variant, name, channels)
     assert np.abs(got - wanted).max() <= 1e-5 * np.abs(wanted).max()
 
 
@@ -119,33 +123,33 @@ def test_valgrind_has_nothing_to_say(plain: Path, folder: Path, variant: str) ->
         run([*valgrind, plain / "kernel_driver"], folder, variant, name)
 
 
-STREAMS = [(16_000, 1), (48_000, 2), (8_001, 1)]  # Hz and channels
+STREAMS = [(16_000, 1, 16), (48_000, 2, 32), (8_001, 1, 16)]  # Hz, channels, and channels of the network
 
 
-def run_stream(command: list[Path | str], folder: Path, rate: int, channels: int, mutations: int) -> None:
+def run_stream(command: list[Path | str], folder: Path, rate: int, channels: int, network: int, mutations: int) -> None:
     """The driver's output, after it has kept the promises that it checks itself, and what Python makes of its input."""
     samples = noise(rate // 8, channels)
     samples.tofile(folder / "speech")
-    files = (folder / "weights", folder / "speech", folder / "out")
+    files = (folder / f"weights {network}", folder / "speech", folder / "out")
     result = subprocess.run(
         [*command, *files, str(rate), str(channels), str(mutations)], capture_output=True, text=True
     )
     assert (result.returncode, result.stderr) == (0, "")
     found = np.fromfile(folder / "out", np.float32).reshape(channels, -1)
-    wanted = random_denoiser()(samples, rate, attenuation_limit=30)
+    wanted = random_denoiser(channels=network)(samples, rate, attenuation_limit=30)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
 
 
 @pytest.mark.parametrize("build", ["plain", "sanitized"])
-@pytest.mark.parametrize(("rate", "channels"), STREAMS)
+@pytest.mark.parametrize(("rate", "channels", "network"), STREAMS)
 def test_streams_keep_their_promises_and_are_clean(
-    request: pytest.FixtureRequest, folder: Path, build: str, rate: int, channels: int
+    request: pytest.FixtureRequest, folder: Path, build: str, rate: int, channels: int, network: int
 ) -> None:
     driver = request.getfixturevalue(build) / "stream_driver"
-    run_stream([driver], folder, rate, channels, mutations=1_000 if build == "plain" else 20)
+    run_stream([driver], folder, rate, channels, network, mutations=1_000 if build == "plain" else 20)
 
 
 @pytest.mark.skipif(not shutil.which("valgrind"), reason="no valgrind")
 def test_valgrind_has_nothing_to_say_of_streams(plain: Path, folder: Path) -> None:
     valgrind = ["valgrind", "--quiet", "--leak-check=full", "--error-exitcode=9"]
-    run_stream([*valgrind, plain / "stream_driver"], folder, 8_000, 1, mutations=4)
+    run_stream([*valgrind, plain / "stream_driver"], folder, 8_000, 1, 32, mutations=4)

@@ -12,7 +12,7 @@ from streams import noise
 from torch import Tensor
 
 from gtcrn import checkpoint, kernel
-from gtcrn.config import SpectralConfig
+from gtcrn.config import GTCRNConfig, SpectralConfig
 from gtcrn.kernel.fold import fold
 from gtcrn.types import Samples
 
@@ -27,25 +27,25 @@ def one_factor() -> Samples:
     return fold(weights)
 
 
-def random_params(seed: int = 0) -> Samples:
-    return fold(checkpoint.from_model(random_network(seed)))
+def random_params(seed: int = 0, channels: int = 16) -> Samples:
+    return fold(checkpoint.from_model(random_network(seed, GTCRNConfig(channels=channels))))
 
 
-def new_stream() -> tuple[Samples, Samples]:
-    return np.zeros(kernel.STATE_SIZE, np.float32), np.zeros(HOP, np.float32)
+def new_stream(channels: int = 16) -> tuple[Samples, Samples]:
+    return np.zeros(kernel.SIZES[channels][0], np.float32), np.zeros(HOP, np.float32)
 
 
 def by_numpy(params: Samples, samples: Samples) -> Samples:
     transform = ShortTimeTransform(SpectralConfig())
     spectrum, _ = transform.analyse(samples[None], np.zeros((1, 0), np.float32))
-    kernel.process(params, new_stream()[0], spectrum, spectrum)
+    kernel.process(params, kernel.new_state(params), spectrum, spectrum)
     samples, _ = transform.synthesise(spectrum, transform.initial_state(1))
     return np.asarray(samples[0])
 
 
 def by_kernel(params: Samples, samples: Samples, stream: tuple[Samples, Samples] | None = None) -> Samples:
     out = np.empty_like(samples[HOP:])
-    kernel.enhance(params, *(stream or new_stream()), samples, out)
+    kernel.enhance(params, *(stream or new_stream(int(params[1]))), samples, out)
     return out
 
 
@@ -61,9 +61,10 @@ def test_transforms_equal_numpy(hertz: float | None) -> None:
     np.testing.assert_allclose(by_kernel(params, samples), wanted, rtol=0, atol=1e-6 * np.abs(wanted).max())
 
 
+@pytest.mark.parametrize("channels", sorted(kernel.SIZES))
 @pytest.mark.parametrize("seed", range(3))
-def test_the_network_is_the_same_between_either(seed: int) -> None:
-    params, samples = random_params(seed), noise(60 * HOP, seed=seed)
+def test_the_network_is_the_same_between_either(seed: int, channels: int) -> None:
+    params, samples = random_params(seed, channels), noise(60 * HOP, seed=seed)
     wanted = by_numpy(params, samples)
     np.testing.assert_allclose(by_kernel(params, samples), wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
 
@@ -80,7 +81,7 @@ def test_network_and_transforms_keep_the_contract() -> None:
         return torch.from_numpy(out).view_as(x), (memory, overlap, hops[:, -1])
 
     def silence(batch: int) -> tuple[Tensor, ...]:
-        return tuple(torch.zeros(batch, size) for size in (kernel.STATE_SIZE, HOP, HOP))
+        return tuple(torch.zeros(batch, size) for size in (kernel.SIZES[16][0], HOP, HOP))
 
     x = torch.from_numpy(noise(14 * HOP, channels=2)).view(2, 1, 14, HOP)
     verify_contract(layer, silence, x, differentiable=False)

@@ -26,6 +26,7 @@ from serving import (
     talk,
     wait_for,
 )
+from streams import random_denoiser
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as connect_now
@@ -187,6 +188,15 @@ def test_a_stream_is_admitted_by_what_it_costs(denoiser: Denoiser) -> None:
     wait_for(lambda: service.service.telemetry.live == 0)
     assert service.service.telemetry.weight == pytest.approx(0)
     assert service.service.places.taken == 0
+
+
+def test_a_stream_of_the_wider_network_weighs_more_and_is_served() -> None:
+    wide, data = random_denoiser(channels=32), pcm(speech(0.25))
+    with running(wide) as service, connect_now(service.socket) as first:
+        first.send(json.dumps(START))
+        first.recv()
+        assert 1.8 < service.service.telemetry.weight < 2
+        assert say(service.socket, START, data, END).audio == offline(wide, data)
 
 
 def test_a_stream_that_never_fits_is_not_told_to_try_again(denoiser: Denoiser) -> None:

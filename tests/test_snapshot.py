@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from streams import noise, random_denoiser
 
-from gtcrn import AudioError
+from gtcrn import AudioError, CheckpointError
 
 
 def saved_stream(rate: int = 44_100, key: bytes | None = None) -> bytes:
@@ -35,6 +35,12 @@ def test_what_is_no_snapshot_is_refused(wrong: Any) -> None:
 def test_a_snapshot_of_another_rate_is_refused() -> None:
     with pytest.raises(AudioError, match="not the snapshot of such a stream"):
         random_denoiser().stream(48_000).restore(saved_stream(44_100))
+
+
+def test_a_snapshot_says_which_size_its_network_had() -> None:
+    saved = random_denoiser(channels=32).stream().snapshot()
+    with pytest.raises(CheckpointError, match="a network of 32 channels, not of 16"):
+        random_denoiser().resume(saved)
 
 
 def test_a_signed_snapshot_needs_its_key() -> None:

@@ -104,7 +104,7 @@ def _spectrum(denoiser: Denoiser, samples: NDArray[np.float32]) -> Spectrum:
 
 def _frame_us(denoiser: Denoiser, spectrum: Spectrum) -> float:
     """Microseconds of the kernel for a frame."""
-    state, out = np.zeros(kernel.STATE_SIZE, np.float32), np.empty_like(spectrum)
+    state, out = kernel.new_state(denoiser.params), np.empty_like(spectrum)
     return _seconds(lambda: kernel.process(denoiser.params, state, spectrum, out)) / len(spectrum) * 1e6
 
 

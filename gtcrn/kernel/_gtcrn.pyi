@@ -4,9 +4,9 @@ from typing_extensions import Buffer
 
 BINS: int
 INSTRUCTIONS: str  # those that the kernel uses here: base, avx2 or avx512
-LAYOUT: tuple[tuple[str, int], ...]  # name and floats of each part of the parameter block
-PARAMS_SIZE: int
-STATE_SIZE: int
+# Channels of each network that is compiled to the floats of its memory of a stream, and name and floats of each part of
+# its parameter block.
+SIZES: dict[int, tuple[int, tuple[tuple[str, int], ...]]]
 VERSION_ERROR: int
 
 class Filters:
@@ -47,8 +47,8 @@ class Stream:
         """0, or one of the codes of gtcrn.h."""
 
 def fingerprint(params: NDArray[np.float32], /) -> int: ...
-def snapshot_form(saved: Buffer, /) -> tuple[int, int, int] | int:
-    """Sample rate, channels and fingerprint of a saved stream, or one of the codes of gtcrn.h."""
+def snapshot_form(saved: Buffer, /) -> tuple[int, int, int, int] | int:
+    """Sample rate, channels, the network's channels and fingerprint of a stream, or one of the codes of gtcrn.h."""
 
 def process(
     params: NDArray[np.float32],
@@ -59,8 +59,8 @@ def process(
 ) -> None:
     """Enhance frames of one stream; any contiguous buffers of these types will do, without the interpreter's lock.
 
-    params: (PARAMS_SIZE,) from `gtcrn.kernel.fold.fold`. state: (STATE_SIZE,), zeros before the first frame, changed in
-    place; a copy continues the stream anywhere. spectrum, out: (T, BINS) for any T; out may be spectrum itself, but
+    params: from `gtcrn.kernel.fold.fold`. state: as many floats as SIZES tells, zeros before the first frame, changed
+    in place; a copy continues the stream anywhere. spectrum, out: (T, BINS) for any T; out may be spectrum itself, but
     not overlap it otherwise. Raises ValueError for a wrong size, TypeError for a read-only or strided buffer.
     """
 

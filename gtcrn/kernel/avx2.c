@@ -5,8 +5,7 @@
 #else
 #pragma GCC target("avx2,fma")
 #endif
-#define KERNEL gtcrn_avx2
-#define INSTRUCTIONS "avx2"
+#define SET avx2
 #define LANES 8
 #include "network.h"
 #if defined(__clang__)

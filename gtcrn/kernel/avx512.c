@@ -5,8 +5,7 @@
 #else
 #pragma GCC target("avx2,fma,avx512f,avx512vl,avx512dq")
 #endif
-#define KERNEL gtcrn_avx512
-#define INSTRUCTIONS "avx512"
+#define SET avx512
 #define LANES 8
 #include "network.h"
 #if defined(__clang__)

@@ -1,4 +1,5 @@
-/* The convolutions: first and last two of the network, and the GTConvBlock. A frame is [band][channel]. */
+/* The convolutions: first and last two of the network, and the GTConvBlock. A frame is
+   [band][channel]; shapes in comments are those of the network of 16 channels. */
 #include "dense.h"
 
 /* ---- encoder and decoder ---- */
@@ -6,13 +7,13 @@
 /* SFE and the convolution after it: features [3][3 + 129 + 3] to [65][16]. */
 static inline void encoder_first(const first_conv *p, const float (*x)[3 + BANDS + 3], row *y)
 {
-    for (int lane = 0; lane < 8; lane += LANES)
+    FOR_PAIRS(lane)
         for (int block = 0; block < HALF; block += ROWS) {
             int i = block < HALF - ROWS ? block : HALF - ROWS; /* the last rows overlap those before */
             vec acc[2][ROWS];
             start(2, acc, p->bias + lane, 8);
             for (int f = 0; f < FEATURES; f++)
-                dense(2, acc, p->weight[0][f][0] + lane, FEATURES * 7 * 8, x[f] + 2 * i, 2, 7);
+                dense(2, acc, p->weight[lane / 8][f][0] + lane % 8, FEATURES * 7 * 8, x[f] + 2 * i, 2, 7);
             for (int f = 0; f < FEATURES; f++)
                 for (int o = 0; o < 2; o++) {
                     if (i == 0) acc[o][0] += load(p->first_edge[f] + 8 * o + lane) * x[f][3];
@@ -26,12 +27,12 @@ static inline void encoder_first(const first_conv *p, const float (*x)[3 + BANDS
 static inline void encoder_second(const second_conv *p, const row *x, row *y)
 {
     for (int lane = 0; lane < CHANNELS; lane += LANES) {
-        int group = lane / 8;
+        int from = lane / GROUP * GROUP;
         for (int i = 0; i < WIDTH; i += ROWS) {
             vec acc[1][ROWS];
             start(1, acc, p->bias + lane, 0);
             for (int tap = 0; tap < 5; tap++)
-                dense(1, acc, p->weight[group][tap][0] + lane % 8, 0, x[2 * i + tap] + 8 * group, 2 * CHANNELS, 8);
+                dense(1, acc, p->weight[lane / 8][tap][0] + lane % 8, 0, x[2 * i + tap] + from, 2 * CHANNELS, GROUP);
             store_prelu(y[i] + lane, CHANNELS, acc[0], p->slope);
         }
     }
@@ -41,14 +42,15 @@ static inline void encoder_second(const second_conv *p, const row *x, row *y)
 static inline void decoder_second(const second_conv *p, const row *x, row *y)
 {
     for (int lane = 0; lane < CHANNELS; lane += LANES) {
-        int group = lane / 8;
-        const float *weight = p->weight[group][0][0] + lane % 8;
+        const float *weight = p->weight[lane / 8][0][0] + lane % 8;
+        enum { TAP = GROUP * 8 };
+        int from = lane / GROUP * GROUP;
         for (int i = 0; i < WIDTH; i += ROWS) {
             vec acc[2][ROWS]; /* even and odd rows of the output */
             start(2, acc, p->bias + lane, 0);
-            dense(2, acc, weight + 2 * 64, 64, x[i + 1] + 8 * group, CHANNELS, 8);
-            dense(2, acc, weight, 64, x[i + 2] + 8 * group, CHANNELS, 8);
-            dense(1, acc, weight + 4 * 64, 64, x[i] + 8 * group, CHANNELS, 8);
+            dense(2, acc, weight + 2 * TAP, TAP, x[i + 1] + from, CHANNELS, GROUP);
+            dense(2, acc, weight, TAP, x[i + 2] + from, CHANNELS, GROUP);
+            dense(1, acc, weight + 4 * TAP, TAP, x[i] + from, CHANNELS, GROUP);
             store_prelu(y[2 * i] + lane, 2 * CHANNELS, acc[0], p->slope);
             store_prelu(y[2 * i + 1] + lane, 2 * CHANNELS, acc[1], p->slope);
         }
@@ -72,12 +74,12 @@ static inline void decoder_first(const last_conv *p, const row *x, float (*y)[2]
 /* Half of the channels over three neighbouring bands: [1 + 33 + 1][16] to [33][16]. */
 static inline void point(const gtconv_block *p, const row *x, row *y)
 {
-    for (int lane = 0; lane < 8; lane += LANES)
+    FOR_PAIRS(lane)
         for (int i = 0; i < WIDTH; i += ROWS) {
             vec acc[2][ROWS];
             start(2, acc, p->point_bias + lane, 8);
             for (int tap = 0; tap < 3; tap++)
-                dense(2, acc, p->point[0][tap][0] + lane, 3 * 8 * 8, x[i + tap], CHANNELS, 8);
+                dense(2, acc, p->point[lane / 8][tap][0] + lane % 8, 3 * GROUP * 8, x[i + tap], CHANNELS, GROUP);
             for (int o = 0; o < 2; o++) store_prelu(y[i] + 8 * o + lane, CHANNELS, acc[o], p->point_slope);
         }
 }
@@ -102,23 +104,23 @@ static inline void depthwise(const gtconv_block *p, const row *const frames[3], 
 }
 
 /* [33][16] to [33][8], and the energy of each channel. */
-static inline void pointwise(const gtconv_block *p, const row *x, float (*y)[8], float energy[8])
+static inline void pointwise(const gtconv_block *p, const row *x, float (*y)[GROUP], float energy[GROUP])
 {
-    for (int lane = 0; lane < 8; lane += LANES) {
+    for (int lane = 0; lane < GROUP; lane += LANES) {
         vec total = {0};
         for (int i = 0; i < WIDTH; i += ROWS) {
             vec acc[1][ROWS];
             start(1, acc, p->pointwise_bias + lane, 0);
-            dense(1, acc, p->pointwise[0] + lane, 0, x[i], CHANNELS, CHANNELS);
-            store_rows(y[i] + lane, 8, acc[0]);
+            dense(1, acc, p->pointwise[lane / 8][0] + lane % 8, 0, x[i], CHANNELS, CHANNELS);
+            store_rows(y[i] + lane, GROUP, acc[0]);
             for (int r = 0; r < ROWS; r++) total += acc[0][r] * acc[0][r];
         }
         store(energy + lane, total * (1.0f / WIDTH));
     }
 }
 
-/* Weights of eight channels, from their energy and a GRU whose state is h. */
-static inline void attention(const gtconv_block *p, const float energy[8], float h[CHANNELS], float weight[8])
+/* Weights of the convolved channels, from their energy and a GRU whose state is h. */
+static inline void attention(const gtconv_block *p, const float energy[GROUP], float h[CHANNELS], float weight[GROUP])
 {
     row before;
     memcpy(before, h, sizeof before);
@@ -128,33 +130,33 @@ static inline void attention(const gtconv_block *p, const float energy[8], float
         for (int k = 0; k < 4; k++) sums[k] = load(p->gru_bias[o][k] + at);
         for (int k = 0; k < 3; k++) {
             sums[k] = dense_row(sums[k], p->gru_state[o][k][0] + at, before, CHANNELS);
-            sums[k + 1] = dense_row(sums[k + 1], p->gru_input[o][k][0] + at, energy, 8);
+            sums[k + 1] = dense_row(sums[k + 1], p->gru_input[o][k][0] + at, energy, GROUP);
         }
         store(h + lane, gru(sums, load(before + lane)));
     }
-    for (int lane = 0; lane < 8; lane += LANES) {
-        vec sums = dense_row(load(p->linear_bias + lane), p->linear[0] + lane, h, CHANNELS);
+    for (int lane = 0; lane < GROUP; lane += LANES) {
+        vec sums = dense_row(load(p->linear_bias + lane), p->linear[lane / 8][0] + lane % 8, h, CHANNELS);
         store(weight + lane, sigmoid_of_half(sums));
     }
 }
 
 /* The shuffle: the convolved channels, weighted, and those that passed (the upper half of x) take turns. */
-static inline void shuffle(const float (*convolved)[8], const float weight[8], const row *x, row *y)
+static inline void shuffle(const float (*convolved)[GROUP], const float weight[GROUP], const row *x, row *y)
 {
     for (int i = 0; i < WIDTH; i++)
-        for (int lane = 0; lane < 8; lane += LANES) {
-            vec a = load(convolved[i] + lane) * load(weight + lane), b = load(x[i] + 8 + lane);
+        for (int lane = 0; lane < GROUP; lane += LANES) {
+            vec a = load(convolved[i] + lane) * load(weight + lane), b = load(x[i] + GROUP + lane);
             store(y[i] + 2 * lane, MERGE_LOW(a, b));
             store(y[i] + 2 * lane + LANES, MERGE_HIGH(a, b));
         }
 }
 
 /* x [1 + 33 + 1][16] to y [33][16], which may be x + 1; history is a ring of 2 x dilation frames. */
-static inline void block(const gtconv_block *p, gtcrn_frame *history, float *h, int dilation, int phase, const row *x,
+static inline void block(const gtconv_block *p, network_frame *history, float *h, int dilation, int phase, const row *x,
                          row *y)
 {
-    gtcrn_frame now, filtered;
-    float convolved[WIDTH][8], energy[8], weight[8];
+    network_frame now, filtered;
+    float convolved[WIDTH][GROUP], energy[GROUP], weight[GROUP];
     row *oldest = history[phase % (2 * dilation)];
     const row *const frames[3] = {oldest, history[(phase + dilation) % (2 * dilation)], now};
     point(p, x, now);
@@ -162,5 +164,5 @@ static inline void block(const gtconv_block *p, gtcrn_frame *history, float *h, 
     memcpy(oldest, now, sizeof now);
     pointwise(p, filtered, convolved, energy);
     attention(p, energy, h, weight);
-    shuffle((const float(*)[8])convolved, weight, x + 1, y);
+    shuffle((const float(*)[GROUP])convolved, weight, x + 1, y);
 }

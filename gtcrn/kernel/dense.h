@@ -12,6 +12,11 @@ enum { ROWS = 3 };
 
 typedef float row[CHANNELS];
 
+/* Pairs of blocks of outputs, a vector of each at a time: from `lane` on, and from lane + 8 on. */
+#define FOR_PAIRS(lane)                                 \
+    for (int pair = 0; pair < CHANNELS; pair += 16) \
+        for (int lane = pair; lane < pair + 8; lane += LANES)
+
 /* acc[o][r] = bias, for `blocks` vectors of outputs that lie `step` floats apart. */
 static inline void start(int blocks, vec acc[][ROWS], const float *bias, int step)
 {

@@ -1,76 +1,89 @@
 /* The dual-path recurrence: along the bands of a frame, then along the frames of a band. */
 #include "dense.h"
 
-/* What the input adds to the gates, for every band, in blocks of four forward and four backward units. */
+/* What the input adds to the gates, for every band, in blocks of eight units. */
 static inline void intra_gates(const dual_path *p, const row *x, float (*gates)[3][WIDTH][8])
 {
     for (int lane = 0; lane < CHANNELS; lane += LANES) {
-        int g = lane / 8, at = lane % 8;
+        int o = lane / 8, at = lane % 8, from = lane / GROUP * GROUP;
         for (int i = 0; i < WIDTH; i += ROWS) {
             vec acc[3][ROWS];
-            start(3, acc, p->intra_bias[g][1] + at, 8);
-            dense(3, acc, p->intra_input[g][0][0] + at, 8 * 8, x[i] + 8 * g, CHANNELS, 8);
-            for (int k = 0; k < 3; k++) store_rows(gates[g][k][i] + at, 8, acc[k]);
+            start(3, acc, p->intra_bias[o][1] + at, 8);
+            dense(3, acc, p->intra_input[o][0][0] + at, GROUP * 8, x[i] + from, CHANNELS, GROUP);
+            for (int k = 0; k < 3; k++) store_rows(gates[o][k][i] + at, 8, acc[k]);
         }
     }
 }
 
-/* Lanes of a block [8] for forward units from one band, for backward units from another. */
-static inline vec both_ways(const float *forward, const float *backward, int lane)
+/* Whether a unit goes backward along the bands. */
+static inline int backward(int unit) { return unit % GROUP >= UNITS; }
+
+/* Where units of two cells share a vector, the first half of one and the second of another; else the lane's own. */
+static inline vec both_ways(const float *forward_at, const float *backward_at, int lane)
 {
-#if LANES == 8
-    return FRONT_BACK(load(forward + lane), load(backward + lane));
+#if CHANNELS / 4 < LANES
+    return FRONT_BACK(load(forward_at + lane % 8), load(backward_at + lane % 8));
 #else
-    return load((lane % 8 ? backward : forward) + lane);
+    return load((backward(lane) ? backward_at : forward_at) + lane % 8);
 #endif
 }
 
-/* One step of a vector of units, each cell's four on their own four. */
-static inline vec intra_step(const dual_path *p, float (*gates)[3][WIDTH][8], vec h, int lane, int i, int j)
+/* Unit c of the cell of each lane. */
+static inline vec of_cell(const row h, int lane, int c)
 {
-    int g = lane / 8, at = lane % 8;
-    vec sums[4] = {load(p->intra_bias[g][0] + at)};
-    const vec u[4] = {REPEAT(h, 0), REPEAT(h, 1), REPEAT(h, 2), REPEAT(h, 3)};
-    for (int k = 0; k < 3; k++) sums[k + 1] = both_ways(gates[g][k][i], gates[g][k][j], at);
-    for (int c = 0; c < 4; c++)
-        for (int k = 0; k < 3; k++) sums[k] += load(p->intra_state[g][k][c] + at) * u[c];
-    return gru(sums, h);
+#if CHANNELS / 4 < LANES
+    return FRONT_BACK((vec){0} + h[lane + c], (vec){0} + h[lane + UNITS + c]);
+#else
+    return (vec){0} + h[lane / UNITS * UNITS + c];
+#endif
+}
+
+/* One step of a vector of units, given the state h of all: forward units at band i, backward ones at band j. */
+static inline vec intra_step(const dual_path *p, float (*gates)[3][WIDTH][8], const row h, int lane, int i, int j)
+{
+    int o = lane / 8, at = lane % 8;
+    vec sums[4] = {load(p->intra_bias[o][0] + at)};
+    for (int k = 0; k < 3; k++) sums[k + 1] = both_ways(gates[o][k][i], gates[o][k][j], lane);
+    for (int c = 0; c < UNITS; c++) {
+        vec unit = of_cell(h, lane, c);
+        for (int k = 0; k < 3; k++) sums[k] += load(p->intra_state[o][k][c] + at) * unit;
+    }
+    return gru(sums, load(h + lane));
 }
 
 /* Along the bands, both groups and directions at once: x [33][16] to y [33][16]. */
 static inline void intra_gru(const dual_path *p, const row *x, row *y)
 {
-    float gates[2][3][WIDTH][8];
-    vec h[CHANNELS / LANES] = {{0}};
-    row step;
+    float gates[EIGHTS][3][WIDTH][8];
+    row h = {0}, next;
     intra_gates(p, x, gates);
     for (int i = 0; i < WIDTH; i++) {
         int j = WIDTH - 1 - i; /* where the backward units are */
-        for (int lane = 0; lane < CHANNELS; lane += LANES) {
-            h[lane / LANES] = intra_step(p, gates, h[lane / LANES], lane, i, j);
-            store(step + lane, h[lane / LANES]);
-        }
-        for (int part = 0; part < CHANNELS; part += 4) memcpy(y[part % 8 ? j : i] + part, step + part, 4 * sizeof(float));
+        for (int lane = 0; lane < CHANNELS; lane += LANES) store(next + lane, intra_step(p, gates, h, lane, i, j));
+        memcpy(h, next, sizeof h);
+        for (int unit = 0; unit < CHANNELS; unit += UNITS)
+            memcpy(y[backward(unit) ? j : i] + unit, h + unit, UNITS * sizeof(float));
     }
 }
 
 /* Every band one step in time: x [33][16], its states h [33][16]. */
 static inline void inter_gru(const dual_path *p, const row *x, row *h)
 {
-    for (int g = 0; g < 2; g++)
+    for (int from = 0; from < CHANNELS; from += GROUP)
         for (int i = 0; i < WIDTH; i += ROWS) {
-            float next[ROWS][8];
-            for (int lane = 0; lane < 8; lane += LANES) {
+            float next[ROWS][GROUP];
+            for (int unit = 0; unit < GROUP; unit += LANES) {
+                int lane = from + unit, o = lane / 8, at = lane % 8;
                 vec acc[4][ROWS];
-                start(4, acc, p->inter_bias[g][0] + lane, 8);
-                dense(3, acc, p->inter_state[g][0][0] + lane, 8 * 8, h[i] + 8 * g, CHANNELS, 8);
-                dense(3, acc + 1, p->inter_input[g][0][0] + lane, 8 * 8, x[i] + 8 * g, CHANNELS, 8);
+                start(4, acc, p->inter_bias[o][0] + at, 8);
+                dense(3, acc, p->inter_state[o][0][0] + at, GROUP * 8, h[i] + from, CHANNELS, GROUP);
+                dense(3, acc + 1, p->inter_input[o][0][0] + at, GROUP * 8, x[i] + from, CHANNELS, GROUP);
                 for (int r = 0; r < ROWS; r++) {
                     const vec sums[4] = {acc[0][r], acc[1][r], acc[2][r], acc[3][r]};
-                    store(next[r] + lane, gru(sums, load(h[i + r] + 8 * g + lane)));
+                    store(next[r] + unit, gru(sums, load(h[i + r] + lane)));
                 }
             }
-            for (int r = 0; r < ROWS; r++) memcpy(h[i + r] + 8 * g, next[r], 8 * sizeof(float));
+            for (int r = 0; r < ROWS; r++) memcpy(h[i + r] + from, next[r], sizeof next[r]);
         }
 }
 
@@ -78,13 +91,13 @@ static inline void inter_gru(const dual_path *p, const row *x, row *h)
 static inline void linear_norm_add(const linear_norm *p, const row *y, row *x)
 {
     const float share = 1.0f / (WIDTH * CHANNELS);
-    gtcrn_frame linear;
+    network_frame linear;
     vec total = {0}, squares = {0};
-    for (int lane = 0; lane < 8; lane += LANES)
+    FOR_PAIRS(lane)
         for (int i = 0; i < WIDTH; i += ROWS) {
             vec acc[2][ROWS];
             start(2, acc, p->bias + lane, 8);
-            dense(2, acc, p->weight[0][0] + lane, CHANNELS * 8, y[i], CHANNELS, CHANNELS);
+            dense(2, acc, p->weight[lane / 8][0] + lane % 8, CHANNELS * 8, y[i], CHANNELS, CHANNELS);
             for (int o = 0; o < 2; o++) store_rows(linear[i] + 8 * o + lane, CHANNELS, acc[o]);
             for (int r = 0; r < ROWS; r++) total += acc[0][r] + acc[1][r];
         }
@@ -105,7 +118,7 @@ static inline void linear_norm_add(const linear_norm *p, const row *y, row *x)
 
 static inline void dual_path_grnn(const dual_path *p, row *x, row *state)
 {
-    gtcrn_frame y;
+    network_frame y;
     intra_gru(p, x, y);
     linear_norm_add(&p->intra_linear, (const row *)y, x);
     inter_gru(p, (const row *)x, state);

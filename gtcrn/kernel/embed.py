@@ -17,7 +17,7 @@ VERSION = 1
 def as_c(params: NDArray[np.float32]) -> str:
     """The parameter block as the C file that gtcrn_weights() stands in; every float exactly."""
     values = ",\n".join(f"{float(value).hex()}f" for value in params)
-    return f'#include "layout.h"\n\nconst float gtcrn_built_in[{len(params)}] = {{\n{values}}};\n'
+    return f"const float gtcrn_built_in[{len(params)}] = {{\n{values}}};\n"
 
 
 def as_bytes(params: NDArray[np.float32]) -> bytes:

@@ -1,6 +1,6 @@
 /* Making the filters of a sample rate: some 130,000 taps at most, from polynomials that compilers can vectorise. */
 #include "filters.h"
-#include "layout.h"
+#include "kernel.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -16,27 +16,26 @@ from gtcrn.checkpoint import Checkpoint
 from gtcrn.config import GTCRNConfig
 from gtcrn.erb import band_centres, erb_matrix
 from gtcrn.errors import CheckpointError, ConfigError, GtcrnError
-from gtcrn.kernel import LAYOUT
+from gtcrn.kernel import SIZES
+from gtcrn.kernel.named import LANES, Array, Weights
 
-Array = NDArray[np.float64]
+Layout = tuple[tuple[str, int], ...]
 
-LANES = 8  # floats in a vector of the kernel
-NORM_EPS = 1e-5  # of torch.nn.BatchNorm2d
 GATES = np.array([0.5, 0.5, 1.0])  # r and z are sigmoids, n is a tanh
 
 
 def fold(checkpoint: Checkpoint) -> NDArray[np.float32]:
-    """The kernel's parameters, (PARAMS_SIZE,), aligned to 64 bytes (faster, though the kernel does not need it).
+    """The kernel's parameters, (n,), aligned to 64 bytes (faster, though the kernel does not need it).
 
     Raises ConfigError for a configuration that the kernel does not serve, CheckpointError for a weight that is
     missing or of another shape, GtcrnError for a compiled kernel whose block has other parts.
     """
-    _refuse_other_configs(checkpoint.config)
+    refuse_other_configs(checkpoint.config)
     parts = [
         (name, np.concatenate([array.ravel() for array in arrays]))
-        for name, arrays in _network(_Weights(checkpoint, ""), checkpoint.config)
+        for name, arrays in _network(Weights(checkpoint, ""))
     ]
-    _compare(tuple((name, part.size) for name, part in parts))
+    _compare(tuple((name, part.size) for name, part in parts), SIZES[checkpoint.config.channels][1])
     with np.errstate(over="ignore"):
         folded = np.concatenate([part.astype(np.float32) for _, part in parts])
     if not np.isfinite(folded).all():
@@ -44,16 +43,20 @@ def fold(checkpoint: Checkpoint) -> NDArray[np.float32]:
     return _aligned(folded)
 
 
-def _refuse_other_configs(config: GTCRNConfig) -> None:
-    served = GTCRNConfig(input_exponent=config.input_exponent).to_dict()
+def refuse_other_configs(config: GTCRNConfig) -> None:
+    """Raise ConfigError that names the first number of a configuration that no compiled network has."""
+    if config.channels not in SIZES:
+        sizes = " or ".join(map(str, SIZES))
+        raise ConfigError(f"the kernel serves channels = {sizes} only, not {config.channels}; use the torch model.")
+    served = GTCRNConfig(channels=config.channels, input_exponent=config.input_exponent).to_dict()
     for name, value in config.to_dict().items():
         if value != served[name]:
             raise ConfigError(f"the kernel serves {name} = {served[name]} only, not {value}; use the torch model.")
 
 
-def _compare(written: tuple[tuple[str, int], ...]) -> None:
+def _compare(written: Layout, expected: Layout) -> None:
     """Raise GtcrnError that names the first of the parts, (name, floats), that the kernel does not expect there."""
-    for ours, its in zip_longest(written, LAYOUT, fillvalue=("nothing", 0)):
+    for ours, its in zip_longest(written, expected, fillvalue=("nothing", 0)):
         if ours != its:
             raise GtcrnError(
                 f"the compiled kernel expects {its[0]} of {its[1]} floats where {ours[0]} of {ours[1]} is written; "
@@ -68,62 +71,19 @@ def _aligned(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return room[start : start + len(values)]
 
 
-class _Weights:
-    """The weights whose names begin with a prefix, in double precision."""
-
-    def __init__(self, checkpoint: Checkpoint, prefix: str) -> None:
-        self.checkpoint, self.prefix = checkpoint, prefix
-
-    def below(self, name: str) -> "_Weights":
-        return _Weights(self.checkpoint, f"{self.prefix}{name}.")
-
-    def get(self, name: str, *shape: int) -> Array:
-        name = self.prefix + name
-        if name not in self.checkpoint.weights:
-            raise CheckpointError(f"the weights lack {name!r}.")
-        value = self.checkpoint.weights[name]
-        if value.shape != shape:
-            raise CheckpointError(f"{name!r} has shape {value.shape}, not {shape}.")
-        return value.astype(np.float64)
-
-    def slope(self, activation: str) -> Array:
-        """The factors of x and |x| that make a PReLU, once a lane."""
-        slope = self.get(f"{activation}.weight", 1)
-        return np.repeat([(1 + slope) / 2, (1 - slope) / 2], LANES)
-
-    def linear(self, name: str, outputs: int, inputs: int) -> tuple[Array, Array]:
-        return self.get(f"{name}.weight", outputs, inputs), self.get(f"{name}.bias", outputs)
-
-    def conv(self, name: str, norm: str, *shape: int) -> tuple[Array, Array]:
-        """A convolution's weight (outputs first) and bias, the batch normalisation after it included."""
-        weight = self.get(f"{name}.weight", *shape)
-        return self._normed(norm, weight, self.get(f"{name}.bias", shape[0]))
-
-    def conv_transposed(self, name: str, norm: str, groups: int, *shape: int) -> tuple[Array, Array]:
-        """The same for a transposed convolution, whose weight comes inputs first: (outputs, inputs of a group, ...)."""
-        inputs, outputs, *kernel = shape
-        weight = self.get(f"{name}.weight", *shape).reshape(groups, inputs // groups, outputs, *kernel)
-        weight = weight.swapaxes(1, 2).reshape(groups * outputs, inputs // groups, *kernel)
-        return self._normed(norm, weight, self.get(f"{name}.bias", groups * outputs))
-
-    def _normed(self, norm: str, weight: Array, bias: Array) -> tuple[Array, Array]:
-        n = len(bias)
-        scale = self.get(f"{norm}.weight", n) / np.sqrt(self.get(f"{norm}.running_var", n) + NORM_EPS)
-        bias = (bias - self.get(f"{norm}.running_mean", n)) * scale + self.get(f"{norm}.bias", n)
-        return weight * scale.reshape(-1, *[1] * (weight.ndim - 1)), bias
+def _blocks(weight: Array) -> Array:
+    """(outputs, ...) to [block][...][8]: outputs last."""
+    return np.moveaxis(weight.reshape(-1, LANES, *weight.shape[1:]), 1, -1)
 
 
-def _halves(weight: Array) -> Array:
-    """(16, ...) to [half][...][8]: outputs last."""
-    return np.moveaxis(weight.reshape(2, LANES, *weight.shape[1:]), 1, -1)
-
-
-def _network(w: _Weights, config: GTCRNConfig) -> Iterator[tuple[str, Iterable[Array]]]:
+def _network(w: Weights) -> Iterator[tuple[str, Iterable[Array]]]:
     """The parts by their names in layout.h, each as the arrays that follow one another in it."""
+    config = w.config
     blocks, paths = range(len(config.dilations)), range(config.dual_path_blocks)
     erb_run, erb_weight = _erb(config)
     yield "input_roots", [np.array(-math.log2(config.input_exponent))]
-    yield "unused", [np.zeros(7)]
+    yield "channels", [np.array(float(config.channels))]
+    yield "unused", [np.zeros(6)]
     yield "erb_run", [erb_run]
     yield "erb_weight", [erb_weight]
     yield "encoder_first", _encoder_first(w.below("encoder.first"))
@@ -154,13 +114,13 @@ def _fourier(n_fft: int) -> Iterator[Array]:
         yield np.stack([np.cos(2 * np.pi * turns), -np.sin(2 * np.pi * turns)])
 
 
-def _encoder_first(w: _Weights) -> Iterator[Array]:
-    weight, bias = w.conv("conv", "norm", 16, 9, 1, 5)
-    weight = weight.reshape(16, 3, 3, 5)  # output, feature, neighbour, tap
-    merged = np.zeros((16, 3, 7))
+def _encoder_first(w: Weights) -> Iterator[Array]:
+    weight, bias = w.conv("conv", "norm", w.channels, 9, 1, 5)
+    weight = weight.reshape(-1, 3, 3, 5)  # output, feature, neighbour, tap
+    merged = np.zeros((w.channels, 3, 7))
     for neighbour in range(3):
         merged[:, :, neighbour : neighbour + 5] += weight[:, :, neighbour]
-    yield _halves(merged)
+    yield _blocks(merged)
     # Subband features beyond the edge are zero, though one of their neighbours is not: take it out again.
     yield -weight[:, :, 2, 1].T
     yield -weight[:, :, 0, 3].T
@@ -168,23 +128,23 @@ def _encoder_first(w: _Weights) -> Iterator[Array]:
     yield w.slope("activation")
 
 
-def _encoder_second(w: _Weights) -> Iterator[Array]:
-    weight, bias = w.conv("conv", "norm", 16, 8, 1, 5)
-    yield _halves(weight[:, :, 0].swapaxes(1, 2))
+def _encoder_second(w: Weights) -> Iterator[Array]:
+    weight, bias = w.conv("conv", "norm", w.channels, w.group, 1, 5)
+    yield _blocks(weight[:, :, 0].swapaxes(1, 2))
     yield bias
     yield w.slope("activation")
 
 
-def _decoder_second(w: _Weights) -> Iterator[Array]:
-    weight, bias = w.conv_transposed("conv", "norm", 2, 16, 8, 1, 5)
-    yield _halves(weight[:, :, 0].swapaxes(1, 2))
+def _decoder_second(w: Weights) -> Iterator[Array]:
+    weight, bias = w.conv_transposed("conv", "norm", w.config.groups, w.channels, w.group, 1, 5)
+    yield _blocks(weight[:, :, 0].swapaxes(1, 2))
     yield bias
     yield w.slope("activation")
 
 
-def _decoder_first(w: _Weights) -> Iterator[Array]:
-    weight, bias = w.conv_transposed("conv", "norm", 1, 16, 2, 1, 5)
-    rows = np.zeros((4, 16, 4, 2))  # four rows of the input to four of the output, two steps apart
+def _decoder_first(w: Weights) -> Iterator[Array]:
+    weight, bias = w.conv_transposed("conv", "norm", 1, w.channels, 2, 1, 5)
+    rows = np.zeros((4, w.channels, 4, 2))  # four rows of the input to four of the output, two steps apart
     for i, j in np.ndindex(4, 4):
         if 0 <= (tap := j + 4 - 2 * i) < 5:
             rows[i, :, j] = weight[:, :, 0, tap].T
@@ -192,29 +152,31 @@ def _decoder_first(w: _Weights) -> Iterator[Array]:
     yield np.tile(bias, 4)
 
 
-def _gtconv_block(w: _Weights) -> Iterator[Array]:
-    weight, bias = w.conv("point", "norm", 16, 8, 1, 3)
-    yield _halves(weight[:, :, 0].swapaxes(1, 2))
+def _gtconv_block(w: Weights) -> Iterator[Array]:
+    weight, bias = w.conv("point", "norm", w.channels, w.group, 1, 3)
+    yield _blocks(weight[:, :, 0].swapaxes(1, 2))
     yield bias
     yield w.slope("activation")
-    weight, bias = w.conv("separable.depthwise", "separable.norm", 16, 1, 3, 3)
+    weight, bias = w.conv("separable.depthwise", "separable.norm", w.channels, 1, 3, 3)
     yield weight[:, 0].transpose(1, 2, 0)
     yield bias
     yield w.slope("separable.activation")
-    weight, bias = w.conv("separable.pointwise", "separable_norm", 8, 16, 1, 1)
-    yield weight[:, :, 0, 0].T
+    weight, bias = w.conv("separable.pointwise", "separable_norm", w.group, w.channels, 1, 1)
+    yield _blocks(weight[:, :, 0, 0])
     yield bias
     yield from _attention(w.below("attention"))
 
 
-def _attention(w: _Weights) -> Iterator[Array]:
-    inputs, state = (w.get(f"gru.weight_{name}_l0", 48, n).reshape(3, 16, n) for name, n in (("ih", 8), ("hh", 16)))
-    yield _halves(_input_gates(inputs).swapaxes(0, 1))
-    yield _halves(_state_gates(state).swapaxes(0, 1))
-    biases = [w.get(f"gru.bias_{name}_l0", 48).reshape(3, 16) for name in ("ih", "hh")]
-    yield _halves(_gate_biases(*biases).T)
-    weight, bias = w.linear("linear", 8, 16)
-    yield weight.T / 2
+def _attention(w: Weights) -> Iterator[Array]:
+    gates, units = 3 * w.channels, w.channels
+    inputs = w.get("gru.weight_ih_l0", gates, w.group).reshape(3, units, w.group)
+    state = w.get("gru.weight_hh_l0", gates, units).reshape(3, units, units)
+    yield _blocks(_input_gates(inputs).swapaxes(0, 1))
+    yield _blocks(_state_gates(state).swapaxes(0, 1))
+    biases = [w.get(f"gru.bias_{name}_l0", gates).reshape(3, units) for name in ("ih", "hh")]
+    yield _blocks(_gate_biases(*biases).T)
+    weight, bias = w.linear("linear", w.group, units)
+    yield _blocks(weight) / 2
     yield bias / 2
 
 
@@ -234,29 +196,31 @@ def _gate_biases(inputs: Array, state: Array) -> Array:
     return np.stack([state[2], r, z, inputs[2]])
 
 
-def _dual_path(w: _Weights) -> Iterator[Array]:
-    # The kernel's units are group by group, so that a vector has both directions of one group.
-    order = np.arange(16).reshape(2, 2, 4).swapaxes(0, 1).ravel()
+def _dual_path(w: Weights) -> Iterator[Array]:
+    # The kernel's units are group by group, so that both directions of one group lie side by side.
+    order = np.arange(w.channels).reshape(2, w.config.groups, -1).swapaxes(0, 1).ravel()
+    frame = w.config.width, w.channels
     for path, cells in (("intra", 4), ("inter", 2)):
         yield from _grouped_gru(w.below(path), cells)
-        weight, bias = w.linear(f"{path}_linear", 16, 16)
-        yield _halves(weight[:, order] if path == "intra" else weight)
+        weight, bias = w.linear(f"{path}_linear", w.channels, w.channels)
+        yield _blocks(weight[:, order] if path == "intra" else weight)
         yield bias
-        yield w.get(f"{path}_norm.weight", 33, 16)
-        yield w.get(f"{path}_norm.bias", 33, 16)
+        yield w.get(f"{path}_norm.weight", *frame)
+        yield w.get(f"{path}_norm.bias", *frame)
 
 
-def _grouped_gru(w: _Weights, cells: int) -> Iterator[Array]:
-    """Cells (direction, group) to [group][gate][input][direction, unit]."""
-    units = 16 // cells
+def _grouped_gru(w: Weights, cells: int) -> Iterator[Array]:
+    """Cells (direction, group) to [group][block of direction, unit][gate][input][8]."""
+    units = w.channels // cells
 
     def grouped(name: str, *shape: int) -> Array:
-        value = w.get(name, cells, 3, units, *shape).reshape(cells // 2, 2, 3, units, *shape)
-        return value.transpose(1, 2, *range(4, value.ndim), 0, 3).reshape(2, 3, *shape, 8)
+        value = w.get(name, cells, 3, units, *shape).reshape(-1, w.config.groups, 3, units, *shape)
+        value = np.moveaxis(value, (1, 0, 3), (0, 1, 2))  # group, direction, unit, gate, input
+        return _blocks(value.reshape(w.channels, 3, *shape))
 
-    for group in grouped("weight_ih", 8):
-        yield _input_gates(group)
-    for group in grouped("weight_hh", units):
-        yield _state_gates(group)
+    for block in grouped("weight_ih", w.group):
+        yield _input_gates(block)
+    for block in grouped("weight_hh", units):
+        yield _state_gates(block)
     for biases in zip(grouped("bias_ih"), grouped("bias_hh"), strict=True):
         yield _gate_biases(*biases)

@@ -90,13 +90,14 @@ GTCRN_API int gtcrn_bypass(const gtcrn_stream *stream);
 
 /* ---- the stream as bytes ---- */
 
-/* Everything that its future depends on, below 80 KB a channel at 16 kHz, in this machine's byte order; the stream goes
+/* Everything that its future depends on, below 80 KB a channel at 16 kHz (160 KB for 32 channels of the network), in this machine's byte order; the stream goes
    on. Equal samples give equal bytes, whatever the chunks were. */
 GTCRN_API size_t gtcrn_snapshot_size(const gtcrn_stream *stream);
 GTCRN_API void gtcrn_snapshot(const gtcrn_stream *stream, void *bytes);
 
-/* What a stream must be to take these bytes, and a number that tells its weights from others. */
-GTCRN_API int gtcrn_snapshot_form(const void *bytes, size_t size, int *sample_rate, int *channels,
+/* What a stream must be to take these bytes: of which rate and channels, the network of which size (its channels), with
+   which weights, which the fingerprint tells from others. */
+GTCRN_API int gtcrn_snapshot_form(const void *bytes, size_t size, int *sample_rate, int *channels, int *network,
                                   uint64_t *fingerprint);
 GTCRN_API uint64_t gtcrn_fingerprint(const gtcrn_stream *stream);
 

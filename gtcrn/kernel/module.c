@@ -1,13 +1,27 @@
 /* The Python binding: buffers in, buffers out, sizes checked, the interpreter free meanwhile. */
 #include "binding.h"
 
-enum { PARAMS_SIZE = sizeof(gtcrn_params) / sizeof(float), STATE_SIZE = sizeof(gtcrn_state) / sizeof(float) };
-
 int check_size(const char *name, const Py_buffer *buffer, Py_ssize_t bytes)
 {
     if (buffer->len == bytes) return 0;
     PyErr_Format(PyExc_ValueError, "%s must be %zd bytes, not %zd.", name, bytes, buffer->len);
     return -1;
+}
+
+const gtcrn_kernel *kernel_of(const Py_buffer *params)
+{
+    const gtcrn_kernel *kernel = params->len < (Py_ssize_t)sizeof(gtcrn_params) ? NULL : gtcrn_kernel_of(params->buf);
+    if (!kernel)
+        PyErr_SetString(PyExc_ValueError, "params are those of no network that is compiled.");
+    else if (!check_size("params", params, (Py_ssize_t)(kernel->params * sizeof(float))))
+        return kernel;
+    return NULL;
+}
+
+static int check_network(const Py_buffer *params, const Py_buffer *state)
+{
+    const gtcrn_kernel *kernel = kernel_of(params);
+    return kernel ? check_size("state", state, (Py_ssize_t)(kernel->state * sizeof(float))) : -1;
 }
 
 static int check_sizes(const Py_buffer *params, const Py_buffer *state, const Py_buffer *spectrum, const Py_buffer *out)
@@ -18,8 +32,7 @@ static int check_sizes(const Py_buffer *params, const Py_buffer *state, const Py
                      spectrum->len);
         return -1;
     }
-    if (check_size("params", params, sizeof(gtcrn_params)) || check_size("state", state, sizeof(gtcrn_state)))
-        return -1;
+    if (check_network(params, state)) return -1;
     return check_size("out", out, spectrum->len);
 }
 
@@ -52,8 +65,7 @@ static int check_stream_sizes(const Py_buffer *params, const Py_buffer *state, c
                      samples->len);
         return -1;
     }
-    if (check_size("params", params, sizeof(gtcrn_params)) || check_size("state", state, sizeof(gtcrn_state)))
-        return -1;
+    if (check_network(params, state)) return -1;
     return check_size("overlap", overlap, hop) || check_size("out", out, samples->len - hop);
 }
 
@@ -84,8 +96,7 @@ static PyObject *fingerprint(PyObject *self, PyObject *params)
     PyObject *result = NULL;
     (void)self;
     if (PyObject_GetBuffer(params, &buffer, PyBUF_SIMPLE)) return NULL;
-    if (!check_size("params", &buffer, sizeof(gtcrn_params)))
-        result = PyLong_FromUnsignedLongLong(gtcrn_hash(buffer.buf, sizeof(gtcrn_params)));
+    if (kernel_of(&buffer)) result = PyLong_FromUnsignedLongLong(gtcrn_hash(buffer.buf, (size_t)buffer.len));
     PyBuffer_Release(&buffer);
     return result;
 }
@@ -93,14 +104,15 @@ static PyObject *fingerprint(PyObject *self, PyObject *params)
 static PyObject *snapshot_form(PyObject *self, PyObject *bytes)
 {
     Py_buffer saved;
-    int sample_rate, channels, error;
+    int sample_rate, channels, network, error;
     uint64_t weights;
     (void)self;
     if (PyObject_GetBuffer(bytes, &saved, PyBUF_SIMPLE)) return NULL;
-    error = gtcrn_snapshot_form(saved.buf, (size_t)saved.len, &sample_rate, &channels, &weights);
+    error = gtcrn_snapshot_form(saved.buf, (size_t)saved.len, &sample_rate, &channels, &network,
+                                &weights);
     PyBuffer_Release(&saved);
     if (error) return PyLong_FromLong(error);
-    return Py_BuildValue("iiK", sample_rate, channels, (unsigned long long)weights);
+    return Py_BuildValue("iiiK", sample_rate, channels, network, (unsigned long long)weights);
 }
 
 static PyMethodDef methods[] = {
@@ -110,39 +122,47 @@ static PyMethodDef methods[] = {
      "enhance(params, state, overlap, samples, out): enhance hops of one stream, transforms included."},
     {"fingerprint", fingerprint, METH_O, "fingerprint(params): a number that tells these weights from others."},
     {"snapshot_form", snapshot_form, METH_O,
-     "snapshot_form(bytes): sample rate, channels and fingerprint of a saved stream, or what is wrong with it."},
+     "snapshot_form(bytes): sample rate, channels, network and fingerprint of a saved stream, or what is wrong with it."},
     {NULL, NULL, 0, NULL},
 };
 
-#define PART_ROW(type, name, dimensions) {#name, sizeof(((gtcrn_params *)0)->name) / (sizeof(float))},
-static const struct {
-    const char *name;
-    Py_ssize_t floats;
-} parts[] = {GTCRN_PARTS(PART_ROW)};
-
-enum { PARTS = sizeof parts / sizeof parts[0] };
-
-/* LAYOUT: (name, floats) of each part. */
-static int add_layout(PyObject *module)
+/* (name, floats) of each part of a parameter block. */
+static PyObject *layout_of(const gtcrn_part *parts)
 {
-    PyObject *layout = PyTuple_New(PARTS);
-    int failed = !layout;
-    for (Py_ssize_t i = 0; !failed && i < PARTS; i++) {
-        PyObject *row = Py_BuildValue("sn", parts[i].name, parts[i].floats);
-        failed = !row || PyTuple_SetItem(layout, i, row);
+    Py_ssize_t count = 0;
+    while (parts[count].name) count++;
+    PyObject *layout = PyTuple_New(count);
+    for (Py_ssize_t i = 0; layout && i < count; i++) {
+        PyObject *row = Py_BuildValue("sn", parts[i].name, (Py_ssize_t)parts[i].floats);
+        if (!row || PyTuple_SetItem(layout, i, row)) Py_CLEAR(layout);
     }
-    failed = failed || PyModule_AddObjectRef(module, "LAYOUT", layout);
-    Py_XDECREF(layout);
+    return layout;
+}
+
+/* SIZES: channels of the network to (floats of the memory of a stream, layout). */
+static int add_sizes(PyObject *module)
+{
+    PyObject *sizes = PyDict_New();
+    int failed = !sizes, channels;
+    for (size_t i = 0; !failed && (channels = gtcrn_size(i)); i++) {
+        const gtcrn_kernel *kernel = gtcrn_kernel_for(channels);
+        PyObject *key = PyLong_FromLong(channels);
+        PyObject *size = Py_BuildValue("nN", (Py_ssize_t)kernel->state, layout_of(kernel->parts));
+        failed = !key || !size || PyDict_SetItem(sizes, key, size);
+        Py_XDECREF(key);
+        Py_XDECREF(size);
+    }
+    failed = failed || PyModule_AddObjectRef(module, "SIZES", sizes);
+    Py_XDECREF(sizes);
     return failed ? -1 : 0;
 }
 
 static int add_constants(PyObject *module)
 {
-    return add_stream_types(module) || add_layout(module) || PyModule_AddIntConstant(module, "VERSION_ERROR", GTCRN_VERSION) ||
-           PyModule_AddIntConstant(module, "PARAMS_SIZE", PARAMS_SIZE) ||
-           PyModule_AddIntConstant(module, "STATE_SIZE", STATE_SIZE) ||
+    return add_stream_types(module) || add_sizes(module) ||
+           PyModule_AddIntConstant(module, "VERSION_ERROR", GTCRN_VERSION) ||
            PyModule_AddIntConstant(module, "BINS", BINS) ||
-           PyModule_AddStringConstant(module, "INSTRUCTIONS", gtcrn_fastest()->instructions);
+           PyModule_AddStringConstant(module, "INSTRUCTIONS", gtcrn_kernel_for(gtcrn_size(0))->instructions);
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, add_constants}, {0, NULL}};

@@ -1,7 +1,10 @@
 /* GTCRN, one frame at a time, folded for inference: the twin of gtcrn/network/model.py.
 
-   Included once for each instruction set, with LANES, the floats of a vector, and KERNEL, the name of what this
-   defines. */
+   Included once for each size and instruction set, with CHANNELS (or none, for 16), LANES, the floats of a vector, and
+   SET, which names the instructions. */
+#ifndef CHANNELS
+#define CHANNELS 16
+#endif
 #include "convolution.h"
 #include "dual_path.h"
 #include "resample.h"
@@ -27,7 +30,7 @@ static inline void features(const float *spectrum, int roots, float (*x)[BINS + 
 }
 
 /* The ERB filter bank: each bin counts in the band whose peak is at or below it, and in the next. */
-static inline void gather(const gtcrn_params *p, float (*x)[BINS + 7], float (*y)[3 + BANDS + 3])
+static inline void gather(const parameters *p, float (*x)[BINS + 7], float (*y)[3 + BANDS + 3])
 {
     float rising[FEATURES] = {0};
     for (int f = 0; f < FEATURES; f++) memcpy(y[f] + 3, x[f], LOW * sizeof(float));
@@ -53,7 +56,7 @@ static inline void apply(float mask_real, float mask_imag, const float *x, float
 }
 
 /* Spread the mask [129 + 3][2] over the bins and apply it. */
-static inline void spread(const gtcrn_params *p, const float (*mask)[2], const float *x, float *y)
+static inline void spread(const parameters *p, const float (*mask)[2], const float *x, float *y)
 {
     for (int i = 0; i < LOW; i++) apply(mask[i][0], mask[i][1], x + 2 * i, y + 2 * i);
     for (int band = 0, bin = 0; band < HIGH; band++) {
@@ -75,7 +78,7 @@ typedef struct {
     row first[2 + HALF + 2], skips[BLOCKS + 1][1 + WIDTH + 1];
 } encoded;
 
-static inline void encoder(const gtcrn_params *p, gtcrn_state *s, const float *spectrum, int phase, encoded *e)
+static inline void encoder(const parameters *p, network_state *s, const float *spectrum, int phase, encoded *e)
 {
     float bins[FEATURES][BINS + 7], bands[FEATURES][3 + BANDS + 3] = {{0}};
     features(spectrum, (p->input_roots > 0) + (p->input_roots > 1), bins);
@@ -88,7 +91,7 @@ static inline void encoder(const gtcrn_params *p, gtcrn_state *s, const float *s
 }
 
 /* x [1 + 33 + 1][16] to the mask [129 + 3][2]. */
-static inline void decoder(const gtcrn_params *p, gtcrn_state *s, int phase, const encoded *e, row *x, float (*mask)[2])
+static inline void decoder(const parameters *p, network_state *s, int phase, const encoded *e, row *x, float (*mask)[2])
 {
     row wide[1 + HALF + 2];
     for (int i = 0, ring = 0; i < BLOCKS; i++) {
@@ -105,7 +108,7 @@ static inline void decoder(const gtcrn_params *p, gtcrn_state *s, int phase, con
     decoder_first(&p->decoder_first, (const row *)wide, mask);
 }
 
-static inline void frame(const gtcrn_params *p, gtcrn_state *s, const float *spectrum, float *out)
+static inline void frame(const parameters *p, network_state *s, const float *spectrum, float *out)
 {
     encoded e = {0};
     row x[1 + WIDTH + 1];
@@ -119,20 +122,34 @@ static inline void frame(const gtcrn_params *p, gtcrn_state *s, const float *spe
     s->phase = (float)((phase + 1) % PERIOD);
 }
 
-static void network(const gtcrn_params *params, gtcrn_state *state, const float *spectrum, float *out, size_t frames)
+static void network(const gtcrn_params *params, float *state, const float *spectrum, float *out, size_t frames)
 {
-    for (size_t t = 0; t < frames; t++) frame(params, state, spectrum + 2 * BINS * t, out + 2 * BINS * t);
+    for (size_t t = 0; t < frames; t++)
+        frame((const parameters *)params, (network_state *)state, spectrum + 2 * BINS * t, out + 2 * BINS * t);
 }
 
-static void enhance(const gtcrn_params *params, gtcrn_state *state, float *overlap, const float *samples, float *out,
+static void enhance(const gtcrn_params *params, float *state, float *overlap, const float *samples, float *out,
                     size_t frames)
 {
+    const fourier *transform = &((const parameters *)params)->transform;
     float spectrum[2 * BINS];
     for (size_t t = 0; t < frames; t++) {
-        analyse(&params->transform, samples + HOP * t, spectrum);
-        frame(params, state, spectrum, spectrum);
-        synthesise(&params->transform, spectrum, overlap, out + HOP * t);
+        analyse(transform, samples + HOP * t, spectrum);
+        frame((const parameters *)params, (network_state *)state, spectrum, spectrum);
+        synthesise(transform, spectrum, overlap, out + HOP * t);
     }
 }
 
-const gtcrn_kernel KERNEL = {INSTRUCTIONS, network, enhance, resample};
+/* ---- what the stream knows of it ---- */
+
+#define PART_ROW(type, name, dimensions) {#name, sizeof(((parameters *)0)->name) / (sizeof(float))},
+static const gtcrn_part parts[] = {GTCRN_PARTS(PART_ROW){NULL, 0}};
+
+#define QUOTED(set) #set
+#define TEXT(set) QUOTED(set)
+#define JOINED(set, channels) gtcrn_##set##_##channels
+#define NAME(set, channels) JOINED(set, channels)
+const gtcrn_kernel NAME(SET, CHANNELS) = {
+    CHANNELS, TEXT(SET), sizeof(parameters) / sizeof(float), sizeof(network_state) / sizeof(float), parts,
+    network,  enhance,   resample,
+};

@@ -9,15 +9,16 @@
 
 gtcrn_stream *gtcrn_create_sharing(const gtcrn_params *params, const gtcrn_filters *filters, int channels)
 {
-    if (!params || !filters || channels < 1 || channels > GTCRN_MOST_CHANNELS) return NULL;
+    const gtcrn_kernel *kernel = params ? gtcrn_kernel_of(params) : NULL;
+    if (!kernel || !filters || channels < 1 || channels > GTCRN_MOST_CHANNELS) return NULL;
     size_t hop = (size_t)filters->fade + 1, reach = (size_t)(filters->down.reach + filters->up.reach);
     gtcrn_stream *s = calloc(1, sizeof *s);
     if (!s) return NULL;
     s->params = params, s->filters = filters, s->channels = channels, s->limit = INFINITY;
-    s->kernel = gtcrn_fastest();
-    s->fingerprint = gtcrn_hash(params, sizeof *params);
+    s->kernel = kernel;
+    s->fingerprint = gtcrn_hash(params, kernel->params * sizeof(float));
     s->heard_room = (size_t)filters->latency + 2 * reach + hop + TAPS;
-    s->channel_bytes = sizeof(channel) + (s->heard_room + 2 * reach + 2 * HOP + TAPS) * sizeof(float);
+    s->channel_bytes = sizeof(channel) + (kernel->state + s->heard_room + 2 * reach + 2 * HOP + TAPS) * sizeof(float);
     s->channel_bytes = (s->channel_bytes + 63) / 64 * 64;
     s->memory = calloc((size_t)channels, s->channel_bytes);
     if (s->memory) return s;

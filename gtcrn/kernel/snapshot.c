@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-enum { VERSION = 2, BYPASS = 1, FLUSHED = 2 };
+enum { VERSION = 3, BYPASS = 1, FLUSHED = 2 };
 static const char magic[8] = "GTCRNsnp";
 static const int64_t LONGEST = (int64_t)1 << 45; /* samples: years; the clock computes without overflow up to there */
 static const float LOUDEST_INSIDE = 1e8f;        /* of what resamplers and synthesis make of samples up to LOUDEST */
@@ -13,7 +13,7 @@ static const float LARGEST_STATE = 1e12f;        /* of the network, a million ti
 
 typedef struct {
     char magic[8];
-    uint32_t version, sample_rate, channels, flags;
+    uint32_t version, sample_rate, channels, flags, network, unused; /* network: the channels of its size */
     uint64_t fingerprint;
     int64_t taken, fade_done;
     double limit, fade_start, fade_target;
@@ -48,10 +48,10 @@ enum { PARTS = 5 };
 
 static void parts_of(const gtcrn_stream *s, channel *c, const timing *t, part parts[PARTS])
 {
-    parts[0] = (part){(float *)&c->memory, sizeof c->memory / sizeof(float), LARGEST_STATE};
+    parts[0] = (part){memory_of(c), s->kernel->state, LARGEST_STATE};
     parts[1] = (part){c->overlap, HOP, LOUDEST_INSIDE};
     parts[2] = (part){c->low, (size_t)(HOP + t->low - t->frames * HOP), LOUDEST_INSIDE};
-    parts[3] = (part){heard_of(c), (size_t)(t->taken - t->heard_start), LOUDEST};
+    parts[3] = (part){heard_of(s, c), (size_t)(t->taken - t->heard_start), LOUDEST};
     parts[4] = (part){wet_of(s, c), (size_t)(t->wet - t->wet_start), LOUDEST_INSIDE};
 }
 
@@ -75,6 +75,7 @@ static header describe(const gtcrn_stream *s)
                 .sample_rate = (uint32_t)s->filters->sample_rate,
                 .channels = (uint32_t)s->channels,
                 .flags = (s->bypass ? BYPASS : 0) | (s->flushed ? FLUSHED : 0),
+                .network = (uint32_t)s->kernel->channels,
                 .fingerprint = s->fingerprint,
                 .taken = s->taken,
                 .fade_done = s->fade.done,
@@ -113,7 +114,7 @@ static int sane(const header *h)
     return h->sample_rate >= GTCRN_LOWEST_RATE && h->sample_rate <= GTCRN_HIGHEST_RATE && h->channels >= 1 &&
            h->channels <= GTCRN_MOST_CHANNELS && h->flags <= (BYPASS | FLUSHED) && h->taken >= 0 &&
            h->taken <= LONGEST && h->fade_done >= 0 && h->limit >= 0 && h->fade_start >= 0 && h->fade_start <= 1 &&
-           h->fade_target >= 0 && h->fade_target <= 1;
+           h->fade_target >= 0 && h->fade_target <= 1 && h->network <= INT32_MAX && gtcrn_kernel_for((int)h->network);
 }
 
 /* The header of bytes whose hash is right. */
@@ -128,12 +129,14 @@ static int read_header(const void *bytes, size_t size, header *h)
     return hash == gtcrn_hash(bytes, size - sizeof hash) && sane(h) ? 0 : GTCRN_DAMAGED;
 }
 
-int gtcrn_snapshot_form(const void *bytes, size_t size, int *sample_rate, int *channels, uint64_t *fingerprint)
+int gtcrn_snapshot_form(const void *bytes, size_t size, int *sample_rate, int *channels, int *network,
+                        uint64_t *fingerprint)
 {
     header h;
     int error = read_header(bytes, size, &h);
     if (error) return error;
-    *sample_rate = (int)h.sample_rate, *channels = (int)h.channels, *fingerprint = h.fingerprint;
+    *sample_rate = (int)h.sample_rate, *channels = (int)h.channels, *network = (int)h.network;
+    *fingerprint = h.fingerprint;
     return 0;
 }
 

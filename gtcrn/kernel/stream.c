@@ -47,9 +47,9 @@ static void take(gtcrn_stream *s, audio *io, size_t count, float *out)
 /* One hop through the network. Finite input makes a finite state; should it ever not be one, it begins anew. */
 static void enhance(gtcrn_stream *s, channel *c, float *out)
 {
-    s->kernel->enhance(s->params, &c->memory, c->overlap, c->low, out, 1);
+    s->kernel->enhance(s->params, memory_of(c), c->overlap, c->low, out, 1);
     if (all_within(out, HOP, FLT_MAX)) return;
-    memset(&c->memory, 0, sizeof c->memory);
+    memset(memory_of(c), 0, s->kernel->state * sizeof(float));
     memset(c->overlap, 0, sizeof c->overlap);
     memset(out, 0, HOP * sizeof(float));
     s->recovered++;
@@ -63,7 +63,7 @@ static void give(gtcrn_stream *s, channel *c, const timing *t, fade *f, audio *i
         float block[BLOCK];
         int count = (int)least(to - from, BLOCK);
         s->kernel->resample(&s->filters->up, wet_of(s, c), t->wet_start, from, (size_t)count, block);
-        mix(f, length, heard_of(c) + (from - t->heard_start), block, count);
+        mix(f, length, heard_of(s, c) + (from - t->heard_start), block, count);
         f->done = least(f->done + count, length);
         if (io->out)
             memcpy(io->out, block, (size_t)count * sizeof(float)), io->out += count;
@@ -82,7 +82,7 @@ static void drop(float *signal, int64_t drop, int64_t count)
 /* From one time to another, at most a hop later; outputs end before number `end`. */
 static void step(gtcrn_stream *s, channel *c, const timing *t, const timing *next, fade *f, audio *io, int64_t end)
 {
-    float *heard = heard_of(c), *wet = wet_of(s, c), *low = c->low;
+    float *heard = heard_of(s, c), *wet = wet_of(s, c), *low = c->low;
     int64_t rest = HOP + t->low - t->frames * HOP;
     take(s, io, (size_t)(next->taken - t->taken), heard + (t->taken - t->heard_start));
     s->kernel->resample(&s->filters->down, heard, t->heard_start, t->low, (size_t)(next->low - t->low), low + rest);

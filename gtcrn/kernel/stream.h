@@ -5,7 +5,7 @@
 #ifndef GTCRN_STREAM_H
 #define GTCRN_STREAM_H
 
-#include "layout.h"
+#include "kernel.h"
 
 #include <float.h>
 
@@ -26,10 +26,9 @@ typedef struct {
 } timing;
 
 typedef struct {
-    gtcrn_state memory;
-    float overlap[HOP];   /* of synthesis */
+    float overlap[HOP];        /* of synthesis */
     float low[2 * HOP + TAPS]; /* the last hop analysed and what is no whole hop yet */
-    float signals[];      /* heard, then wet */
+    float rest[];              /* the network's memory, heard, wet */
 } channel;
 
 struct gtcrn_stream {
@@ -59,8 +58,10 @@ static inline channel *channel_of(const gtcrn_stream *s, int index)
     return (channel *)(s->memory + (size_t)index * s->channel_bytes);
 }
 
-static inline float *heard_of(channel *c) { return c->signals; }
+static inline float *memory_of(channel *c) { return c->rest; }
 
-static inline float *wet_of(const gtcrn_stream *s, channel *c) { return c->signals + s->heard_room; }
+static inline float *heard_of(const gtcrn_stream *s, channel *c) { return c->rest + s->kernel->state; }
+
+static inline float *wet_of(const gtcrn_stream *s, channel *c) { return heard_of(s, c) + s->heard_room; }
 
 #endif

@@ -74,7 +74,7 @@ static PyObject *stream_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     stream_object *self = NULL;
     if (PyType_GetSlot(Py_TYPE(filters), Py_tp_new) != (void *)filters_new)
         PyErr_SetString(PyExc_TypeError, "the second argument must be Filters.");
-    else if (!check_size("params", &params, sizeof(gtcrn_params)))
+    else if (kernel_of(&params))
         self = (stream_object *)PyType_GenericAlloc(type, 0);
     if (!self) {
         PyBuffer_Release(&params);

@@ -1,10 +1,10 @@
 /* Weights in memory: those built in, and those that gtcrn/kernel/embed.py wrote. */
-#include "layout.h"
+#include "kernel.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { VERSION = 1, COUNT = sizeof(gtcrn_params) / sizeof(float) };
+enum { VERSION = 1 };
 
 typedef struct {
     char magic[8];
@@ -13,7 +13,7 @@ typedef struct {
 } header;
 
 #ifdef GTCRN_BUILT_IN
-extern const float gtcrn_built_in[COUNT];
+extern const float gtcrn_built_in[];
 
 const gtcrn_params *gtcrn_weights(void) { return (const gtcrn_params *)gtcrn_built_in; }
 #endif
@@ -22,11 +22,12 @@ const gtcrn_params *gtcrn_weights_from(const void *bytes, size_t size)
 {
     header h;
     const float *values = (const float *)((const char *)bytes + sizeof h);
-    if (!bytes || (uintptr_t)bytes % sizeof(float) || size != sizeof h + sizeof(gtcrn_params)) return NULL;
+    if (!bytes || (uintptr_t)bytes % sizeof(float) || size < sizeof h + sizeof(gtcrn_params)) return NULL;
     memcpy(&h, bytes, sizeof h);
-    if (memcmp(h.magic, "GTCRNwts", 8) || h.version != VERSION || h.count != COUNT) return NULL;
-    if (h.hash != gtcrn_hash(values, sizeof(gtcrn_params))) return NULL;
-    for (int i = 0; i < COUNT; i++)
+    const gtcrn_kernel *kernel = gtcrn_kernel_of((const gtcrn_params *)values);
+    if (memcmp(h.magic, "GTCRNwts", 8) || h.version != VERSION || !kernel || h.count != kernel->params) return NULL;
+    if (size != sizeof h + h.count * sizeof(float) || h.hash != gtcrn_hash(values, size - sizeof h)) return NULL;
+    for (size_t i = 0; i < h.count; i++)
         if (!isfinite(values[i])) return NULL;
     return (const gtcrn_params *)values;
 }
