@@ -9,6 +9,7 @@ from pathlib import Path
 from gtcrn.audio.files import Source
 from gtcrn.audio.formats import file_suffix, media_suffix, target_format
 from gtcrn.audio.media import MediaReader, open_audio
+from gtcrn.audio.rates import COMPRESSED
 from gtcrn.audio.writer import Sink, Writer
 from gtcrn.denoiser import Denoiser, load
 from gtcrn.errors import AudioError, ConfigError
@@ -47,10 +48,10 @@ def denoise_file(
 
     `target` is by default NAME.denoised.EXT beside the source; it appears complete or not at all, as long as the source
     and aligned with it. `denoiser`: that of the shipped weights unless given. `attenuation_limit` is in dB (None: no
-    limit). `container` (WAV, FLAC, ...) and `subtype` (PCM_16, FLOAT, ...) stay as they are unless given; `bit_rate` in
-    bits a second is for M4A, MP4 and the like, whose pictures are copied. `overwrite` lets the target be the source.
-    `progress` is called with the seconds of audio worked on since its last call.
-    A file that breaks off is read as far as it goes, with a remark; `strict` refuses it.
+    limit). `container` (WAV, FLAC, ...) and `subtype` (PCM_16, FLOAT, ...) stay as they are unless given, `bit_rate`
+    (bits a second, of MP3, Ogg, M4A and the like) too. `overwrite` lets the target be the source. `progress` is called
+    with the seconds of audio worked on since its last call. A file that breaks off is read as far as it goes, with a
+    remark; `strict` refuses it.
     Raises AudioError for what cannot be read or kept so, ConfigError for options that do not fit, GtcrnError where it
     cannot be written.
     """
@@ -94,11 +95,11 @@ def sink_of(
     if suffix := media_suffix(target.suffix, container):
         from gtcrn.audio.remux import MediaWriter
 
-        return MediaWriter(target, source.format, suffix, bit_rate, source.tags())
-    if bit_rate:
-        raise ConfigError("--bitrate is for M4A, MP4 and the like; libsndfile chooses those of its formats.")
+        return MediaWriter(target, source.format, suffix, bit_rate or source.bit_rate(), source.tags())
     form = target_format(source.format, target.suffix, container, subtype, source.frames)
-    return Writer(target, form, source.tags())
+    if bit_rate and form.subtype not in COMPRESSED:
+        raise ConfigError(f"--bitrate is for MP3, Ogg, M4A and the like; {form.container} {form.subtype} has none.")
+    return Writer(target, form, source.tags(), bit_rate or source.bit_rate())
 
 
 def _denoise_media(

@@ -151,6 +151,7 @@ def test_a_bad_file_does_not_stop_the_others(folder: Path, capfd: pytest.Capture
         (["a.wav", "-o", "a.wav"], "is an input; use --overwrite"),
         (["a.wav", "-o", "link.wav"], "is an input; use --overwrite"),
         (["a.wav", "b.wav", "-o", "b.wav"], "b.wav is a file; 2 inputs need a folder"),
+        (["a.wav", "b.wav", "-o", "new.wav"], "new.wav is a file; 2 inputs need a folder"),
         (["a.wav", "sub/a.wav", "-o", "out"], "would both be written to"),
         (["a.wav", "-o", "x.unknown"], "no format 'UNKNOWN'"),
         (["a.wav", "--subtype", "VORBIS"], "WAV cannot hold VORBIS"),

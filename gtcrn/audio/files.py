@@ -19,6 +19,7 @@ from gtcrn.audio.formats import AudioFormat
 from gtcrn.audio.mended import mended
 from gtcrn.audio.pcm import ENDLESS, UNKNOWN_LENGTH
 from gtcrn.audio.place import reason_of
+from gtcrn.audio.rates import bit_rate_of
 from gtcrn.audio.tags.keep import read_tags
 from gtcrn.audio.tags.values import Tags, kept_texts
 from gtcrn.audio.writer import library_reason
@@ -36,7 +37,8 @@ Ends = Literal["any", "whole", "told"]  # which files are taken: all, complete o
 class Source(Protocol):
     """Where blocks come from: a file or a pipe. `frames` is the length in samples where it is known beforehand.
 
-    `remark`, after the last block, is a sentence about an input that broke off and was taken all the same.
+    `bit_rate` is in bits a second, None where nothing is lost or it is not known. `remark`, after the last block, is a
+    sentence about an input that broke off and was taken all the same.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Source(Protocol):
 
     def blocks(self) -> Iterator[Samples]: ...
     def tags(self) -> Tags: ...
+    def bit_rate(self) -> int | None: ...
 
 
 class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
@@ -117,6 +120,10 @@ class Reader:
         """Title, cover and the like; of a file without a path, titles alone."""
         texts = self._file.copy_metadata()
         return read_tags(self._path, self.format.container, texts) if self._path else Tags(kept_texts(texts))
+
+    def bit_rate(self) -> int | None:
+        """Bits a second of MP3, Vorbis and Opus; None of others, and of files without a path."""
+        return bit_rate_of(self._path, self.format, self.frames or 0, self.tags().pictures) if self._path else None
 
     def blocks(self, size: int = BLOCK) -> Iterator[Samples]:
         """The samples in order, at most `size` of a channel at once. Raises AudioError where the file breaks off."""

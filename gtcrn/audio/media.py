@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 import numpy as np
 
 from gtcrn.audio.files import Ends, Reader, refuse_no_file
-from gtcrn.audio.formats import MEDIA, AudioFormat
+from gtcrn.audio.formats import BITS, MEDIA, AudioFormat
 from gtcrn.audio.limits import judge
 from gtcrn.audio.tags.media import read_pictures, read_texts
 from gtcrn.audio.tags.values import Tags
@@ -157,6 +157,10 @@ class MediaReader:
             return Tags(texts)
         with faults_of(self.name, "read"), open(self._path, "rb") as file, opened(file) as container:
             return Tags(texts, read_pictures(container))
+
+    def bit_rate(self) -> int | None:
+        """Bits a second of what loses something, where the header tells."""
+        return None if self.format.subtype in BITS else self._stream.codec_context.bit_rate or None
 
     def blocks(self, size: int = PIECE) -> Iterator[Samples]:
         """The samples in order, from the first that is to be heard; `size` bounds a block as far as a packet allows."""

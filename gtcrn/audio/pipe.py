@@ -50,6 +50,9 @@ class PipeReader:
         """None: what a pipe carries is its sound."""
         return Tags()
 
+    def bit_rate(self) -> None:
+        """None: nothing is lost in PCM."""
+
     def blocks(self) -> Iterator[Samples]:
         """Samples (channels, n) as they arrive."""
         data, total = b"", 0

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gtcrn.audio.formats import BITS, UNLIMITED, AudioFormat
 from gtcrn.audio.pcm import quantise
 from gtcrn.audio.place import Place
+from gtcrn.audio.rates import level
 from gtcrn.audio.tags.keep import TagWriter
 from gtcrn.audio.tags.values import Tags
 from gtcrn.errors import AudioError, GtcrnError
@@ -34,12 +35,14 @@ class Sink(Protocol):
 class Writer:
     """An audio file to be, as a context manager: it appears at `path` complete when the block ends without an error.
 
-    `form` is what `target_format` gave; `tags` are kept as far as it holds them. Raises AudioError for a format that is
-    impossible, GtcrnError when there is no place to write it to its end.
+    `form` is what `target_format` gave; `tags` are kept as far as it holds them, `bit_rate` (bits a second) if it has
+    one. Raises AudioError for a format that is impossible, GtcrnError when there is no place to write it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], form: AudioFormat, tags: Tags | None = None) -> None:
-        self.format, self._kept = form, tags or Tags()
+    def __init__(
+        self, path: str | os.PathLike[str], form: AudioFormat, tags: Tags | None = None, bit_rate: int | None = None
+    ) -> None:
+        self.format, self._kept, self._bit_rate = form, tags or Tags(), bit_rate
         self.clipped = self._written = 0
         self._place = Place(path)
 
@@ -53,7 +56,8 @@ class Writer:
         return self
 
     def _open(self) -> soundfile.SoundFile:
-        form, kept = self.format, {"format": self.format.container, "subtype": self.format.subtype}
+        form = self.format
+        kept = {"format": form.container, "subtype": form.subtype, **level(form, self._bit_rate)}
         try:
             self._tags = TagWriter(self._place.file, form.container, self._kept)
             target = self._tags.target()

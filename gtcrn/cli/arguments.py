@@ -33,7 +33,7 @@ def _add_targets(made: argparse.ArgumentParser) -> None:
     add("-o", "--output", metavar="PATH", help="A file, a folder for many, or -. Default: NAME.denoised.EXT.")
     add("--format", dest="container", metavar="NAME", help="WAV, FLAC, ... Default: as the input.")
     add("--subtype", metavar="NAME", help="PCM_16, FLOAT, ... Default: as the input.")
-    add("--bitrate", type=_bits, metavar="RATE", help="Of M4A, MP4, ...: 96k. Default: as the input.")
+    add("--bitrate", type=_bits, metavar="RATE", help="Of MP3, Ogg, M4A, ...: 96k. Default: as the input.")
     add("--overwrite", action="store_true", help="Let an output replace an input.")
     add("--skip-existing", action="store_true", help="Leave outputs that are there.")
 

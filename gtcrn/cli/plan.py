@@ -29,7 +29,7 @@ def plan(inputs: Sequence[str], output: str | None, suffix: str | None = None, o
     found = [pair for argument in inputs for pair in _expand(argument, output)]
     found = list(dict.fromkeys(found))
     single = len(found) == 1 and Path(inputs[0]) == found[0][0]
-    if output is not None and not single and os.path.isfile(output):
+    if output is not None and not single and (os.path.isfile(output) or _is_named_as_file(output)):
         raise AudioError(f"{output} is a file; {len(found)} inputs need a folder.")
     jobs = [Job(source, _target(source, relative, output, suffix, single)) for source, relative in found]
     _refuse_meeting(jobs)
@@ -74,6 +74,11 @@ def left_out(inputs: Sequence[str]) -> list[Path]:
     folders = [Path(argument) for argument in inputs if os.path.isdir(argument)]
     found = [(path, path.relative_to(folder)) for folder in folders for path in sorted(folder.rglob("*"))]
     return [path for path, name in found if not _is_hidden(name) and not _is_audio(path) and os.path.isfile(path)]
+
+
+def _is_named_as_file(output: str) -> bool:
+    """Whether an output that is not there is meant to be one recording: `-o all.wav`; `all.wav/` is a folder."""
+    return not os.path.isdir(output) and not output.endswith(os.sep) and _is_audio(Path(output))
 
 
 def _is_hidden(relative: Path) -> bool:
