@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from importlib.metadata import version
-from pathlib import Path
 from typing import get_args
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -14,23 +13,22 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import WebSocketRoute
-from starlette.staticfiles import StaticFiles
 
 from gtcrn.denoiser import Denoiser
 from gtcrn.errors import GtcrnError
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.headers import SecurityHeaders
-from gtcrn_server.limits import TheService, require_key, require_status_key
+from gtcrn_server.limits import TheService, refuse_unknown_query, require_key, require_status_key
 from gtcrn_server.messages import Encoding, Fault, Health, Info, sentence
 from gtcrn_server.openapi import faults
 from gtcrn_server.origins import Origins
+from gtcrn_server.page import add_page
 from gtcrn_server.service import Service
 from gtcrn_server.settings import Settings
 from gtcrn_server.transports import duplex, files
 from gtcrn_server.transports import rest as streams
 from gtcrn_server.transports.websocket import StreamSocket
 
-PAGE = Path(__file__).parent / "static"
 status = APIRouter(tags=["status"])
 
 
@@ -43,16 +41,16 @@ def create_app(settings: Settings, denoiser: Denoiser, worker: int = 0) -> FastA
         description="Denoises speech: files, and live audio frame by frame. The WebSocket is at /v1/stream.",
         lifespan=lifespan,
         openapi_url=None,  # below, with a key
-        docs_url=None,  # they would load scripts from elsewhere
+        docs_url=None,  # they would load scripts from elsewhere; see page.py
         redoc_url=None,
     )
     app.state.service = service
-    for router in (files.router, duplex.router, streams.router):
-        app.include_router(router, dependencies=[Depends(require_key)])
+    working = (files.router, duplex.router, streams.router)
+    for router in working:
+        app.include_router(router, dependencies=[Depends(require_key), Depends(refuse_unknown_query)])
     app.include_router(status)
     app.router.routes.append(WebSocketRoute("/v1/stream", StreamSocket(service)))
-    if PAGE.is_dir():
-        app.mount("/", StaticFiles(directory=PAGE, html=True))
+    add_page(app, (*working, status))
     _answer_errors(app)
     _add_headers(app, settings)
     return app
@@ -119,7 +117,9 @@ async def openapi(request: Request) -> JSONResponse:
     return JSONResponse(request.app.openapi())
 
 
-@status.get("/v1/info", responses=faults(), dependencies=[Depends(require_status_key)])
+@status.get(
+    "/v1/info", responses=faults(422), dependencies=[Depends(require_status_key), Depends(refuse_unknown_query)]
+)
 async def info(service: TheService) -> Info:
     """What runs here and what it takes."""
     settings, spectral = service.settings, service.denoiser.config.spectral

@@ -1,6 +1,7 @@
 """Who may talk to the service, and how much a request body may hold."""
 
 import asyncio
+import difflib
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import Headers
@@ -56,6 +58,21 @@ def require_status_key(service: TheService, bearer: Bearer, request: Request) ->
     """Dependency of what tells about the service, where the settings say so."""
     if service.settings.status_needs_key:
         require_key(service, bearer, request)
+
+
+def refuse_unknown_query(request: Request) -> None:
+    """Dependency of routes that know what can be asked of them. Raises ServiceError with the nearest name."""
+    known = _query_names(request.scope["route"].dependant)
+    for name in set(request.query_params) - set(known):
+        near = difflib.get_close_matches(name, known, 1, 0.5)
+        hint = f"; did you mean {near[0]}" if near else f"; there are {', '.join(known)}" if known else ""
+        raise ServiceError(Kind.SETTING, f"{name:.40}: there is no such query parameter{hint}.")
+
+
+def _query_names(dependant: Dependant) -> list[str]:
+    """The query parameters of a route, and of what it depends on."""
+    own = [parameter.alias for parameter in dependant.query_params]
+    return own + [name for inner in dependant.dependencies for name in _query_names(inner)]
 
 
 TheCaller = Annotated[Caller, Depends(require_key)]

@@ -428,3 +428,19 @@ def test_spectrograms_show_the_spectrum(open_page: Open, service: Running) -> No
     expected = [power[a : max(a + 1, b)].max() for a, b in itertools.pairwise(rows)]
     shades = np.clip(255 * (10 * np.log10(expected) + 95) / 75, 0, 255)[::-1]
     np.testing.assert_allclose(ours, shades, atol=1)
+
+
+def test_docs_show_the_interface(open_page: Open, service: Running) -> None:
+    page = open_page(service, f"{service.http}/docs")
+    expect(page.locator("[data-path='/v1/denoise']").first).to_be_visible()
+
+
+def test_docs_ask_for_the_key(open_page: Open) -> None:
+    with running(random_denoiser(), api_keys="right") as service:
+        page = open_page(service, f"{service.http}/docs", quiet=False)
+        page.get_by_label("key").fill("wrong")
+        page.get_by_role("button", name="Show").click()
+        expect(page.get_by_text("This key was not taken.")).to_be_visible()
+        page.get_by_label("key").fill("right")
+        page.get_by_role("button", name="Show").click()
+        expect(page.locator("[data-path='/v1/denoise']").first).to_be_visible()
