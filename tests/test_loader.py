@@ -1,5 +1,6 @@
 """Draws depend on seed, step and number only; every memory mode gives the same audio; data sets can be left out."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from tiny_data import make_data
 from gtcrn.errors import ConfigError
 from gtcrn_recipes.data import loader
 from gtcrn_recipes.data.drawing import cross_fade
-from gtcrn_recipes.data.loader import ItemSource, Prefetcher, draw_generator, named
+from gtcrn_recipes.data.loader import Items, ItemSource, Prefetcher, draw_generator, named
 from gtcrn_recipes.data.shards import CLIP_FIELDS, ShardWriter
 from gtcrn_recipes.settings import Balance, DataSettings, Drawing
 
@@ -43,9 +44,13 @@ def test_items_run_on_into_the_next_clip(settings: DataSettings) -> None:
     assert torch.equal(a.speech, b.speech)
 
 
+def as_drawn(step: int, items: list[Items]) -> list[Items]:
+    return items
+
+
 def test_prefetching_from_a_step_equals_skipping_to_it(settings: DataSettings) -> None:
     source = ItemSource(settings, CPU)
-    loaders = [Prefetcher(source, 2, seed=3, draws=[0, 1], first_step=step) for step in (0, 2)]
+    loaders = [Prefetcher(source, 2, seed=3, draws=[0, 1], first_step=step, prepare=as_drawn) for step in (0, 2)]
     try:
         early, late = (iter(loader) for loader in loaders)
         skipped = [next(early) for _ in range(3)][2]
@@ -61,10 +66,24 @@ def test_prefetching_from_a_step_equals_skipping_to_it(settings: DataSettings) -
 def test_an_error_in_the_thread_reaches_the_loop(settings: DataSettings) -> None:
     source = ItemSource(settings, CPU)
     source.samples = 10**9
-    loader = Prefetcher(source, 2, seed=3, draws=[0], first_step=0)
+    loader = Prefetcher(source, 2, seed=3, draws=[0], first_step=0, prepare=as_drawn)
     with pytest.raises(ConfigError, match="less than one item"):
         next(iter(loader))
     loader.close()
+
+
+def test_batches_are_prepared_in_the_thread_for_their_step(settings: DataSettings) -> None:
+    def prepare(step: int, items: list[Items]) -> tuple[int, int, int]:
+        return step, len(items), threading.get_ident()
+
+    loader = Prefetcher(ItemSource(settings, CPU), 2, seed=3, draws=[0, 1], first_step=5, prepare=prepare)
+    try:
+        batches = iter(loader)
+        found = [next(batches) for _ in range(3)]
+    finally:
+        loader.close()
+    assert [batch[:2] for batch in found] == [(5, 2), (6, 2), (7, 2)]
+    assert threading.get_ident() not in {batch[2] for batch in found}
 
 
 def test_data_sets_are_chosen_by_role_and_name(settings: DataSettings) -> None:

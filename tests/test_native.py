@@ -105,7 +105,8 @@ def test_convolution_is_torchs(up: bool, inputs: int, outputs: int) -> None:
     x, (weight, bias) = leaves((2, 11, bands, inputs), (5, inputs, outputs), (outputs,))
 
     def write(program: Program, value: Value) -> Value:
-        return layers.convolution(program, value, *map(program.parameters.places, (weight, bias)), shape)
+        places = program.parameters.places
+        return layers.convolution(program, value, places(weight), places(bias), shape)
 
     kernel = weight.permute(1, 2, 0) if up else weight.permute(2, 1, 0)
     convolve = functional.conv_transpose2d if up else functional.conv2d
@@ -152,7 +153,8 @@ def test_the_depthwise_convolution_is_torchs(frames: int, dilation: int) -> None
     planes = functional.conv2d(past, weight.permute(2, 0, 1)[:, None], bias, dilation=(dilation, 1), groups=16)
 
     def write(program: Program, value: Value) -> Value:
-        return layers.depthwise(program, value, *map(program.parameters.places, (weight, bias)), dilation)
+        places = program.parameters.places
+        return layers.depthwise(program, value, places(weight), places(bias), dilation)
 
     Layer(x, [weight, bias], write).agrees(planes.permute(0, 2, 3, 1), [x, weight, bias])
 
@@ -167,8 +169,8 @@ def test_the_recurrence_along_frames_is_torchs(batch: int, frames: int, bands: i
     expected = expected.unflatten(0, (batch, bands)).transpose(1, 2)
 
     def write(program: Program, value: Value) -> Value:
-        places = map(program.parameters.places, (weight, bias))
-        return recurrence(program, value, *places, Cells(16, 16, False))
+        places = program.parameters.places
+        return recurrence(program, value, places(weight), places(bias), Cells(16, 16, False))
 
     Layer(x, [weight, bias], write).agrees(expected, [x, weight, bias])
 

@@ -16,8 +16,9 @@ from gtcrn import checkpoint
 from gtcrn.errors import CheckpointError, ConfigError, GtcrnError
 from gtcrn_recipes import settings
 from gtcrn_recipes.data import dataset
-from gtcrn_recipes.data.loader import Items, ItemSource
+from gtcrn_recipes.data.loader import ItemSource
 from gtcrn_recipes.evaluation import metrics
+from gtcrn_recipes.mixing.mixture import Mixture
 from gtcrn_recipes.settings import Recipe, TrainSettings
 from gtcrn_recipes.training import packing, validation
 from gtcrn_recipes.training import trainer as train
@@ -62,7 +63,7 @@ def test_steps_lower_the_loss_on_one_batch(data: Path, tmp_path: Path) -> None:
     items = [ItemSource(chosen.data, fabric.device).draw(2, np.random.default_rng(0))]
     losses = []
     for _ in range(4):
-        losses.append(trainer.step(items)["loss"].item())
+        losses.append(trainer.step(trainer.mix(trainer.run.progress.step, items))["loss"].item())
         run.progress.step = 0  # the same random numbers, the same mixture
     assert losses[-1] < losses[0]
 
@@ -75,10 +76,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     whole = train.train(chosen, tmp_path / "whole", quiet=True, device="cpu")
     step = train.Trainer.step
 
-    def stop_after_three(self: train.Trainer, items: list[Items]) -> dict[str, torch.Tensor]:
+    def stop_after_three(self: train.Trainer, mixture: Mixture) -> dict[str, torch.Tensor]:
         if self.run.progress.step == 3:
             raise KeyboardInterrupt
-        return step(self, items)
+        return step(self, mixture)
 
     monkeypatch.setattr(train.Trainer, "step", stop_after_three)
     with pytest.raises(KeyboardInterrupt):
@@ -100,7 +101,7 @@ def test_the_compiled_layers_give_the_same_loss(data: Path, tmp_path: Path) -> N
         trainer = train.Trainer(fabric, train.open_run(chosen, tmp_path / native, False, fabric))
         assert (trainer.native is not None) == (native == "true")
         items = [ItemSource(chosen.data, fabric.device).draw(2, np.random.default_rng(0))]
-        losses.append([trainer.step(items)["loss"].item() for _ in range(2)])
+        losses.append([trainer.step(trainer.mix(trainer.run.progress.step, items))["loss"].item() for _ in range(2)])
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 

@@ -7,9 +7,9 @@ one, and two processes together see what one would.
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -147,25 +147,44 @@ def named(names: tuple[str, ...], role: str) -> list[str] | None:
     return [name.partition("/")[2] for name in names if name.partition("/")[0] == role] or None
 
 
-class Prefetcher:
-    """Draws batches in a thread, a few ahead; counts the seconds that the training had to wait."""
+Batch = TypeVar("Batch")
 
-    def __init__(self, source: ItemSource, batch: int, seed: int, draws: list[int], first_step: int) -> None:
+
+class _Failure(NamedTuple):
+    error: Exception
+
+
+class Prefetcher(Generic[Batch]):
+    """Draws batches and prepares them in a thread, a few ahead; counts the seconds that the training had to wait.
+
+    `prepare(step, items)` makes a batch of the items of each draw.
+    """
+
+    def __init__(
+        self,
+        source: ItemSource,
+        batch: int,
+        seed: int,
+        draws: list[int],
+        first_step: int,
+        prepare: Callable[[int, list[Items]], Batch],
+    ) -> None:
         self.waited = 0.0
         self._source, self._batch, self._seed, self._draws = source, batch, seed, draws
-        self._queue: queue.Queue[list[Items] | BaseException] = queue.Queue(AHEAD)
+        self._prepare = prepare
+        self._queue: queue.Queue[Batch | _Failure] = queue.Queue(AHEAD)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, args=(first_step,), daemon=True)
         self._thread.start()
 
-    def __iter__(self) -> Iterator[list[Items]]:
+    def __iter__(self) -> Iterator[Batch]:
         while True:
             start = time.perf_counter()
-            items = self._queue.get()
+            batch = self._queue.get()
             self.waited += time.perf_counter() - start
-            if isinstance(items, BaseException):
-                raise items
-            yield items
+            if isinstance(batch, _Failure):
+                raise batch.error
+            yield batch
 
     def close(self) -> None:
         """Stop the thread; safe to call twice."""
@@ -179,15 +198,15 @@ class Prefetcher:
         try:
             while not self._stop.is_set():
                 generators = (draw_generator(self._seed, step, d) for d in self._draws)
-                self._put([self._source.draw(self._batch, g) for g in generators])
+                self._put(self._prepare(step, [self._source.draw(self._batch, g) for g in generators]))
                 step += 1
         except Exception as error:  # handed to the training loop, which raises it
-            self._put(error)
+            self._put(_Failure(error))
 
-    def _put(self, items: list[Items] | BaseException) -> None:
+    def _put(self, batch: Batch | _Failure) -> None:
         while not self._stop.is_set():
             try:
-                self._queue.put(items, timeout=0.1)
+                self._queue.put(batch, timeout=0.1)
                 break
             except queue.Full:
                 continue

@@ -12,7 +12,7 @@ typedef struct {
     int64_t x_frame, y_frame;          /* floats from one frame to the next */
     int64_t x_step, y_step;            /* floats from one band to the next */
     int64_t inputs, outputs, width, taps;
-    const tap *tap; /* ordered by `to` */
+    const tap *tap; /* ordered by `to`; for `outer` by `k` */
     const int64_t *first;
 } conv;
 
@@ -89,17 +89,17 @@ void convolve(const conv *c, const float *x, const float *w, const float *bias, 
     for_items(convolve_item, &job, c->items);
 }
 
-/* Add the gradient of a tap's matrix over `frames` frames: `columns` input channels, one or two blocks of outputs. */
-INLINE void outer_columns(const conv *c, const float *x, const float *y, float *w, int64_t k, int64_t frames, int blocks,
-                          int columns)
+/* Add the gradient of a matrix over `frames` frames and its taps: `columns` input channels, one or two blocks of
+ * outputs. */
+INLINE void outer_columns(const conv *c, const float *x, const float *y, float *w, const tap *first, const tap *end,
+                          int64_t frames, int blocks, int columns)
 {
     vec acc[2][COLUMNS];
     int64_t block = c->width * c->inputs * LANES;
     for (int o = 0; o < blocks; o++)
         for (int i = 0; i < columns; i++) acc[o][i] = load(w + o * block + i * LANES);
-    for (int64_t t = 0; t < c->taps; t++) {
-        if (c->tap[t].k != k) continue;
-        const float *from = x + c->tap[t].from * c->x_step, *to = y + c->tap[t].to * c->y_step;
+    for (const tap *t = first; t < end; t++) {
+        const float *from = x + t->from * c->x_step, *to = y + t->to * c->y_step;
         for (int64_t r = 0; r < frames; r++)
             for (int o = 0; o < blocks; o++) {
                 vec v = load(to + r * c->y_frame + o * LANES);
@@ -112,12 +112,13 @@ INLINE void outer_columns(const conv *c, const float *x, const float *y, float *
 
 INLINE void outer_blocks(const conv *c, const float *x, const float *y, float *w, int64_t frames, int blocks)
 {
-    for (int64_t k = 0; k < c->width; k++) {
-        float *row = w + k * c->inputs * LANES;
+    for (const tap *first = c->tap, *end = first, *last = first + c->taps; first < last; first = end) {
+        float *row = w + first->k * c->inputs * LANES;
+        while (end < last && end->k == first->k) end++;
         int64_t i = 0;
         for (; i + COLUMNS <= c->inputs; i += COLUMNS)
-            outer_columns(c, x + i, y, row + i * LANES, k, frames, blocks, COLUMNS);
-        for (; i < c->inputs; i++) outer_columns(c, x + i, y, row + i * LANES, k, frames, blocks, 1);
+            outer_columns(c, x + i, y, row + i * LANES, first, end, frames, blocks, COLUMNS);
+        for (; i < c->inputs; i++) outer_columns(c, x + i, y, row + i * LANES, first, end, frames, blocks, 1);
     }
 }
 

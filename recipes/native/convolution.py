@@ -49,8 +49,10 @@ class Shape(NamedTuple):
 
 
 @cache
-def _taps(shape: Shape, flipped: bool) -> ctypes.Array[Tap]:
+def _taps(shape: Shape, flipped: bool, by_weight: bool) -> ctypes.Array[Tap]:
     found = shape.taps(flipped)
+    if by_weight:
+        found = tuple(sorted(found, key=lambda tap: tap[2]))
     assert {target for _, target, _ in found} == set(range(shape.bands if flipped else shape.outputs))
     return (Tap * len(found))(*(Tap(*tap) for tap in found))
 
@@ -61,9 +63,12 @@ def _first(blocks: int, outputs: int, inputs: int) -> ctypes.Array[ctypes.c_int6
     return (ctypes.c_int64 * blocks)(*(block * LANES // outputs * inputs for block in range(blocks)))
 
 
-def conv(shape: Shape, flipped: bool, x: Tensor, y: Tensor, groups: int) -> Conv:
-    """From x (B, T, bands, I) to y (B, T, outputs, O), or back if `flipped`; both may skip channels."""
-    taps, (inputs, outputs) = _taps(shape, flipped), (x.shape[3] // groups, y.shape[3])
+def conv(shape: Shape, flipped: bool, x: Tensor, y: Tensor, groups: int, by_weight: bool = False) -> Conv:
+    """From x (B, T, bands, I) to y (B, T, outputs, O), or back if `flipped`; both may skip channels.
+
+    Taps go by their target; for the gradient of the weights, `by_weight`.
+    """
+    taps, (inputs, outputs) = _taps(shape, flipped, by_weight), (x.shape[3] // groups, y.shape[3])
     first = _first(-(-outputs // LANES), outputs // groups, inputs)
     steps = (_frame(x), _frame(y), x.stride(2), y.stride(2))
     return Conv(*x.shape[:2], *steps, inputs, outputs, shape.width, len(taps), taps, first)

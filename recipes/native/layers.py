@@ -17,10 +17,13 @@ TAPS, MOST_CHANNELS = 3, 128  # as in depthwise.h and norm.h
 NOTHING, PRELU, TANH = range(3)
 
 
-def convolution(program: Program, x: Value, weight: Tensor, bias: Tensor, shape: Shape, groups: int = 1) -> Value:
+def convolution(
+    program: Program, x: Value, weight: Tensor, bias: Tensor, shape: Shape, groups: int = 1, normalised: bool = False
+) -> Value:
     """x (B, T, bands, I), which may skip channels, weight (width, I / groups, O), bias (O).
 
     O is below 8, of one group then, or a multiple of 8 times the groups; so is I where the gradient of x is wanted.
+    Where batch statistics normalise the result, `normalised`, the gradient of the bias is 0 and not computed.
     """
     y = Value(program.room(*x.data.shape[:2], shape.outputs, weight.shape[2]))
     packed, offsets = program.gathered(blocks(weight)), program.gathered(bias)
@@ -34,7 +37,8 @@ def convolution(program: Program, x: Value, weight: Tensor, bias: Tensor, shape:
             program.backward("convolve", conv(shape, True, dy, dx, groups), dy, back, None, dx)
             program.contribute(x, dx)
         _weight_gradient(program, x.data, dy, weight, shape, groups)
-        column_sums(program, dy.flatten(1, 2), bias)
+        if not normalised:
+            column_sums(program, dy.flatten(1, 2), bias)
         program.release(dy)
 
     program.on_the_way_back(write)
@@ -53,7 +57,7 @@ def outer(program: Program, x: Tensor, y: Tensor, weight: Tensor, shape: Shape, 
     """Gradient of weight (width, channels of x / groups, channels of y): x times y over the frames and taps."""
     places = blocks(weight)
     total = program.acquire(len(x), *places.shape)
-    program.backward("outer", conv(shape, flipped, x, y, groups), x, y, total)
+    program.backward("outer", conv(shape, flipped, x, y, groups, by_weight=True), x, y, total)
     program.scattered(places, total)
     program.release(total)
 
@@ -66,10 +70,10 @@ def column_sums(program: Program, x: Tensor, bias: Tensor) -> None:
     program.release(total)
 
 
-def linear(program: Program, x: Value, weight: Tensor, bias: Tensor) -> Value:
+def linear(program: Program, x: Value, weight: Tensor, bias: Tensor, normalised: bool = False) -> Value:
     """Of each position by itself, weight (O, I): all positions of an item as frames of one band."""
     flat = _alias(program, x, lambda t: t.flatten(1, 2)[:, :, None])
-    y = convolution(program, flat, weight.t()[None], bias, Shape(1, 1, 1))
+    y = convolution(program, flat, weight.t()[None], bias, Shape(1, 1, 1), normalised=normalised)
     return _alias(program, y, lambda t: t.view(*x.data.shape[:3], -1))
 
 

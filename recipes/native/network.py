@@ -130,7 +130,7 @@ def _frequency_conv(program: Program, x: Value, layer: FrequencyConv) -> Value:
     # (O, I / groups, width); up, I and O change places
     turned = weight.unflatten(0, (groups, -1)).permute(3, 1, 0, 2).flatten(2) if up else weight.permute(2, 1, 0)
     shape = Shape(bands, outputs, width, 2, up)
-    y = layers.convolution(program, x, turned, _places(program, layer.conv.bias), shape, groups)
+    y = layers.convolution(program, x, turned, _places(program, layer.conv.bias), shape, groups, normalised=True)
     return layers.normalise(program, y, layer.norm, layer.activation)
 
 
@@ -144,17 +144,18 @@ def _block(program: Program, x: Value, block: GTConvBlock) -> Value:
     y = layers.depthwise(program, y, weight, _places(program, depthwise.bias), depthwise.dilation[0])
     y = layers.normalise(program, y, separable.norm, separable.activation)
     weight = _places(program, pointwise.weight)[:, :, 0, 0]
-    y = layers.linear(program, y, weight, _places(program, pointwise.bias))
+    y = layers.linear(program, y, weight, _places(program, pointwise.bias), normalised=True)
     y = layers.normalise(program, y, block.separable_norm, None)
     return layers.attended(program, y, lambda squares: _attention(program, squares, block.attention), passed)
 
 
 def _convolve(program: Program, x: Value, layer: nn.Conv2d) -> Value:
-    """A convolution of (1, width), stride 1."""
+    """A convolution of (1, width), stride 1, that is normalised after."""
     bands = x.data.shape[2]
     weight = _places(program, layer.weight)
     shape = Shape(bands, bands, weight.shape[3])
-    return layers.convolution(program, x, weight[:, :, 0].permute(2, 1, 0), _places(program, layer.bias), shape)
+    turned, bias = weight[:, :, 0].permute(2, 1, 0), _places(program, layer.bias)
+    return layers.convolution(program, x, turned, bias, shape, normalised=True)
 
 
 def _attention(program: Program, x: Value, layer: TemporalAttention) -> Value:

@@ -52,7 +52,7 @@ def measure(recipe: Recipe, device: str, steps: int) -> dict[str, float]:
 def _one_step(trainer: Trainer, source: ItemSource, watch: Stopwatch, step: int) -> None:
     settings = trainer.recipe.train
     items = watch("draw", lambda: [source.draw(settings.batch, draw_generator(settings.seed, step, 0))])
-    mixture = watch("mix", lambda: trainer._mix(items))
+    mixture = watch("mix", lambda: trainer.mix(step, items))
     x, audio = watch("network forward", lambda: trainer._enhance(mixture.noisy))
     total, _ = watch("loss", lambda: trainer.losses[-1].compare(x, audio, mixture.clean))
     trainer.optimizer.zero_grad()

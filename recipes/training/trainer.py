@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import ConfigError, GtcrnError
-from gtcrn_recipes.data.loader import Items, ItemSource, Prefetcher, draw_generator
+from gtcrn_recipes.data.loader import Batch, Items, ItemSource, Prefetcher, draw_generator
 from gtcrn_recipes.mixing.mixture import Mixture, mix
 from gtcrn_recipes.native.library import use_threads
 from gtcrn_recipes.native.loss import NativeLoss
@@ -55,9 +55,8 @@ class Trainer:
         samples = round(self.recipe.data.segment_seconds * SAMPLE_RATE)
         return NativeLoss(loss) if self.native and compiled_terms(config, spectral, samples) else loss
 
-    def step(self, items: list[Items]) -> dict[str, Tensor]:
+    def step(self, mixture: Mixture) -> dict[str, Tensor]:
         """One update of the weights; the loss terms, and whether the update was skipped."""
-        mixture = self._mix(items)
         late = self.run.progress.step >= self.recipe.train.pesq_from * self.recipe.train.steps
         total, terms = self.losses[late].compare(*self._enhance(mixture.noisy), mixture.clean)
         self.optimizer.zero_grad()
@@ -69,9 +68,9 @@ class Trainer:
         progress.hours += mixture.noisy.numel() * self.fabric.world_size / SAMPLE_RATE / 3600
         return {"loss": total, "gradient": norm, **terms}
 
-    def _mix(self, items: list[Items]) -> Mixture:
-        """Each draw is mixed with random numbers of its own."""
-        settings, step = self.recipe.train, self.run.progress.step
+    def mix(self, step: int, items: list[Items]) -> Mixture:
+        """The batch of a step. Each draw is mixed with random numbers of its own."""
+        settings = self.recipe.train
         mixed = []
         for draw, item in zip(my_draws(self.fabric, self.recipe), items, strict=True):
             seed = int(draw_generator(settings.seed, step, draw).integers(2**62, endpoint=True)) + 1
@@ -112,16 +111,18 @@ def train(recipe: Recipe, folder: Path, resume: bool = False, quiet: bool = Fals
     trainer = Trainer(fabric, run)
     source = ItemSource(recipe.data, fabric.device)
     validation = Validation(recipe.data.root, recipe.data.validation) if recipe.data.validation else None
+    settings, first_step = recipe.train, run.progress.step
     loader = Prefetcher(
-        source, recipe.train.batch, recipe.train.seed, my_draws(fabric, recipe), first_step=run.progress.step
+        source, settings.batch, settings.seed, my_draws(fabric, recipe), first_step, prepare=_prepared(trainer)
     )
     gc.freeze()  # what is here stays and need not be looked through again and again
     try:
         with Report(run, quiet, records=fabric.is_global_zero) as report:
             report.note(f"layers: {trainer.layers}; data: {source.where}")
-            for items in _until_done(run, loader):
-                report.step(trainer.step(items), loader.waited)
-                if _due(run, recipe.train.validate_every):
+            for batch in _until_done(run, loader):
+                mixture = batch if isinstance(batch, Mixture) else trainer.mix(run.progress.step, batch)
+                report.step(trainer.step(mixture), loader.waited)
+                if _due(run, settings.validate_every):
                     _checkpoint(trainer, validation, report)
     finally:
         loader.close()
@@ -161,11 +162,16 @@ def my_draws(fabric: Fabric, recipe: Recipe) -> list[int]:
     return list(range(fabric.global_rank, recipe.train.draws, fabric.world_size))
 
 
-def _until_done(run: Run, loader: Prefetcher) -> Iterator[list[Items]]:
-    for items in loader:
+def _prepared(trainer: Trainer) -> Callable[[int, list[Items]], Mixture | list[Items]]:
+    """What the loader's thread does: on a CPU it mixes too, beside the layers; an accelerator mixes in its turn."""
+    return trainer.mix if trainer.fabric.device.type == "cpu" else lambda step, items: items
+
+
+def _until_done(run: Run, loader: Prefetcher[Batch]) -> Iterator[Batch]:
+    for batch in loader:
         if run.progress.step >= run.recipe.train.steps:
             return
-        yield items
+        yield batch
 
 
 def _due(run: Run, every: int) -> bool:
