@@ -151,6 +151,12 @@ def test_the_image_runs_without_compiler_as_somebody_else() -> None:
     assert min(map(int, user[-1])) > 0
 
 
+def test_every_stage_of_the_image_stands_on_the_one_base_that_a_build_may_name() -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${BASE}"}
+    assert re.search(r"^ARG BASE=\S+\nFROM", text, re.MULTILINE)
+
+
 def test_what_the_image_is_built_from_exists_or_is_optional() -> None:
     lines = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
     kept = {line[1:] for line in lines if line.startswith("!")} - {"README.md", "LICENSE"}
@@ -188,3 +194,17 @@ def test_the_tools_of_their_trade_find_no_fault(program: str, arguments: str) ->
     done = subprocess.run([program, *shlex.split(arguments.format(DEPLOY))], capture_output=True, text=True, timeout=60)
     said = [line for line in (done.stdout + done.stderr).splitlines() if "not executable" not in line]
     assert [line for line in said if "gtcrn.service" in line or "Dockerfile" in line] == []
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+def test_the_unit_is_exposed_to_nothing_that_it_can_do_without() -> None:
+    """The threshold is in tenths of systemd's scale of 10; what is left is the network itself."""
+    command = [
+        "systemd-analyze",
+        "security",
+        "--offline=true",
+        "--no-pager",
+        "--threshold=15",
+        str(DEPLOY / "gtcrn.service"),
+    ]
+    assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0

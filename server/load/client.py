@@ -64,10 +64,11 @@ def split_frames(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
     """(opcode, payload) of each whole server frame; what is left stays in `buffer`."""
     while len(buffer) >= 2:
         length, start = buffer[1] & 127, 2
-        if length == 126:
-            if len(buffer) < 4:
+        if length > 125:
+            start = 4 if length == 126 else 10
+            if len(buffer) < start:
                 return
-            length, start = int.from_bytes(buffer[2:4]), 4
+            length = int.from_bytes(buffer[2:start])
         if len(buffer) < start + length:
             return
         yield buffer[0] & 15, bytes(buffer[start : start + length])
