@@ -1,6 +1,7 @@
 """Who holds how much: connections, files and live streams, so many in all and so many for one client."""
 
 import ipaddress
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -28,7 +29,7 @@ def weight(sample_rate: int, channels: int, width: int = SMALL_WIDTH) -> float:
         resampling = RESAMPLING_WEIGHT + KILOHERTZ_WEIGHT * sample_rate / 1000
     if sample_rate % 100:
         resampling *= ODD_FACTOR
-    network = NETWORK_WEIGHT * (width / SMALL_WIDTH) ** WIDTH_EXPONENT
+    network = NETWORK_WEIGHT * math.pow(width / SMALL_WIDTH, WIDTH_EXPONENT)
     return MESSAGE_WEIGHT + channels * (network + resampling)
 
 

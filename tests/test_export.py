@@ -2,20 +2,25 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 import soundfile
 import torch
+from contract import verify_contract
 from networks import random_network
+from torch import Tensor
 
 import gtcrn
-from gtcrn import Denoiser, checkpoint
+from gtcrn import checkpoint
 from gtcrn.cli.app import run
 from gtcrn.config import GTCRNConfig
 from gtcrn.network.export import export_onnx
+from gtcrn.network.model import GTCRN
 
 
 def test_the_command_writes_a_graph(tmp_path: Path) -> None:
@@ -29,31 +34,56 @@ def test_the_command_writes_a_graph(tmp_path: Path) -> None:
     assert run(["export", "-o", str(tmp_path / "g.onnx"), "--shape", "circle"]) == 2
 
 
+@pytest.fixture(scope="module")
+def network() -> GTCRN:
+    return random_network(config=GTCRNConfig(input_exponent=0.25))
+
+
+@pytest.fixture(scope="module")
+def spectral(network: GTCRN, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its graph from spectrum to spectrum."""
+    path = tmp_path_factory.mktemp("spectral") / "gtcrn.onnx"
+    export_onnx(checkpoint.from_model(network), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def sampled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped weights as a graph from samples to samples."""
+    path = tmp_path_factory.mktemp("sampled") / "gtcrn.onnx"
+    export_onnx(gtcrn.load().checkpoint, path, "samples")
+    return path
+
+
 def zeros(session: onnxruntime.InferenceSession, batch: int) -> dict[str, np.ndarray]:
     return {entry.name: np.zeros([batch, *entry.shape[1:]], np.float32) for entry in session.get_inputs()}
 
 
-def test_the_graph_equals_the_network_over_many_frames(tmp_path: Path) -> None:
-    network = random_network(config=GTCRNConfig(input_exponent=0.25))
-    export_onnx(checkpoint.from_model(network), tmp_path / "gtcrn.onnx")
-    session = onnxruntime.InferenceSession(tmp_path / "gtcrn.onnx")
+def test_the_graph_equals_the_network_and_keeps_the_contract(network: GTCRN, spectral: Path) -> None:
+    session = onnxruntime.InferenceSession(spectral)
     assert session.get_modelmeta().custom_metadata_map["hop"] == "256"
-    frames = torch.randn(1, 2, 14, 257, generator=torch.Generator().manual_seed(0))
+    names = [name for name in zeros(session, 1) if name != "spectrum"]
+
+    def layer(x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
+        frames = []
+        for frame in x.split(1, dim=2):
+            feeds = {"spectrum": frame.numpy(), **{n: part.numpy() for n, part in zip(names, state, strict=True)}}
+            enhanced, *state = map(torch.from_numpy, session.run(None, feeds))
+            frames.append(enhanced)
+        return torch.cat(frames, dim=2), tuple(state)
+
+    def silence(batch: int) -> tuple[Tensor, ...]:
+        return tuple(torch.from_numpy(zeros(session, batch)[name]) for name in names)
+
+    frames = torch.randn(2, 2, 14, 257, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        expected, _ = network(frames, network.initial_state())
-    feeds = zeros(session, 1)
-    states = [name for name in feeds if name != "spectrum"]
-    for index in range(frames.shape[2]):
-        feeds["spectrum"] = frames[:, :, index : index + 1].numpy()
-        enhanced, *after = session.run(None, feeds)
-        feeds.update(zip(states, after, strict=True))
-        np.testing.assert_allclose(enhanced[:, :, 0], expected[:, :, index].numpy(), atol=1e-4)
+        expected, _ = network(frames, network.initial_state(2))
+    torch.testing.assert_close(layer(frames, silence(2))[0], expected, atol=1e-4, rtol=0)
+    verify_contract(layer, silence, frames, differentiable=False)
 
 
-def test_streams_of_a_batch_do_not_hear_each_other(tmp_path: Path) -> None:
-    weights = checkpoint.from_model(random_network())
-    export_onnx(weights, tmp_path / "gtcrn.onnx", "samples")
-    session = onnxruntime.InferenceSession(tmp_path / "gtcrn.onnx")
+def test_streams_of_a_batch_do_not_hear_each_other(sampled: Path) -> None:
+    session = onnxruntime.InferenceSession(sampled)
     noisy = np.random.default_rng(0).standard_normal((3, 20 * 256)).astype(np.float32)
 
     def enhanced(rows: np.ndarray) -> np.ndarray:
@@ -68,20 +98,18 @@ def test_streams_of_a_batch_do_not_hear_each_other(tmp_path: Path) -> None:
     together = enhanced(noisy)
     for row, alone in zip(together, noisy, strict=True):
         np.testing.assert_allclose(row, enhanced(alone[None])[0], atol=1e-5)
-        np.testing.assert_allclose(row, Denoiser(weights)(alone)[: len(row)], atol=1e-4)
+        np.testing.assert_allclose(row, gtcrn.load()(alone)[: len(row)], atol=1e-4)
 
 
-def test_the_graph_is_small(tmp_path: Path) -> None:
-    export_onnx(checkpoint.from_model(random_network()), tmp_path / "gtcrn.onnx")
-    nodes = onnx.load(tmp_path / "gtcrn.onnx").graph.node
+def test_the_graph_is_small(spectral: Path) -> None:
+    nodes = onnx.load(spectral).graph.node
     assert len(nodes) < 415  # of the published file
     assert not {"Loop", "If", "SequenceAt"} & {node.op_type for node in nodes}  # what small runtimes lack
 
 
-def test_the_example_streams(tmp_path: Path) -> None:
-    export_onnx(gtcrn.load().checkpoint, tmp_path / "gtcrn.onnx", "samples")
+def test_the_example_streams(sampled: Path, tmp_path: Path) -> None:
     root = Path(__file__).parent.parent
-    command = [sys.executable, f"{root}/gtcrn/ports/examples/onnx_stream.py", "gtcrn.onnx", f"{root}/samples/noisy.wav"]
+    command = [sys.executable, f"{root}/gtcrn/ports/examples/onnx_stream.py", str(sampled), f"{root}/samples/noisy.wav"]
     subprocess.run([*command, "clean.wav"], cwd=tmp_path, check=True)
     clean, rate = soundfile.read(tmp_path / "clean.wav", dtype="float32")
     noisy, _ = soundfile.read(root / "samples/noisy.wav", dtype="float32")
