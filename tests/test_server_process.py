@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+import soundfile
 from networks import random_network
 from serving import END, START, Answer, cut, offline, pcm, receive_all, send_all, speech, wait_for
 from websockets.asyncio.client import connect
@@ -259,3 +261,18 @@ def test_help_shows_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().out
     assert "--workers" in told
     assert "GTCRN_MAX_AUDIO_SECONDS=7200" in told
+
+
+def test_words_of_libmpg123_never_reach_the_log(weights: Path) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, speech(4.0)[0], 16_000, format="MP3")
+    data = file.getvalue()[:-3_000]  # over whose header it has something to say
+    for workers in ("1", "2"):
+        with serving(weights, "--workers", workers) as service:
+            answer = httpx.post(f"{service.http}/v1/denoise", content=data, timeout=60)
+            assert answer.status_code == 200
+            assert answer.headers["content-type"] == "audio/wav"
+            service.process.terminate()
+            service.process.wait(30)
+            assert service.process.stderr is not None
+            assert service.process.stderr.read() == ""

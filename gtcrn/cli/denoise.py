@@ -12,6 +12,7 @@ from gtcrn.audio.formats import file_suffix, target_format
 from gtcrn.audio.media import open_audio
 from gtcrn.audio.pcm import ENCODINGS, PcmFormat
 from gtcrn.audio.pipe import PipeWriter, read_pipe
+from gtcrn.audio.quiet import without_words_of_libraries
 from gtcrn.cli import standard
 from gtcrn.cli.batch import DenoiseOptions, Outcome, run
 from gtcrn.cli.plan import Job, left_out, plan
@@ -48,7 +49,7 @@ def denoise_files(
         report.add(Outcome(str(job.source), str(job.target), skipped=True))
     jobs = [job for job in jobs if job not in there]
     with contextlib.ExitStack() as stack:
-        stack.enter_context(standard.without_words_of_libraries())
+        stack.enter_context(without_words_of_libraries())
         progress = _progress(jobs, report, stack)
         outcomes = stack.enter_context(contextlib.closing(run(jobs, options, workers or _cpus(), progress)))
         try:
@@ -83,7 +84,7 @@ def denoise_pipe(
         raise ConfigError(f"standard input and output take one recording, not {len(inputs)} inputs.")
     denoiser = load(options.weights)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(standard.without_words_of_libraries())
+        stack.enter_context(without_words_of_libraries())
         source = _source(inputs[0], raw, stack, options.strict)
         if output not in (None, "-"):
             with sink_of(Path(output), source, options.container, options.subtype, options.bit_rate) as sink:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from gtcrn import checkpoint, kernel
 from gtcrn.audio.media import open_audio
-from gtcrn.cli.standard import without_words_of_libraries
+from gtcrn.audio.quiet import without_words_of_libraries
 from gtcrn.config import GTCRNConfig
 from gtcrn.denoiser import Denoiser, load
 from gtcrn.errors import needs

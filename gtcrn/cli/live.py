@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gtcrn.audio import devices
-from gtcrn.cli import standard
+from gtcrn.audio.quiet import without_words_of_libraries
 from gtcrn.cli.report import clock
 from gtcrn.denoiser import load
 from gtcrn.errors import GtcrnError
@@ -63,7 +63,7 @@ class Passage:
 
 def print_devices() -> None:
     """All that PortAudio knows."""
-    with standard.without_words_of_libraries():
+    with without_words_of_libraries():
         lines = devices.table()
     print("\n".join(lines) or "no devices")
 
@@ -72,7 +72,7 @@ def run(
     source: str | None, target: str | None, rate: int | None, limit: float | None, weights: str | None, quiet: bool
 ) -> None:
     """Denoise until interrupted, then say how that went. Raises ConfigError for devices that are not there."""
-    with standard.without_words_of_libraries():  # ALSA tells of every device that it lacks
+    with without_words_of_libraries():  # ALSA tells of every device that it lacks
         devices.library()
         microphone, loudspeaker = devices.find(source, "input"), devices.find(target, "output")
         passage = Passage(load(weights).stream(rate or microphone.rate, 1, limit))

@@ -42,27 +42,3 @@ def until_nobody_reads() -> Iterator[None]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it ends
         sys.exit(128 + signal.SIGPIPE)
-
-
-@contextlib.contextmanager
-def without_words_of_libraries() -> Iterator[None]:
-    """Meanwhile what C libraries print on standard error (libmpg123 does, about every odd frame) goes nowhere."""
-    sys.stderr.flush()
-    own, ours = sys.stderr, os.dup(2)
-    with open(os.devnull, "w") as nothing, os.fdopen(ours, "w", buffering=1, errors="backslashreplace") as error:
-        if _is_real(own):
-            sys.stderr = error
-        os.dup2(nothing.fileno(), 2)
-        try:
-            yield
-        finally:
-            error.flush()
-            os.dup2(ours, 2)
-            sys.stderr = own
-
-
-def _is_real(stream: IO[str]) -> bool:
-    try:
-        return stream.fileno() == 2
-    except (OSError, ValueError):
-        return False

@@ -12,6 +12,7 @@ import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 import gtcrn
+from gtcrn.audio.quiet import without_words_of_libraries
 from gtcrn.errors import ConfigError, GtcrnError
 from gtcrn_server.app import create_app
 from gtcrn_server.processes.siblings import Siblings
@@ -89,10 +90,11 @@ def work(settings: Settings, sockets: Sequence[socket.socket], worker: int = 0, 
         denoiser = gtcrn.load(settings.weights)
     except GtcrnError as error:  # they were there when the first process looked
         sys.exit(f"gtcrn: worker {worker} cannot start: {error}")
-    instance = server(settings, denoiser, worker, siblings)
-    sys.setswitchinterval(SWITCH_SECONDS)
-    gc.freeze()  # what lives from now to the end need not be looked through
-    instance.run(sockets=list(sockets))
+    with without_words_of_libraries():  # decoders print about every odd frame of an upload; our log goes on
+        instance = server(settings, denoiser, worker, siblings)
+        sys.setswitchinterval(SWITCH_SECONDS)
+        gc.freeze()  # what lives from now to the end need not be looked through
+        instance.run(sockets=list(sockets))
 
 
 def serve(settings: Settings) -> None:
