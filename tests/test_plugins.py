@@ -1,0 +1,46 @@
+"""The LADSPA plugin in the host that people have, ffmpeg: aligned with what Python makes of the same samples."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from streams import noise
+
+import gtcrn
+from gtcrn import kernel
+
+LADSPA = Path(kernel.__file__).parents[1] / "ports" / "ladspa"
+HEADER = Path("/usr/include/ladspa.h")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (shutil.which("make") and shutil.which("ffmpeg") and HEADER.exists()), reason="no make, ffmpeg or LADSPA"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ladspa")
+    settings = [f"PYTHON={sys.executable}", f"BUILD={folder}", f"OUT={folder}", "CFLAGS=-O2"]
+    subprocess.run(["make", "-C", str(LADSPA), *settings], check=True, capture_output=True)
+    return folder / "gtcrn_ladspa.so"
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "label"), [(16_000, 1, "mono"), (44_100, 1, "mono"), (48_000, 2, "stereo")]
+)
+def test_ffmpeg_gives_what_python_gives(plugin: Path, tmp_path: Path, rate: int, channels: int, label: str) -> None:
+    samples = noise(rate, channels)
+    soundfile.write(tmp_path / "in.wav", samples.T, rate, subtype="FLOAT")
+    chain = f"ladspa=file={plugin}:plugin=gtcrn_{label}:controls=c0=30:latency=1"
+    command = ["ffmpeg", "-v", "error", "-i", "in.wav", "-af", chain, "-c:a", "pcm_f32le", "out.wav"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    found, _ = soundfile.read(tmp_path / "out.wav", dtype="float32", always_2d=True)
+    wanted = gtcrn.load()(samples, rate, attenuation_limit=30)
+    np.testing.assert_allclose(found.T, wanted, rtol=0, atol=1e-5)
