@@ -1,6 +1,7 @@
 """Snapshots of any content are refused in a sentence or make streams that are finite for ever: 20,000 by Hypothesis."""
 
 import ctypes
+import itertools
 import struct
 from collections.abc import Callable
 
@@ -18,13 +19,13 @@ from gtcrn.kernel import _gtcrn
 pytestmark = pytest.mark.attack
 FORMS = [(8_000, 2), (16_000, 1), (16_000, 3), (44_100, 1), (48_000, 2), (96_000, 1), (191_999, 1), (11_025, 2)]
 EXAMPLES = 20_000 // len(FORMS)
-HEADER, HASH = 96, 8  # bytes
-FIELDS = {  # of the header: place and form
-    "version": (8, "<I"), "sample_rate": (12, "<I"), "channels": (16, "<I"), "flags": (20, "<I"),
-    "fingerprint": (24, "<Q"), "taken": (32, "<q"), "fade_done": (40, "<q"), "limit": (48, "<d"),
-    "fade_start": (56, "<d"), "fade_target": (64, "<d"), "nonfinite": (72, "<Q"), "clipped": (80, "<Q"),
-    "recovered": (88, "<Q"),
+FORM = {  # of the header behind its eight bytes of magic
+    "version": "I", "sample_rate": "I", "channels": "I", "flags": "I", "network": "I", "unused": "I",
+    "fingerprint": "Q", "taken": "q", "fade_done": "q", "limit": "d", "fade_start": "d", "fade_target": "d", "nonfinite": "Q",
+    "clipped": "Q", "recovered": "Q",
 }  # fmt: skip
+HEADER, HASH = 8 + struct.calcsize("<" + "".join(FORM.values())), 8  # bytes
+PLACES = dict(zip(FORM, itertools.accumulate(map(struct.calcsize, FORM.values()), initial=8), strict=False))
 ODD = [float("nan"), float("inf"), -float("inf"), 3e38, 1e12, -1e12, 1e8, 1e6, 1e-45, -0.0]
 Mutation = Callable[[bytearray], None]
 native_hash = ctypes.CDLL(_gtcrn.__file__).gtcrn_hash
@@ -63,7 +64,8 @@ def flips(draw: st.DrawFn) -> Mutation:
 
 @st.composite
 def headers(draw: st.DrawFn) -> Mutation:
-    place, form = draw(st.sampled_from(list(FIELDS.values())))
+    name = draw(st.sampled_from(list(FORM)))
+    place, form = PLACES[name], "<" + FORM[name]
     value: float = draw(st.floats() if form == "<d" else integers)
     if isinstance(value, int):
         bits = 8 * struct.calcsize(form)
@@ -159,7 +161,7 @@ def test_mutated_snapshots(form: tuple[int, int], changes: list[Mutation], resea
 def test_sealed_snapshots_are_taken() -> None:
     """The test above reaches behind the hash."""
     data = bytearray(saved((16_000, 1)))
-    struct.pack_into("<d", data, FIELDS["limit"][0], 40.0)
+    struct.pack_into("<d", data, PLACES["limit"], 40.0)
     assert random_denoiser().resume(sealed(data)).attenuation_limit == 40
     for place in range(HEADER, len(data) - HASH, 4_000):
         odd = bytearray(data)
