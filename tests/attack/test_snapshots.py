@@ -21,8 +21,8 @@ FORMS = [(8_000, 2), (16_000, 1), (16_000, 3), (44_100, 1), (48_000, 2), (96_000
 EXAMPLES = 20_000 // len(FORMS)
 FORM = {  # of the header behind its eight bytes of magic
     "version": "I", "sample_rate": "I", "channels": "I", "flags": "I", "network": "I", "unused": "I",
-    "fingerprint": "Q", "taken": "q", "fade_done": "q", "limit": "d", "fade_start": "d", "fade_target": "d", "nonfinite": "Q",
-    "clipped": "Q", "recovered": "Q",
+    "fingerprint": "Q", "taken": "q", "fade_done": "q", "limit": "d", "fade_start": "d", "fade_target": "d",
+    "nonfinite": "Q", "clipped": "Q", "recovered": "Q",
 }  # fmt: skip
 HEADER, HASH = 8 + struct.calcsize("<" + "".join(FORM.values())), 8  # bytes
 PLACES = dict(zip(FORM, itertools.accumulate(map(struct.calcsize, FORM.values()), initial=8), strict=False))
