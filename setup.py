@@ -10,9 +10,9 @@ from setuptools.command.build_ext import build_ext
 from setuptools.command.editable_wheel import editable_wheel
 
 FLAGS = ["-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"]
-
 if sys.platform == "win32":
     FLAGS = [f"/clang:{flag}" for flag in FLAGS]
+
 LINKS = Path(".packages")
 
 

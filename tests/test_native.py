@@ -11,7 +11,7 @@ from torch.nn import functional
 from gtcrn.config import GTCRNConfig
 from gtcrn.errors import GtcrnError
 from gtcrn.network.model import GTCRN
-from gtcrn_recipes.native import layers, library
+from gtcrn_recipes.native import layers, library, norms
 from gtcrn_recipes.native.convolution import Shape
 from gtcrn_recipes.native.network import NativeGTCRN, supports
 from gtcrn_recipes.native.program import Parameters, Program, Value
@@ -119,7 +119,7 @@ def with_norm(x: Tensor, activation: nn.Module | None, momentum: float = 0.1) ->
     nn.init.uniform_(norm.weight)
     nn.init.normal_(norm.bias)
     learned = [norm.weight, norm.bias, *(activation.parameters() if activation else ())]
-    return Layer(x, learned, lambda program, value: layers.normalise(program, value, norm, activation)), norm
+    return Layer(x, learned, lambda program, value: norms.normalise(program, value, norm, activation)), norm
 
 
 @pytest.mark.parametrize("activation", [None, nn.PReLU(), nn.Tanh()], ids=str)
@@ -180,7 +180,7 @@ def test_layer_normalisation_beside_its_input_is_torchs() -> None:
     x, norm = torch.randn(2, 5, 33, 16, requires_grad=True), nn.LayerNorm([33, 16], eps=1e-8)
     for parameter in norm.parameters():
         nn.init.normal_(parameter)
-    layer = Layer(x, list(norm.parameters()), lambda p, value: layers.add_normalised(p, value, value, norm))
+    layer = Layer(x, list(norm.parameters()), lambda p, value: norms.add_normalised(p, value, value, norm))
     layer.agrees(x + norm(x), [x, *norm.parameters()])
 
 

@@ -16,10 +16,10 @@ from torch.autograd.function import once_differentiable
 from gtcrn.config import GTCRNConfig
 from gtcrn.network.layers import DualPathGRNN, FrequencyConv, GroupedGRU, GTConvBlock, TemporalAttention, block_diagonal
 from gtcrn.network.model import GTCRN, apply_mask, features
-from gtcrn_recipes.native import layers
+from gtcrn_recipes.native import layers, norms
 from gtcrn_recipes.native.convolution import LANES, Shape
-from gtcrn_recipes.native.layers import MOST_CHANNELS
 from gtcrn_recipes.native.library import is_built
+from gtcrn_recipes.native.norms import MOST_CHANNELS
 from gtcrn_recipes.native.program import Parameters, Program, Value
 from gtcrn_recipes.native.recurrence import Cells, recurrence
 
@@ -131,21 +131,21 @@ def _frequency_conv(program: Program, x: Value, layer: FrequencyConv) -> Value:
     turned = weight.unflatten(0, (groups, -1)).permute(3, 1, 0, 2).flatten(2) if up else weight.permute(2, 1, 0)
     shape = Shape(bands, outputs, width, 2, up)
     y = layers.convolution(program, x, turned, _places(program, layer.conv.bias), shape, groups, normalised=True)
-    return layers.normalise(program, y, layer.norm, layer.activation)
+    return norms.normalise(program, y, layer.norm, layer.activation)
 
 
 def _block(program: Program, x: Value, block: GTConvBlock) -> Value:
     low, passed = layers.halves(program, x)
     y = _convolve(program, low, block.point)
-    y = layers.normalise(program, y, block.norm, block.activation)
+    y = norms.normalise(program, y, block.norm, block.activation)
     separable = block.separable
     depthwise, pointwise = separable.depthwise, separable.pointwise
     weight = _places(program, depthwise.weight)[:, 0].permute(1, 2, 0)
     y = layers.depthwise(program, y, weight, _places(program, depthwise.bias), depthwise.dilation[0])
-    y = layers.normalise(program, y, separable.norm, separable.activation)
+    y = norms.normalise(program, y, separable.norm, separable.activation)
     weight = _places(program, pointwise.weight)[:, :, 0, 0]
     y = layers.linear(program, y, weight, _places(program, pointwise.bias), normalised=True)
-    y = layers.normalise(program, y, block.separable_norm, None)
+    y = norms.normalise(program, y, block.separable_norm, None)
     return layers.attended(program, y, lambda squares: _attention(program, squares, block.attention), passed)
 
 
@@ -175,7 +175,7 @@ def _dual_path(program: Program, x: Value, layer: DualPathGRNN) -> Value:
     for gru, projection, norm in paths:
         weight, bias = (_places(program, p) for p in projection.parameters())
         y = layers.linear(program, _grouped_gru(program, x, gru), weight, bias)
-        x = layers.add_normalised(program, x, y, norm)
+        x = norms.add_normalised(program, x, y, norm)
     return x
 
 
