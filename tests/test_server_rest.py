@@ -127,7 +127,7 @@ def test_too_much_json(client: httpx.Client) -> None:
 
 
 def test_idle_streams_expire_and_free_their_place(denoiser: Denoiser) -> None:
-    with running(denoiser, idle_seconds=0.3, max_streams=1) as service, httpx.Client(base_url=service.http) as client:
+    with running(denoiser, idle_seconds=1.5, max_streams=1) as service, httpx.Client(base_url=service.http) as client:
         path = opened(client)
         full = client.post("/v1/streams", json={})
         assert (full.status_code, full.headers["retry-after"]) == (503, "5")
