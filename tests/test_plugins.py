@@ -2,18 +2,16 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from ports import make
 from streams import noise
 
 import gtcrn
-from gtcrn import kernel
 
-LADSPA = Path(kernel.__file__).parents[1] / "ports" / "ladspa"
 HEADER = Path("/usr/include/ladspa.h")
 
 pytestmark = [
@@ -24,10 +22,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("ladspa")
-    settings = [f"PYTHON={sys.executable}", f"BUILD={folder}", f"OUT={folder}", "CFLAGS=-O2"]
-    subprocess.run(["make", "-C", str(LADSPA), *settings], check=True, capture_output=True)
-    return folder / "gtcrn_ladspa.so"
+    return make("ladspa", tmp_path_factory.mktemp("ladspa")) / "gtcrn_ladspa.so"
 
 
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="no ffmpeg")
