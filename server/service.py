@@ -32,7 +32,7 @@ class Guarded(Protocol):
 
 WATCH_SECONDS = 0.05  # between two looks at how late the event loop is
 SWEEP_EVERY = 5  # looks
-FILE_NICENESS = 10
+FILE_NICENESS = 19
 OPEN_SECONDS = 0.1  # after which a stream is opened even while audio of others is due
 TELL_SECONDS = 5.0  # between two times that a stream is told that its audio is late
 FAREWELL_SECONDS = 5.0  # for the last words of a stream that the service ends

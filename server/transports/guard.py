@@ -180,7 +180,8 @@ class Outlet:
         if data == LAST_CHUNK and (trailers := self._guard.trailers):
             fields = "".join(f"{name}: {value}\r\n" for name, value in trailers.items())
             data, self._guard.trailers = f"0\r\n{fields}\r\n".encode(), {}
-        self._transport.write(data)
+        if not self._transport.is_closing():  # uvloop raises, for a client that has just gone, where asyncio drops it
+            self._transport.write(data)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self._guard.upgrade(protocol)

@@ -2,7 +2,9 @@
 
 import contextlib
 import gc
+import io
 import json
+import logging
 import socket
 import time
 import weakref
@@ -11,8 +13,9 @@ from typing import Any
 
 import httpx
 import pytest
+import soundfile
 from hostile import MIB, UPGRADE, Memory, closed, dialled, pour, rest, trickle
-from serving import END, START, Running, running, say, wait_for
+from serving import END, START, Running, running, say, speech, wait_for
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -70,6 +73,13 @@ def test_a_refused_upload_reads_its_answer(denoiser: Denoiser) -> None:
         answer = rest(connection)
         assert answer.startswith(b"HTTP/1.1 413")
         assert b"connection: close" in answer.lower()
+
+
+def audio_file(seconds: float) -> bytes:
+    """A WAV file of noise."""
+    file = io.BytesIO()
+    soundfile.write(file, speech(seconds)[0], 16_000, format="WAV")
+    return file.getvalue()
 
 
 def upgraded(connection: socket.socket) -> None:
@@ -186,6 +196,21 @@ def test_stalled_uploads_leave_places_to_others(denoiser: Denoiser) -> None:
         answers = [rest(connection)[9:12] for connection in stalled]
         assert sorted(answers) == [b"408"] * 8 + [b"503"] * 8
         assert service.service.files.taken == 0
+
+
+def test_uploads_of_clients_that_go_fill_no_log(denoiser: Denoiser, caplog: pytest.LogCaptureFixture) -> None:
+    """Each left a traceback: what was written after the connection had been dropped."""
+    ahead = audio_file(seconds=60)
+    log = logging.getLogger("uvicorn.error")
+    with running(denoiser) as service, contextlib.ExitStack() as after:
+        log.addHandler(caplog.handler)
+        after.callback(log.removeHandler, caplog.handler)
+        for _ in range(10):
+            with dialled(service.port) as connection, contextlib.suppress(OSError):
+                for _ in range(3):  # nobody reads the first one's answer: the third is over the bound
+                    connection.sendall(POST + b"Content-Length: %d\r\n\r\n" % len(ahead) + ahead)
+        wait_for(lambda: service.service.files.taken == 0)
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def test_connections_are_bounded_in_all_and_for_a_client(denoiser: Denoiser) -> None:
