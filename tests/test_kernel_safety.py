@@ -22,7 +22,7 @@ SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1"
 HOP = 256  # samples
 ABSENT = 77  # exit code of the driver where the processor lacks the instruction set
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")]
+pytestmark = [pytest.mark.sanitizers, pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")]
 
 
 def compile_c(target: Path, *arguments: Path | str) -> subprocess.CompletedProcess[str]:

@@ -39,7 +39,12 @@ def folder(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> Iterat
 @pytest.mark.parametrize(
     ("page", "visit", "printed"),
     [
-        ("README.md", visit_project, ("SI-SDR .* dB to the noisy pairs: (below|as|better)", "WB-PESQ")),
+        pytest.param(
+            "README.md",
+            visit_project,
+            ("SI-SDR .* dB to the noisy pairs: (below|as|better)", "WB-PESQ"),
+            marks=pytest.mark.pages,
+        ),
         ("server/README.md", visit_service, ()),
         pytest.param("recipes/README.md", visit_recipes, ("WB-PESQ", "OVRL"), marks=pytest.mark.pages),
     ],
