@@ -3,19 +3,21 @@
 #include "kernel.h"
 #include "processor.h"
 
-#define SIZE(channels) extern const gtcrn_kernel gtcrn_base_##channels, gtcrn_avx2_##channels, gtcrn_avx512_##channels;
-SIZE(16)
-SIZE(32)
-#undef SIZE
+#ifndef GTCRN_SIZES /* a port with weights built in needs their size only */
+#define GTCRN_SIZES(SIZE) SIZE(16) SIZE(32)
+#endif
+
+#define DECLARED(channels) extern const gtcrn_kernel gtcrn_base_##channels, gtcrn_avx2_##channels, gtcrn_avx512_##channels;
+GTCRN_SIZES(DECLARED)
 
 enum { BASE, AVX2, AVX512, SETS };
 
 #if defined(__x86_64__)
-#define SIZE(channels) {&gtcrn_base_##channels, &gtcrn_avx2_##channels, &gtcrn_avx512_##channels}
+#define ROW(channels) {&gtcrn_base_##channels, &gtcrn_avx2_##channels, &gtcrn_avx512_##channels},
 #else
-#define SIZE(channels) {&gtcrn_base_##channels}
+#define ROW(channels) {&gtcrn_base_##channels},
 #endif
-static const gtcrn_kernel *const kernels[][SETS] = {SIZE(16), SIZE(32)};
+static const gtcrn_kernel *const kernels[][SETS] = {GTCRN_SIZES(ROW)};
 
 enum { SIZES = sizeof kernels / sizeof kernels[0] };
 

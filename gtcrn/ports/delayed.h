@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DELAYED_CHANNELS = 2, DELAYED_BLOCK = 256 /* samples that go through at once */ };
+enum { DELAYED_BLOCK = 256 /* samples that go through at once */ };
 
 static const float DELAYED_NO_LIMIT = 100; /* dB, and above: noise may be pulled down as far as it goes */
 
@@ -19,7 +19,7 @@ typedef struct {
     int channels;
     float limit; /* dB, as it was last asked for */
     size_t delay, queued; /* samples a channel; at first the queue holds the delay's zeros */
-    float *queue[DELAYED_CHANNELS];
+    float *queue[GTCRN_MOST_CHANNELS];
 } delayed;
 
 static inline void delayed_free(delayed *d)
@@ -30,7 +30,7 @@ static inline void delayed_free(delayed *d)
     free(d);
 }
 
-/* For 1 or 2 channels; NULL for a rate that is not served or where memory has run out. */
+/* For 1 to 64 channels; NULL for another number, a rate that is not served, or where memory has run out. */
 static inline delayed *delayed_new(unsigned long sample_rate, int channels)
 {
     if (sample_rate > GTCRN_HIGHEST_RATE) return NULL;
@@ -70,8 +70,8 @@ static inline void delayed_set(delayed *d, float limit, int bypass)
 static inline void delayed_run(delayed *d, const float *const *in, float *const *out, size_t samples)
 {
     for (size_t at = 0, count; at < samples; at += count) {
-        const float *from[DELAYED_CHANNELS];
-        float *to[DELAYED_CHANNELS];
+        const float *from[GTCRN_MOST_CHANNELS];
+        float *to[GTCRN_MOST_CHANNELS];
         count = samples - at < DELAYED_BLOCK ? samples - at : DELAYED_BLOCK;
         for (int i = 0; i < d->channels; i++) from[i] = in[i] + at, to[i] = d->queue[i] + d->queued;
         d->queued += gtcrn_process(d->stream, from, count, to) - count;

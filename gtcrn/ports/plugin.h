@@ -4,7 +4,7 @@
 
 #include "delayed.h"
 
-enum { LIMIT, BYPASS, LATENCY, AUDIO /* first the inputs, then the outputs */, MOST_PORTS = AUDIO + 2 * DELAYED_CHANNELS };
+enum { LIMIT, BYPASS, LATENCY, AUDIO /* first the inputs, then the outputs, of 1 or 2 channels */, MOST_PORTS = AUDIO + 4 };
 
 typedef struct {
     delayed *denoiser;
