@@ -1,5 +1,5 @@
-"""What is compiled, for the limited API (one wheel for all Pythons from 3.11): the CPU kernel, and training's layers,
-a plain library that is called through ctypes."""
+"""What is compiled, for the limited API (one wheel for all Pythons from 3.11): the CPU kernel, a live message's
+way through the service, and training's layers, a plain library that is called through ctypes."""
 
 import sys
 from glob import glob
@@ -52,6 +52,14 @@ setup(
             "gtcrn.kernel._gtcrn",
             sources=sorted(glob("gtcrn/kernel/*.c")),
             depends=sorted(glob("gtcrn/kernel/*.h")),
+            extra_compile_args=FLAGS,
+            py_limited_api=True,
+            define_macros=[("Py_LIMITED_API", "0x030B0000")],
+        ),
+        Extension(
+            "gtcrn_server.native._lane",
+            sources=sorted(glob("server/native/*.c")),
+            depends=sorted(glob("server/native/*.h")),
             extra_compile_args=FLAGS,
             py_limited_api=True,
             define_macros=[("Py_LIMITED_API", "0x030B0000")],

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
-from time import perf_counter
+from functools import partial
+from time import monotonic
 
 from gtcrn.audio.pcm import PcmFormat
 from gtcrn.config import GTCRNConfig
@@ -11,8 +12,9 @@ from gtcrn.stream import Stream
 from gtcrn_server.admission import weight
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.messages import Change, Description, Done, Options
+from gtcrn_server.native import Lane
 from gtcrn_server.telemetry import Telemetry
-from gtcrn_server.turns import Pace, Result, Turns, beside
+from gtcrn_server.turns import Result, Turns, beside, new_pace
 
 WIDE = 4.0  # a stream that weighs more, whose tail takes 0.5 ms and more
 SLICE_SECONDS = 0.064  # of audio at a time, over the stream's weight: then other streams have their turn
@@ -32,7 +34,7 @@ class Live:
         threads: Executor | None,
     ) -> None:
         self.identity, self.options, self.stream = identity, options, stream
-        self.telemetry, self.turns, self.pace, self._threads = telemetry, turns, Pace(), threads
+        self.telemetry, self.turns, self.pace, self._threads = telemetry, turns, new_pace(), threads
         rate, channels = options.sample_rate, options.channels
         self.frame = max(1, round(config.spectral.hop * rate / config.spectral.sample_rate))
         self._pcm = PcmFormat(rate, channels, options.encoding)
@@ -41,8 +43,10 @@ class Live:
         self._weight = weight(rate, channels, config.channels)
         self.slice = max(1, round(SLICE_SECONDS / self._weight * rate)) * self.width  # bytes
         self.bytes_per_second = self.width * rate
-        self.received = self.sent = 0
-        self.busy = 0.0  # seconds
+        process = stream.push_pcm16 if self._integers else partial(_push_floats, stream, self._pcm)  # no cycle
+        form = (self.width, self.slice, self.frame, channels, rate)
+        self.lane = Lane(process, monotonic, self.pace, telemetry.live_audio, *form)
+        self.push = self.lane.push  # at most a slice, in whole samples; gives what is ready
         self._nonfinite = 0  # of the streams before a reset
         self._clipped = 0
 
@@ -60,36 +64,10 @@ class Live:
             if start + self.slice < len(data):
                 await asyncio.sleep(0)
 
-    def due(self, data: bytes, now: float) -> bool:
-        """Whether a slice is due now (`time.monotonic`); then it counts as taken."""
-        if self.pace.take(len(data) / self.bytes_per_second, now):
-            return False
-        self.turns.due += 1
-        return True
-
-    def push(self, data: bytes) -> bytes:
-        """At most a slice, in whole samples; gives what is ready."""
-        begun = perf_counter()
-        if self._integers:
-            output = self.stream.push_pcm16(data)
-        else:
-            output, _ = self._pcm.encode(self.stream.push(self._pcm.decode(data)))
-        self._count(len(data), output, perf_counter() - begun)
-        return output
-
-    def _count(self, taken: int, output: bytes, busy: float) -> None:
-        given, frame = len(output), self.frame
-        before = self.received
-        self.received = after = before + taken // self.width
-        self.sent += given // self.width
-        self.busy += busy
-        frames = (after // frame - before // frame) * self.options.channels
-        self.telemetry.worked(frames, busy, taken / self.bytes_per_second, taken, given)
-
     async def finish(self) -> bytes:
         """The tail: afterwards as many samples have been returned as came in."""
         output = await self._aside(self._flush)
-        self._count(0, output, 0.0)
+        self.lane.gave(output)
         self.telemetry.nonfinite += self.stream.nonfinite
         return output
 
@@ -123,7 +101,7 @@ class Live:
     @property
     def seconds(self) -> float:
         """Audio that came in."""
-        return self.received / self.options.sample_rate
+        return self.lane.received / self.options.sample_rate
 
     def description(self) -> Description:
         options, latency = self.options, self.stream.latency
@@ -139,10 +117,14 @@ class Live:
 
     def summary(self) -> Done:
         """What is told at the end."""
-        factor = self.busy / self.seconds if self.received else 0.0
+        factor = self.lane.busy / self.seconds if self.lane.received else 0.0
         return Done(
             seconds=round(self.seconds, 6),
             real_time_factor=round(factor, 6),
             nonfinite=self._nonfinite + self.stream.nonfinite,
             clipped=self.clipped,
         )
+
+
+def _push_floats(stream: Stream, pcm: PcmFormat, data: bytes) -> bytes:
+    return pcm.encode(stream.push(pcm.decode(data)))[0]

@@ -18,6 +18,7 @@ from gtcrn_server.admission import Places, weight
 from gtcrn_server.errors import Kind, Problem, ServiceError, problem
 from gtcrn_server.live import Live
 from gtcrn_server.messages import Options
+from gtcrn_server.native import Lane
 from gtcrn_server.settings import Settings
 from gtcrn_server.telemetry import Telemetry
 from gtcrn_server.transports.store import MemoryStore, StreamStore
@@ -195,6 +196,7 @@ class Session:
         self._clock = monotonic
         self.started = False  # the client has said what it wants
         self.reason: ServiceError | None = None
+        self.lane: Lane | None = None  # on which audio comes that touches nothing else
         self.behind = 0.0  # seconds that the audio of this stream waits, where it is to be told
         self._told = -TELL_SECONDS  # when it was told last
 
@@ -220,10 +222,13 @@ class Session:
         """Its audio waits so long; the client is to be told, but not all the time."""
         if now - self._told > TELL_SECONDS:
             self._told, self.behind = now, behind
+            if self.lane:
+                self.lane.free = False
 
     def overdue(self, now: float, settings: Settings) -> ServiceError | None:
         """Why the session must end now, if it must."""
-        idle, age = now - self.touched, now - self.opened
+        touched = max(self.touched, self.lane.heard) if self.lane else self.touched
+        idle, age = now - touched, now - self.opened
         if not self.started and age > settings.start_seconds:
             return ServiceError(Kind.TIMEOUT, f"No start message came within {settings.start_seconds:g} s.")
         if idle > settings.idle_seconds:

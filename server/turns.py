@@ -13,6 +13,8 @@ from concurrent.futures import Executor
 from time import monotonic
 from typing import TypeVar
 
+from gtcrn_server.native import Pace
+
 Work = Callable[[bool], None]
 Result = TypeVar("Result")
 
@@ -21,20 +23,9 @@ TOLERANCE = 1.05  # a client's clock may be so much faster than ours
 LEAST = 0.005  # seconds of audio that a message counts for at least: it costs something, however short it is
 
 
-class Pace:
-    """How much of one stream is due (a leaky bucket, in seconds of audio)."""
-
-    def __init__(self) -> None:
-        self._taken = 0.0  # what was taken is due until then (`time.monotonic`)
-
-    def take(self, seconds: float, now: float) -> float:
-        """0 where so much more is due, which then counts as taken; else the seconds until it will be."""
-        taken = self._taken if self._taken > now - BURST else now - BURST
-        taken += (seconds if seconds > LEAST else LEAST) / TOLERANCE
-        if taken > now:
-            return taken - now
-        self._taken = taken
-        return 0.0
+def new_pace() -> Pace:
+    """How much of one stream is due."""
+    return Pace(BURST, TOLERANCE, LEAST)
 
 
 class Turns:

@@ -247,7 +247,7 @@ def test_streams_that_wait_for_a_busy_service_are_told_once_and_go_on(denoiser: 
         async with connect(url) as connection:
             reading = asyncio.ensure_future(receive_all(connection))
             await send_all(connection, [START, data[:8000]])
-            while not service.telemetry.live_seconds:
+            while not service.telemetry.live_audio.seconds:
                 await asyncio.sleep(0.01)
             service.telemetry.lag = 1e6
             for piece in cut(data[8000:], (640,)):

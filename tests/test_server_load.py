@@ -29,7 +29,7 @@ def test_all_streams_finish_with_all_samples_and_the_rest_is_refused() -> None:
         # 600 ms of 20 ms messages: 37 whole frames, of which the last leaves with the tail
         assert len(tally.delays) > 10 * 20
         assert min(tally.delays) >= 0
-        assert service.service.telemetry.bytes_in == 10 * plan.messages * plan.chunk * 2
+        assert service.service.telemetry.live_audio.bytes_in == 10 * plan.messages * plan.chunk * 2
         text = load.report(plan, tally)
     assert "12 asked, 10 finished, 2 refused, 0 failed" in text
     assert "samples missing: 0" in text

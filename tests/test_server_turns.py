@@ -11,7 +11,7 @@ from serving import END, START, offline, pcm, running, say, speech, wait_for
 from websockets.sync.client import connect
 
 from gtcrn import Denoiser, Stream
-from gtcrn_server.turns import BURST, LEAST, TOLERANCE, Pace, Turns
+from gtcrn_server.turns import BURST, LEAST, TOLERANCE, Turns, new_pace
 
 
 class Clock:
@@ -29,7 +29,7 @@ def clock() -> Clock:
 
 
 def test_a_stream_may_be_ahead_by_a_burst_and_no_more(clock: Clock) -> None:
-    pace = Pace()
+    pace = new_pace()
     slices = 0
     while not pace.take(0.02, clock.now):
         slices += 1
@@ -37,7 +37,7 @@ def test_a_stream_may_be_ahead_by_a_burst_and_no_more(clock: Clock) -> None:
 
 
 def test_what_is_refused_is_due_when_it_was_said_to_be(clock: Clock) -> None:
-    pace = Pace()
+    pace = new_pace()
     while not (wait := pace.take(0.064, clock.now)):
         pass
     clock.now += wait - 1e-6
@@ -47,20 +47,20 @@ def test_what_is_refused_is_due_when_it_was_said_to_be(clock: Clock) -> None:
 
 
 def test_real_time_is_due_for_ever_even_to_a_clock_that_is_fast(clock: Clock) -> None:
-    pace = Pace()
+    pace = new_pace()
     for _ in range(100_000):
         clock.now += 0.02 / 1.01
         assert pace.take(0.02, clock.now) == 0
 
 
 def test_silence_saves_no_more_than_a_burst(clock: Clock) -> None:
-    pace = Pace()
+    pace = new_pace()
     clock.now += 3600
     assert pace.take(BURST * TOLERANCE + 0.01, clock.now) > 0
 
 
 def test_the_shortest_message_costs_something(clock: Clock) -> None:
-    pace = Pace()
+    pace = new_pace()
     free = 0
     while not pace.take(1 / 16_000, clock.now):
         free += 1
@@ -124,7 +124,7 @@ def test_audio_ahead_gets_real_time_and_no_more_while_others_are_due() -> None:
 
     async def scene() -> float:
         turns, done = Turns(), 0.0
-        pace = Pace()
+        pace = new_pace()
 
         async def flood() -> None:
             nonlocal done

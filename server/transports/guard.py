@@ -9,6 +9,7 @@ It stands between the socket and uvicorn's protocols, HTTP by either parser and 
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from gtcrn_server.admission import network
@@ -31,7 +32,7 @@ class Guard(asyncio.Protocol):
         self._service = service
         self._inner: Any = make(app_state={**app_state, "guard": self}, **options)
         self._clock = asyncio.get_running_loop().time
-        self._http = True  # until the upgrade
+        self._talk: Callable[[bytes], None] | None = None  # what takes the bytes of a WebSocket, since the upgrade
         self.trailers: dict[str, str] = {}  # of the answer under way
         self._useless = 0  # bytes since the last header or piece of a body
         self._header_since: float | None = self._clock()  # a header is awaited, or under way
@@ -61,12 +62,10 @@ class Guard(asyncio.Protocol):
             self._inner.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self not in self._service.guards:  # refused
-            return
-        if self._http or self.lingering:
+        if self._talk is not None:
+            self._talk(data)
+        elif self in self._service.guards:  # else it was refused
             self._read_http(data)
-        else:
-            self._inner.data_received(data)
         if self._unread_since is not None and self.transport.get_write_buffer_size() > self._unread_bound:
             self._drop_slow_reader()
 
@@ -120,7 +119,7 @@ class Guard(asyncio.Protocol):
     def linger(self) -> None:
         """Close in a way that lets the client read the answer: what it still sends is ignored for a while."""
         if not self.lingering and not self.transport.is_closing():
-            self._lingering = self._clock()
+            self._lingering, self._talk = self._clock(), None
             self.transport.write_eof()
             self.transport.resume_reading()
 
@@ -130,7 +129,7 @@ class Guard(asyncio.Protocol):
 
     def upgrade(self, protocol: Any) -> None:
         """A WebSocket takes over; it talks to the socket without a detour."""
-        self._inner, self._http, self._header_since = protocol, False, None
+        self._inner, self._talk, self._header_since = protocol, protocol.data_received, None
         protocol.transport = self.transport
         if not protocol.handshake_initiated:  # its parser takes 8 KB a line and 128 lines, and says nothing beyond
             self._refuse_header()

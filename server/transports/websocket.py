@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import functools
 import logging
 from collections import deque
-from time import monotonic
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -19,7 +17,7 @@ from gtcrn_server.live import Live
 from gtcrn_server.messages import Change, Error, Mark, Marked, Message, Overloaded, Ready, Reset, Start, parse
 from gtcrn_server.service import FAREWELL_SECONDS, Service, Session
 from gtcrn_server.transports.direct import EXTENSION, Direct
-from gtcrn_server.turns import Pace
+from gtcrn_server.turns import new_pace
 
 MAX_FAULTS = 10  # bad messages that a connection survives
 MAX_MARKS = 1000  # that wait for their audio
@@ -59,7 +57,7 @@ class Conversation:
         self._live: Live | None = None
         self._marks: deque[tuple[int, str | int]] = deque()  # (position in samples, id)
         self._faults = 0
-        self._orders = Pace()  # of messages other than audio
+        self._orders = new_pace()  # of messages other than audio
 
     async def run(self, keys: list[str], address: str) -> None:
         """Admit, converse, close; what ends it early is told to the client."""
@@ -77,12 +75,12 @@ class Conversation:
                 logging.getLogger(__name__).exception("a stream failed")
             await self._fail(error)
         finally:
-            self._direct.take = self._live = None  # a cycle, which would keep the stream until it is looked for
+            self._direct.answer = self._live = None  # a cycle, which would keep the stream until it is looked for
 
     async def _converse(self, session: Session) -> None:
         self._live = live = await self._service.open(await self._start(), session.place)
         session.started = True
-        self._direct.take = functools.partial(self._take, session, live)
+        session.lane, self._direct.answer = live.lane, live.lane.answer
         await self._say(Ready(**live.description().model_dump()))
         while True:
             event = await self._next()
@@ -93,25 +91,12 @@ class Conversation:
                 return
             if session.behind:
                 await self._tell_late(session)
+            live.lane.free = not self._marks
 
     async def _tell_late(self, session: Session) -> None:
         behind, session.behind = session.behind, 0.0
         self._service.telemetry.overloads += 1
         await self._say(Overloaded(behind_ms=round(1000 * behind, 1)))
-
-    def _take(self, session: Session, live: Live, data: bytes) -> bytes | None:
-        """The short way: one slice of audio and its answer. None where something else is to be done as well."""
-        size = len(data)
-        if (
-            self._marks
-            or size > live.slice
-            or size % live.width
-            or session.behind
-            or not live.due(data, now := monotonic())
-        ):
-            return None
-        session.touched = now
-        return live.push(data)
 
     async def _next(self) -> Any:
         event = await self._receive()
@@ -139,7 +124,7 @@ class Conversation:
     async def _sound(self, live: Live, output: bytes) -> None:
         if output:
             await self._emit({"type": "websocket.send", "bytes": output})
-        while self._marks and self._marks[0][0] <= live.sent:
+        while self._marks and self._marks[0][0] <= live.lane.sent:
             await self._say(Marked(id=self._marks.popleft()[1]))
 
     async def _control(self, live: Live, text: str) -> bool:
@@ -174,7 +159,7 @@ class Conversation:
     async def _mark(self, live: Live, mark: Mark) -> None:
         if len(self._marks) >= MAX_MARKS:
             raise ServiceError(Kind.UNEXPECTED, f"{MAX_MARKS} marks wait for their audio already.")
-        self._marks.append((live.received, mark.id))
+        self._marks.append((live.lane.received, mark.id))
         await self._sound(live, b"")
 
     async def _finish(self, live: Live) -> None:

@@ -66,13 +66,13 @@ def test_a_flood_gets_real_time_while_audio_of_others_is_due(
         async with connect(service.socket) as connection:
             reading = asyncio.ensure_future(receive_all(connection))
             await send_all(connection, [START, data[:2]])
-            while not service.service.telemetry.live_seconds:
+            while not service.service.telemetry.live_audio.seconds:
                 await asyncio.sleep(0.01)
             with always_due(service, loops[0]):
                 begun = time.monotonic()
                 sending = asyncio.ensure_future(send_all(connection, [*cut(data[2:], (640, 20_000)), END]))
                 await asyncio.sleep(0.7)
-                ahead = service.service.telemetry.live_seconds / (BURST + time.monotonic() - begun)
+                ahead = service.service.telemetry.live_audio.seconds / (BURST + time.monotonic() - begun)
             await sending
             return ahead, (await reading).audio
 
@@ -123,9 +123,9 @@ def test_tiny_messages_are_worked_on_a_few_at_a_time(
         frames.append(0)
         received(self, data)
 
-    def counted_frame(self: DirectProtocol, data: bytes, start: int, end: int) -> bool:
+    def counted_frame(self: DirectProtocol, frame: bytes | bytearray) -> bool:
         frames[-1] += 1
-        return short(self, data, start, end)
+        return short(self, frame)
 
     monkeypatch.setattr(DirectProtocol, "_work", counted_work)
     monkeypatch.setattr(DirectProtocol, "data_received", counted_read)
