@@ -3,7 +3,6 @@
 import base64
 import itertools
 import re
-import shutil
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,27 +12,17 @@ import numpy as np
 import pytest
 import soundfile
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
 pytest.importorskip("torch")
 pytest.importorskip("fastapi")
 
-from playwright.sync_api import Browser, Page, expect  # noqa: E402 (only where it is installed)
-from serving import Running, running, wait_for  # noqa: E402
-from streams import random_denoiser  # noqa: E402
+from browsers import chromium
+from playwright.sync_api import Browser, Page, expect
+from serving import Running, running, wait_for
+from streams import random_denoiser
 
 RATE = 48_000  # Hz
 PATIENCE = 15_000  # ms until something must have appeared, on a machine that is busy with other work
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--use-fake-device-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-    "--host-resolver-rules=MAP gtcrn.test 127.0.0.1",
-]
 Open = Callable[..., Page]
 
 
@@ -50,15 +39,10 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser(recording: Path) -> Iterator[Browser]:
-    """One browser for all tests; permission to use the microphone is each context's own."""
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        pytest.skip("needs Chromium")
+    """One browser for all tests."""
     expect.set_options(timeout=PATIENCE)
-    with playwright.sync_playwright() as driver:
-        microphone = f"--use-file-for-fake-audio-capture={recording}"
-        with driver.chromium.launch(executable_path=program, args=[*FLAGS, microphone]) as browser:
-            yield browser
+    with chromium(recording) as browser:
+        yield browser
 
 
 @pytest.fixture

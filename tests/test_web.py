@@ -1,20 +1,28 @@
 """The npm package as its users have it: built by make, packed, installed, and held against Python's stream."""
 
+import base64
 import gzip
 import importlib.util
 import json
 import shutil
 import subprocess
 import sys
+import threading
 import tomllib
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from streams import noise
 
 import gtcrn
 from gtcrn import kernel
+from gtcrn.types import Samples
 
 ROOT = Path(__file__).resolve().parent.parent
 WEB = Path(kernel.__file__).parents[1] / "ports" / "web"
@@ -94,3 +102,115 @@ def test_a_stream_in_node_gives_what_python_gives(project: Path, rate: int, chan
 def test_nothing_that_is_done_to_a_stream_breaks_it_or_makes_a_quantum_allocate(project: Path) -> None:
     """Rates and channels that are not served, NaN, no samples, other types, ends without a beginning."""
     run("node", Path(__file__).with_name("web_driver.mjs"), project, folder=project)
+
+
+class Site:
+    """Pages of a folder, in a browser whose microphone plays a file."""
+
+    def __init__(self, folder: Path, browser: Any, address: str) -> None:
+        self.folder = folder
+        self._browser, self._address = browser, address
+
+    def call(self, function: str, *arguments: Any) -> Any:
+        """What a function of web_page.mjs returns in a page of its own, where nothing went wrong."""
+        context = self._browser.new_context(permissions=["microphone"])
+        page, complaints = context.new_page(), []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{self._address}/index.html")
+        code = "async ([name, given]) => (await import('./web_page.mjs'))[name](...given)"
+        result = page.evaluate(code, [function, arguments])
+        context.close()
+        assert complaints == []
+        return result
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Without a line in the log for each file."""
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+    from browsers import chromium
+
+    shutil.copy(Path(__file__).with_name("web_page.mjs"), project)
+    (project / "index.html").write_text("<!doctype html><title>test</title>")
+    recording = tmp_path_factory.mktemp("site") / "noisy.wav"
+    soundfile.write(recording, noise(5 * 48_000), 48_000, subtype="PCM_16")
+    with (
+        chromium(recording) as browser,
+        ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(project))) as server,
+    ):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Site(project, browser, f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+
+
+def floats(text: str) -> Samples:
+    return np.frombuffer(base64.b64decode(text), np.float32)
+
+
+def offline(site: Site, samples: Samples, rate: int, **options: Any) -> Samples:
+    """The samples through a node in an OfflineAudioContext, without its delay."""
+    samples.tofile(site.folder / "samples")
+    result = site.call("offline", "samples", rate, len(samples), options)
+    delay, found = result["delay"], floats(result["samples"]).reshape(len(samples), -1)
+    assert not found[:, : delay - rate // 50].any()
+    return found[:, delay : delay + samples.shape[1]]
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (44_100, 2), (48_000, 1)])
+def test_an_offline_context_gives_what_python_gives(site: Site, rate: int, channels: int) -> None:
+    samples = noise(rate, channels)
+    samples[:, 1000:1010] = np.nan
+    found = offline(site, samples, rate, attenuationLimit=30)
+    wanted = gtcrn.load()(samples, rate, attenuation_limit=30)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
+
+
+def test_bypass_passes_the_delayed_input(site: Site) -> None:
+    samples = noise(48_000, 2)
+    np.testing.assert_array_equal(offline(site, samples, 48_000, bypass=True), samples)
+
+
+@pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=pytest.mark.hosts)])
+def test_a_microphone_is_denoised_without_a_gap(site: Site, seconds: int) -> None:
+    result = site.call("live", seconds, {"attenuationLimit": 30})
+    before, after, rate = floats(result["before"]), floats(result["after"]), int(result["rate"])
+    assert result["missing"] == 0
+    assert before.std() > 0.01
+    stream = gtcrn.load().stream(rate, attenuation_limit=30)
+    ready = stream.push(before)[: len(after) - result["delay"]]
+    np.testing.assert_allclose(after[result["delay"] :][: len(ready)], ready, rtol=0, atol=1e-6)
+    heard = 20 * np.log10(before[-rate:].std())
+    assert result["levels"][-1]["before"] == pytest.approx(heard, abs=1)
+    assert result["levels"][-1]["after"] < result["levels"][-1]["before"] - 6
+
+
+def test_destroyed_nodes_give_their_memory_back(site: Site) -> None:
+    sizes = site.call("destroyed", 6)
+    assert sizes == sizes[:1] * 6
+
+
+def test_a_page_hears_what_is_wrong(site: Site) -> None:
+    *refused, missing, foreign = site.call("refusals")
+    assert refused == [
+        "RangeError: sample rate must be 8000 to 192000 Hz, not 4000.",
+        "RangeError: audio must have 1 to 64 channels, not 0.",
+        "RangeError: attenuation limit must be 0 dB or more, not -1.",
+        "TypeError: bypass must be true or false, not 1.",
+    ]
+    assert missing.startswith("nothing.wasm: 404")
+    assert foreign == "package.json is no WebAssembly that can be run here."
+
+
+def test_a_livekit_track_is_denoised_again_after_the_microphone_changed(site: Site) -> None:
+    result = site.call("livekit")
+    assert result["name"] == "gtcrn"
+    assert [one["state"] for one in result["seen"]] == ["live", "live"]
+    assert [one["limit"] for one in result["seen"]] == [6, 6]
+    assert all(0.001 < one["level"] < 0.1 for one in result["seen"])
+    assert (result["ended"], result["left"]) == ("ended", None)

@@ -19,7 +19,7 @@ export interface DenoiserOptions {
 export interface NodeOptions extends DenoiserOptions {
   /** What `loadGtcrn` gave. */
   wasmBinary: ArrayBuffer;
-  /** 1, as at first, to 32; each is denoised by itself and costs as much. What has fewer, comes out with fewer. */
+  /** 1, as at first, to 32, to which other numbers are mixed; each is denoised by itself and costs as much. */
   maxChannels?: number;
 }
 

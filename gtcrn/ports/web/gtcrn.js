@@ -42,7 +42,8 @@ export class GtcrnWorkletNode extends Base {
     judgeBypass(bypass);
     super(context, "gtcrn", {
       channelCount: maxChannels,
-      channelCountMode: "clamped-max",
+      channelCountMode: "explicit",
+      outputChannelCount: [maxChannels],
       processorOptions: { wasmBinary, maxChannels, attenuationLimit, bypass },
     });
     this.#limit = attenuationLimit;

@@ -174,7 +174,7 @@ export class GtcrnStream extends Stream {
 
 // As an audio graph needs it: as many samples out of a call as in, `latency` - 1 later.
 export class Delayed extends Stream {
-  // Arrays of a channel's samples each; `input` may have fewer channels, `output` too. Nothing is allocated.
+  // Arrays of a channel's samples each; channels that `input` lacks are silent. Nothing is allocated.
   run(input, output) {
     const { length } = output[0];
     for (let at = 0; at < length; at += this.engine.block) {
