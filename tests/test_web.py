@@ -10,6 +10,7 @@ import sys
 import threading
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -111,17 +112,22 @@ class Site:
         self.folder = folder
         self._browser, self._address = browser, address
 
-    def call(self, function: str, *arguments: Any) -> Any:
-        """What a function of web_page.mjs returns in a page of its own, where nothing went wrong."""
+    @contextmanager
+    def page(self, path: str = "index.html") -> Iterator[Any]:
+        """A page of its own, on which nothing goes wrong."""
         context = self._browser.new_context(permissions=["microphone"])
         page, complaints = context.new_page(), []
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"{self._address}/index.html")
-        code = "async ([name, given]) => (await import('./web_page.mjs'))[name](...given)"
-        result = page.evaluate(code, [function, arguments])
+        page.goto(f"{self._address}/{path}")
+        yield page
         context.close()
         assert complaints == []
-        return result
+
+    def call(self, function: str, *arguments: Any) -> Any:
+        """What a function of web_page.mjs returns."""
+        with self.page() as page:
+            code = "async ([name, given]) => (await import('./web_page.mjs'))[name](...given)"
+            return page.evaluate(code, [function, arguments])
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -214,3 +220,30 @@ def test_a_livekit_track_is_denoised_again_after_the_microphone_changed(site: Si
     assert [one["limit"] for one in result["seen"]] == [6, 6]
     assert all(0.001 < one["level"] < 0.1 for one in result["seen"])
     assert (result["ended"], result["left"]) == ("ended", None)
+
+
+CHANGE = """([least, most]) => {
+  const [before, after] = ["before", "after"].map((id) => document.getElementById(id).value);
+  return before - after >= least && before - after <= most;
+}"""  # whether the page's meters differ by as many dB
+
+
+def test_the_demo_page_denoises_a_microphone_and_a_file(site: Site, tmp_path: Path) -> None:
+    with site.page("node_modules/gtcrn/demo/index.html") as page:
+
+        def quieter(least: float, most: float) -> None:
+            page.wait_for_function(CHANGE, arg=[least, most])
+
+        page.click("#microphone")
+        quieter(6, 80)
+        page.click("#denoise")
+        quieter(-1, 1)
+        page.click("#denoise")
+        page.fill("#limit", "3")
+        quieter(1.5, 3.5)
+        page.click("#microphone")
+        page.wait_for_function("() => document.getElementById('before').value === -80")
+        soundfile.write(tmp_path / "noisy.wav", noise(48_000), 48_000)
+        page.set_input_files("#file", tmp_path / "noisy.wav")
+        quieter(1.5, 3.5)
+        assert page.inner_text("#status").startswith("Denoising at ")
