@@ -22,13 +22,16 @@ MARK = ".denoised"  # in the name of an output beside its input
 @dataclass(frozen=True)
 class Denoised:
     """What was written: its `path`, `seconds` of audio, how many samples were `clipped` at full scale, how many were
-    `nonfinite` (NaN, infinite or beyond 1e6) and became silence; a `remark` about an input that broke off, if so."""
+    `nonfinite` (NaN, infinite or beyond 1e6) and became silence; a `remark` about an input that broke off, if so; the
+    `sample_rate` (Hz) and `channels` of what was read."""
 
     path: Path
     seconds: float
     clipped: int
     nonfinite: int
     remark: str | None = None
+    sample_rate: int = 0
+    channels: int = 0
 
 
 def denoise_file(
@@ -66,7 +69,7 @@ def denoise_file(
         else:
             with sink_of(path, reader, container, subtype, bit_rate) as sink:
                 heard = denoise_blocks(denoiser, reader, sink, attenuation_limit, progress)
-    return Denoised(path, *heard, reader.remark)
+    return Denoised(path, *heard, reader.remark, reader.format.sample_rate, reader.format.channels)
 
 
 def beside(source: Path, suffix: str | None = None) -> Path:

@@ -143,7 +143,7 @@ def test_a_file_to_a_file(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.flac", noise(8_000, 2).T, 44_100, subtype="PCM_24")
     heard: list[float] = []
     done = gtcrn.denoise_file(tmp_path / "a.flac", denoiser=random_denoiser(), progress=heard.append)
-    assert done == gtcrn.Denoised(tmp_path / "a.denoised.flac", sum(heard), 0, 0)
+    assert done == gtcrn.Denoised(tmp_path / "a.denoised.flac", sum(heard), 0, 0, None, 44_100, 2)
     assert soundfile.info(done.path).subtype == "PCM_24"
     done = gtcrn.denoise_file(str(tmp_path / "a.flac"), tmp_path / "b.wav", attenuation_limit=0.0, subtype="FLOAT")
     np.testing.assert_array_equal(soundfile.read(done.path)[0], soundfile.read(tmp_path / "a.flac")[0])

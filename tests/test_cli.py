@@ -242,8 +242,8 @@ def test_records_for_scripts(folder: Path, capfd: pytest.CaptureFixture[str]) ->
     assert denoise("a.wav", "b.wav", "c.wav", "--skip-existing", "--json") == 2
     found = {record.pop("input"): record for record in map(json.loads, capfd.readouterr().out.splitlines())}
     assert found["a.wav"].pop("times_real_time") > 0
-    fields = {"output": "a.denoised.wav", "seconds": 0.5, "clipped": 0, "nonfinite": 0, "remark": None, "error": None}
-    assert found["a.wav"] == {"status": "written", **fields}
+    fields = {"output": "a.denoised.wav", "seconds": 0.5, "sample_rate": 16_000, "channels": 1, "clipped": 0}
+    assert found["a.wav"] == {"status": "written", **fields, "nonfinite": 0, "remark": None, "error": None}
     assert (found["b.wav"]["status"], found["b.wav"]["output"]) == ("failed", None)
     assert found["b.wav"]["error"] == "b.wav is not audio that can be read: format not recognised."
     assert found["c.wav"]["status"] == "skipped"

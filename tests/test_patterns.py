@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gtcrn import patterns
-from gtcrn.cli.plan import plan
+from gtcrn.plan import plan
 from gtcrn_recipes.data.corpora import audio_files
 
 

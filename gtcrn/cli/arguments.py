@@ -3,11 +3,14 @@
 import argparse
 import gc
 import os
+import re
 from collections.abc import Sequence
 from typing import NoReturn
 
 from gtcrn.errors import ConfigError
 
+RAY = "--ray"
+ADDRESS = r"auto|(ray://)?([\w.-]+|\[[\da-f:]+\]):\d+"
 SUMMARY = "Denoise speech. Rate, channels and format stay; output is as long as the input and aligned with it."
 
 
@@ -25,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
     _add_targets(made)
     _add_processing(made)
     _add_raw(made)
+    _add_cluster(made)
     return made
 
 
@@ -56,6 +60,21 @@ def _add_raw(made: argparse.ArgumentParser) -> None:
     add("--encoding", metavar="NAME", help="s16le, f32le, ulaw, ... of raw PCM. Default: s16le.")
 
 
+def _add_cluster(made: argparse.ArgumentParser) -> None:
+    add = made.add_argument
+    add(RAY, metavar="ADDRESS", help="On Ray: HOST:PORT, ray://HOST:PORT, auto or, without one, on this machine.")
+    add("--manifest", metavar="PATH", help="With --ray: what became of each file. Default: manifest.parquet in -o.")
+
+
+def with_address(arguments: Sequence[str]) -> list[str]:
+    """Arguments in which `--ray` has a value: an address if one follows, else none; an input never is one."""
+    told = list(arguments)
+    for place in (place for place, argument in enumerate(arguments) if argument == RAY):
+        if not re.fullmatch(ADDRESS, next(iter(arguments[place + 1 :]), "")):
+            told[place] = f"{RAY}="
+    return told
+
+
 def _bits(text: str) -> int:
     """96k or 96000, bits a second."""
     return _positive(text[:-1]) * 1000 if text[-1:] in ("k", "K") else _positive(text)
@@ -69,12 +88,12 @@ def _positive(text: str) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """Parse, denoise, report; the exit code."""
-    asked = parser().parse_intermixed_args(arguments)
+    asked = parser().parse_intermixed_args(with_address(arguments))
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads cost more than such small matrices gain
     gc.disable()  # imports leave nothing to collect
     from gtcrn.cli import denoise
-    from gtcrn.cli.batch import DenoiseOptions
     from gtcrn.cli.report import Report
+    from gtcrn.outcome import DenoiseOptions
 
     gc.freeze()
     gc.enable()
@@ -83,6 +102,14 @@ def main(arguments: Sequence[str]) -> int:
     report = Report(asked.quiet, asked.json, asked.output)
     if not asked.raw and (asked.rate or asked.channels or asked.encoding):
         raise ConfigError("--rate, --channels and --encoding describe --raw PCM; other audio keeps its own.")
+    if asked.ray is not None:
+        if asked.raw or "-" in (*asked.inputs, asked.output):
+            raise ConfigError("--ray is for files; pipes are denoised where they are.")
+        from gtcrn.cli import cluster
+
+        return cluster.denoise_corpus(asked, options)
+    if asked.manifest:
+        raise ConfigError("--manifest goes with --ray; --json tells the same of each file.")
     if "-" in (*asked.inputs, asked.output):
         if asked.json and (asked.output or "-") == "-":
             raise ConfigError("--json prints on standard output, which carries the audio here.")

@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gtcrn.audio.encode import RawEncoder, encoder
@@ -14,11 +15,12 @@ from gtcrn.audio.pcm import ENCODINGS, PcmFormat
 from gtcrn.audio.pipe import PipeWriter, read_pipe
 from gtcrn.audio.quiet import without_words_of_libraries
 from gtcrn.cli import standard
-from gtcrn.cli.batch import DenoiseOptions, Outcome, run
-from gtcrn.cli.plan import Job, left_out, plan
+from gtcrn.cli.batch import run
 from gtcrn.cli.report import Report
 from gtcrn.denoiser import load
 from gtcrn.errors import ConfigError
+from gtcrn.outcome import DenoiseOptions, Outcome
+from gtcrn.plan import Job, left_out, plan
 from gtcrn.recording import Progress, denoise_blocks, sink_of
 
 
@@ -94,7 +96,9 @@ def denoise_pipe(
             with standard.until_nobody_reads():
                 heard = denoise_blocks(denoiser, source, pipe, options.attenuation_limit, lambda _: None)
                 pipe.finish()
-    report.add(Outcome(source.name, output or "-", heard[0], 0.0, *heard[1:], remark=source.remark))
+    seconds, clipped, nonfinite = heard
+    outcome = Outcome(source.name, output or "-", seconds, clipped=clipped, nonfinite=nonfinite, remark=source.remark)
+    report.add(replace(outcome, sample_rate=source.format.sample_rate, channels=source.format.channels))
     return report.end(summary=False)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gtcrn.cli.batch import Outcome
+from gtcrn.outcome import Outcome, record
 
 NAMED = 5  # files that are left out, by name
 
@@ -32,15 +32,15 @@ class Report:
         """Say which files of the folders are not worked on."""
         if not self.quiet and not self.records:
             more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
-            _say(f"left out, not audio by their names: {', '.join(map(str, files[:NAMED]))}{more}.")
+            say(f"left out, not audio by their names: {', '.join(map(str, files[:NAMED]))}{more}.")
 
     def interrupted(self, files: int) -> None:
         """Say how far a run of so many files came."""
         done = sum(not outcome.error for outcome in self.outcomes)
         if files == 1:
-            _say("interrupted: no output was written.")
+            say("interrupted: no output was written.")
         else:
-            _say(f"interrupted: {done} of {files} files are done; --skip-existing goes on with the rest.")
+            say(f"interrupted: {done} of {files} files are done; --skip-existing goes on with the rest.")
 
     def end(self, summary: bool = True) -> int:
         """Remarks, failures or, if all went well, a `summary`; exit code 2 when data were at fault, 1 for others."""
@@ -48,21 +48,21 @@ class Report:
         if not self.quiet and not self.records:
             self._remark()
         for outcome in failed:
-            _say(str(outcome.error))
+            say(str(outcome.error))
         if failed and len(self.outcomes) > 1:
-            _say(f"{len(failed)} of {len(self.outcomes)} files failed.")
+            say(f"{len(failed)} of {len(self.outcomes)} files failed.")
         if failed:
             return 2 if all(outcome.refused for outcome in failed) else 1
         if summary and not self.quiet and not self.records:
-            _say(self._summary())
+            say(self._summary())
         return 0
 
     def _remark(self) -> None:
         for outcome in self.outcomes:
             if outcome.remark:
-                _say(outcome.remark)
+                say(outcome.remark)
             for remark in _remarks(outcome):
-                _say(f"{outcome.name}: {remark}")
+                say(f"{outcome.name}: {remark}")
 
     def _summary(self) -> str:
         """What was written where, how long it is, and how fast that went."""
@@ -80,21 +80,6 @@ class Report:
         return f" to {self.where}" if self.where else " beside their inputs"
 
 
-def record(outcome: Outcome) -> dict[str, object]:
-    """One file for scripts: what it was and became, seconds of audio and of work, samples that were changed."""
-    return {
-        "input": outcome.name,
-        "output": None if outcome.error else outcome.target,
-        "status": "failed" if outcome.error else "skipped" if outcome.skipped else "written",
-        "seconds": round(outcome.seconds, 6),
-        "times_real_time": round(outcome.seconds / outcome.took, 1) if outcome.took else None,
-        "clipped": outcome.clipped,
-        "nonfinite": outcome.nonfinite,
-        "remark": outcome.remark,
-        "error": outcome.error,
-    }
-
-
 def clock(seconds: float) -> str:
     """3.6 s, 4:05 or 1:02:03."""
     if seconds < 60:
@@ -104,7 +89,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _say(sentence: str) -> None:
+def say(sentence: str) -> None:
     print(f"gtcrn: {sentence}", file=sys.stderr)
 
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from gtcrn import patterns
 from gtcrn.audio.formats import CONTAINERS, MEDIA
@@ -26,8 +26,7 @@ def plan(inputs: Sequence[str], output: str | None, suffix: str | None = None, o
     `suffix` replaces the outputs' extensions. Raises AudioError for inputs that do not exist, outputs that would meet,
     and an output that is an input (unless `overwrite`).
     """
-    found = [pair for argument in inputs for pair in _expand(argument, output)]
-    found = list(dict.fromkeys(found))
+    found = expand(inputs, output)
     single = len(found) == 1 and Path(inputs[0]) == found[0][0]
     if output is not None and not single and (os.path.isfile(output) or _is_named_as_file(output)):
         raise AudioError(f"{output} is a file; {len(found)} inputs need a folder.")
@@ -36,6 +35,11 @@ def plan(inputs: Sequence[str], output: str | None, suffix: str | None = None, o
     if not overwrite:
         _refuse_inputs(jobs)
     return jobs
+
+
+def expand(inputs: Sequence[str], output: str | None) -> list[tuple[Path, Path]]:
+    """Files that inputs stand for, each once, and their names below an output folder. Raises AudioError for none."""
+    return list(dict.fromkeys(pair for argument in inputs for pair in _expand(argument, output)))
 
 
 def _expand(argument: str, output: str | None) -> list[tuple[Path, Path]]:
@@ -60,7 +64,7 @@ def _below(folder: Path, output: str | None) -> list[tuple[Path, Path]]:
     files = []
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        if _is_hidden(relative) or not _is_audio(path) or path.stem.endswith(MARK) or not os.path.isfile(path):
+        if _is_hidden(relative) or not is_audio(path) or path.stem.endswith(MARK) or not os.path.isfile(path):
             continue
         if own is None or own not in path.resolve().parents:
             files.append((path, relative))
@@ -73,19 +77,20 @@ def left_out(inputs: Sequence[str]) -> list[Path]:
     """Files in the folders among the inputs that are no audio by their names."""
     folders = [Path(argument) for argument in inputs if os.path.isdir(argument)]
     found = [(path, path.relative_to(folder)) for folder in folders for path in sorted(folder.rglob("*"))]
-    return [path for path, name in found if not _is_hidden(name) and not _is_audio(path) and os.path.isfile(path)]
+    return [path for path, name in found if not _is_hidden(name) and not is_audio(path) and os.path.isfile(path)]
 
 
 def _is_named_as_file(output: str) -> bool:
     """Whether an output that is not there is meant to be one recording: `-o all.wav`; `all.wav/` is a folder."""
-    return not os.path.isdir(output) and not output.endswith(os.sep) and _is_audio(Path(output))
+    return not os.path.isdir(output) and not output.endswith(os.sep) and is_audio(Path(output))
 
 
 def _is_hidden(relative: Path) -> bool:
     return any(part.startswith(".") for part in relative.parts)
 
 
-def _is_audio(path: Path) -> bool:
+def is_audio(path: PurePath) -> bool:
+    """Whether a name is one of audio or films."""
     return path.suffix.lower() in CONTAINERS or path.suffix.lower() in MEDIA
 
 
