@@ -16,7 +16,7 @@ from gtcrn import kernel
 from gtcrn.audio.pcm import PcmFormat
 
 KERNEL = Path(kernel.__file__).parent
-EXAMPLE = KERNEL.parent / "ports" / "examples" / "denoise.c"
+EXAMPLES = KERNEL.parent / "ports" / "examples"
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("make"), reason="no make")]
 
@@ -54,11 +54,34 @@ def check_against_python(command: list[Path | str], rate: int, channels: int, **
     np.testing.assert_allclose(np.frombuffer(result.stdout, "<i2"), wanted, rtol=0, atol=1)
 
 
-@pytest.mark.skipif(not shutil.which("pkg-config") or not shutil.which("cc"), reason="no pkg-config or C compiler")
-def test_the_example_links_the_installed_library(tmp_path: Path) -> None:
-    prefix, program = install(tmp_path), tmp_path / "denoise"
-    found = flags(prefix, "--cflags", "--libs").split()
-    subprocess.run(["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", EXAMPLE, *found, "-o", program], check=True)
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install(tmp_path_factory.mktemp("library"))
+
+
+def compile_example(language: str, prefix: Path, program: Path) -> None:
+    """As the head of each example says."""
+    source, headers, libraries = EXAMPLES / f"denoise.{language}", flags(prefix, "--cflags"), flags(prefix, "--libs")
+    commands = {
+        "c": ["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", source, *headers.split(), *libraries.split(), "-o", program],
+        "rs": ["rustc", "-O", "-D", "warnings", source, *libraries.split(), "-o", program],
+        "go": ["go", "build", "-o", program, source],
+    }
+    places = {"CGO_CFLAGS": headers, "CGO_LDFLAGS": libraries, "GOCACHE": str(program.with_name("cache"))}
+    subprocess.run(commands[language], env={**os.environ, **places}, check=True)
+
+
+@pytest.mark.skipif(not shutil.which("pkg-config"), reason="no pkg-config")
+@pytest.mark.parametrize(
+    ("language", "compiler"),
+    [("c", "cc"), *(pytest.param(*pair, marks=pytest.mark.cross) for pair in (("rs", "rustc"), ("go", "go")))],
+)
+def test_the_example_links_the_installed_library(tmp_path: Path, prefix: Path, language: str, compiler: str) -> None:
+    if not shutil.which(compiler):
+        pytest.skip(f"no {compiler}")
+    program = tmp_path / "denoise"
+    compile_example(language, prefix, program)
     for rate, channels in ((16_000, 1), (44_100, 2)):
         check_against_python([program], rate, channels, LD_LIBRARY_PATH=str(prefix / "lib"))
-    assert subprocess.run([program, "1", "1"], env={"LD_LIBRARY_PATH": str(prefix / "lib")}).returncode == 2
+    for wrong in (["1", "1"], ["16000"], ["16000", "1", "-3"]):
+        assert subprocess.run([program, *wrong], env={"LD_LIBRARY_PATH": str(prefix / "lib")}).returncode == 2
