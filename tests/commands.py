@@ -9,7 +9,7 @@ GTCRN = [sys.executable, "-m", "gtcrn"]
 Process = subprocess.Popen[bytes]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 90.0) -> None:
     """Until something holds that another thread or process brings about; fails when it never does."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -1,8 +1,11 @@
 """libgtcrn for other processors, built by a cross compiler and run by qemu: golden vectors and the drivers' promises.
 
-64-bit ARM is what Raspberry Pi and Graviton are; 32-bit ARM shows that nothing leans on the size of a pointer.
+64-bit ARM is what Raspberry Pi and Graviton are; 32-bit ARM shows that nothing leans on the size of a pointer, RISC-V
+that nothing leans on vector instructions, musl that nothing leans on glibc. For macOS and Windows, which cannot be run
+here, the library and its example are compiled and linked.
 """
 
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -19,38 +22,54 @@ from gtcrn.kernel.embed import as_bytes
 from gtcrn.kernel.fold import fold
 
 SOURCES = Path(kernel.__file__).parent
+EXAMPLE = SOURCES.parent / "ports" / "examples" / "denoise.c"
 
 pytestmark = pytest.mark.cross
 
 
 @dataclass(frozen=True)
-class Machine:
-    """A processor: the prefix of its tools in Debian, the name of its qemu, and what the compiler has to be told."""
+class Toolchain:
+    """A compiler for another machine, its archiver, and what has to be told it."""
 
-    tools: str
-    qemu: str
+    compiler: str
+    archiver: str
     flags: str = ""
 
     def missing(self) -> list[str]:
-        return [name for name in ("make", f"{self.tools}-gcc", self.qemu) if not shutil.which(name)]
+        if "ziglang" in self.compiler:
+            return [] if importlib.util.find_spec("ziglang") else ["ziglang"]
+        return [name for name in (self.compiler, self.archiver) if not shutil.which(name)]
 
-    def build(self, folder: Path) -> Path:
-        """Make the library and link both drivers against it, statically; their folder."""
-        settings = {"CC": f"{self.tools}-gcc", "AR": f"{self.tools}-ar", "CFLAGS": f"-O3 {self.flags}"}
+    def library(self, folder: Path) -> Path:
+        """The static library, made by make."""
+        settings = {"CC": self.compiler, "AR": self.archiver, "CFLAGS": f"-O3 {self.flags}"}
         settings |= {"PYTHON": sys.executable, "BUILD": str(folder)}
         library = folder / "libgtcrn.a"
         run("make", "-C", SOURCES, library, *(f"{name}={value}" for name, value in settings.items()))
-        for name in ("kernel_driver", "stream_driver"):
-            source = Path(__file__).with_name(f"{name}.c")
-            parts = (f"-I{SOURCES}", source, library, "-lm", "-o", folder / name)
-            run(settings["CC"], "-std=c11", "-static", *self.flags.split(), *parts)
-        return folder
+        return library
+
+    def link(self, source: Path, library: Path, program: Path, *options: str) -> Path:
+        parts = (f"-I{SOURCES}", source, library, "-lm", "-o", program)
+        run(*self.compiler.split(), "-std=c11", *options, *self.flags.split(), *parts)
+        return program
 
 
-MACHINES = {
-    "aarch64": Machine("aarch64-linux-gnu", "qemu-aarch64"),
-    "armv7": Machine("arm-linux-gnueabihf", "qemu-arm", "-mfpu=neon -Wno-psabi"),
+def zig(target: str) -> Toolchain:
+    program = f"{sys.executable} -m ziglang"
+    return Toolchain(f"{program} cc -target {target}", f"{program} ar")
+
+
+def debian(name: str, flags: str = "") -> Toolchain:
+    return Toolchain(f"{name}-gcc", f"{name}-ar", flags)
+
+
+MACHINES = {  # and the program that runs their programs
+    "aarch64": (debian("aarch64-linux-gnu"), "qemu-aarch64"),
+    "armv7": (debian("arm-linux-gnueabihf", "-mfpu=neon -Wno-psabi"), "qemu-arm"),
+    "riscv64, musl": (zig("riscv64-linux-musl"), "qemu-riscv64"),
+    "x86-64, musl": (zig("x86_64-linux-musl"), "env"),
 }
+ABROAD = ["aarch64-macos", "x86_64-windows-gnu"]
 
 
 def run(*command: str | Path) -> None:
@@ -58,13 +77,30 @@ def run(*command: str | Path) -> None:
     assert (result.returncode, result.stderr) == (0, ""), f"{command}: {result.returncode}\n{result.stderr}"
 
 
+def skip_without(*programs: str, missing: list[str]) -> None:
+    if missing := [*missing, *(name for name in ("make", *programs) if not shutil.which(name))]:
+        pytest.skip(f"no {', '.join(missing)}")
+
+
 @pytest.fixture(scope="module", params=MACHINES)
 def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """The program that runs another processor's, and the folder with both drivers."""
-    name: str = request.param
-    if missing := MACHINES[name].missing():
-        pytest.skip(f"no {', '.join(missing)}")
-    return MACHINES[name].qemu, MACHINES[name].build(tmp_path_factory.mktemp(name))
+    tools, emulator = MACHINES[request.param]
+    skip_without(emulator, missing=tools.missing())
+    folder = tmp_path_factory.mktemp(request.param.split(",")[0])
+    library = tools.library(folder)
+    for name in ("kernel_driver", "stream_driver"):
+        tools.link(Path(__file__).with_name(f"{name}.c"), library, folder / name, "-static")
+    return emulator, folder
+
+
+@pytest.mark.parametrize("target", ABROAD)
+def test_macos_and_windows_can_link_it(tmp_path: Path, target: str) -> None:
+    tools = zig(target)
+    skip_without(missing=tools.missing())
+    program = tools.link(EXAMPLE, tools.library(tmp_path), tmp_path / "denoise.exe")
+    head = program.read_bytes()[:4]
+    assert head == b"\xcf\xfa\xed\xfe" if "macos" in target else head[:2] == b"MZ"
 
 
 def test_the_kernel_equals_the_published_code(machine: tuple[str, Path], tmp_path: Path) -> None:

@@ -62,8 +62,20 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def compile_example(language: str, prefix: Path, program: Path) -> None:
     """As the head of each example says."""
     source, headers, libraries = EXAMPLES / f"denoise.{language}", flags(prefix, "--cflags"), flags(prefix, "--libs")
+    links = libraries.split()
     commands = {
-        "c": ["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", source, *headers.split(), *libraries.split(), "-o", program],
+        "c": [
+            "cc",
+            "-std=c11",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            source,
+            *headers.split(),
+            *libraries.split(),
+            "-o",
+            program,
+        ],
         "rs": ["rustc", "-O", "-D", "warnings", source, *libraries.split(), "-o", program],
         "go": ["go", "build", "-o", program, source],
     }

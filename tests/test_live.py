@@ -14,6 +14,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import soundfile
+from commands import wait_for
+from numpy.typing import NDArray
 from streams import noise, random_denoiser, write_weights
 
 from gtcrn.cli.app import run
@@ -227,13 +229,20 @@ def pulseaudio(tmp_path: Path) -> Iterator[dict[str, str]]:
     server.wait()
 
 
+def sounding(recorded: Path) -> NDArray[np.int16]:
+    """The samples from the first loud one on."""
+    data = recorded.read_bytes()
+    heard = np.frombuffer(data[: len(data) // 2 * 2], "<i2")
+    return heard[np.argmax(np.abs(heard) > 1_000) :] if np.any(np.abs(heard) > 1_000) else heard[:0]
+
+
 @pytest.mark.slow
 def test_a_tone_goes_through_a_real_sound_server(tmp_path: Path, pulseaudio: dict[str, str]) -> None:
     gtcrn = [sys.executable, "-m", "gtcrn", "live"]
     found = subprocess.run([*gtcrn, "--list-devices"], env=pulseaudio, capture_output=True, text=True).stdout
     if "pulse" not in found:
         pytest.skip("no PortAudio, or no plugin that shows it PulseAudio")
-    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(20 * RATE) / RATE)
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(90 * RATE) / RATE)
     soundfile.write(tmp_path / "tone.wav", tone, RATE)
     play = subprocess.Popen(["paplay", "-d", "mic", str(tmp_path / "tone.wav")], env=pulseaudio)
     with open(tmp_path / "heard", "wb") as file:
@@ -241,7 +250,7 @@ def test_a_tone_goes_through_a_real_sound_server(tmp_path: Path, pulseaudio: dic
         record = subprocess.Popen(["parec", "-d", "out.monitor", *form], env=pulseaudio, stdout=file)
         options = ["--attenuation-limit", "0", "--weights", str(write_weights(tmp_path)), "--rate", str(RATE)]
         with subprocess.Popen([*gtcrn, *options], env=pulseaudio, stderr=subprocess.PIPE, text=True) as process:
-            time.sleep(7)
+            wait_for(lambda: len(sounding(tmp_path / "heard")) >= RATE // 2, 80)
             process.send_signal(signal.SIGINT)
             said = process.communicate(timeout=20)[1]
         for helper in (play, record):
@@ -249,7 +258,6 @@ def test_a_tone_goes_through_a_real_sound_server(tmp_path: Path, pulseaudio: dic
             helper.wait()
     assert process.returncode == 0
     assert "s denoised, delay" in said
-    heard = np.frombuffer((tmp_path / "heard").read_bytes()[: 2 * (os.path.getsize(tmp_path / "heard") // 2)], "<i2")
-    sounding = heard[np.flatnonzero(np.abs(heard) > 1_000)[0] :][: RATE // 2] / 32_768
-    spectrum = np.abs(np.fft.rfft(sounding * np.hanning(len(sounding))))
-    assert np.argmax(spectrum) == pytest.approx(440 * len(sounding) / RATE, abs=2)
+    heard = sounding(tmp_path / "heard")[: RATE // 2] / 32_768
+    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
+    assert np.argmax(spectrum) == pytest.approx(440 * len(heard) / RATE, abs=2)

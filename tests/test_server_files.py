@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -185,7 +186,8 @@ def test_a_multipart_body_without_the_field_or_damaged(service: Running) -> None
 
 def test_a_client_that_leaves_a_file_half_read_frees_its_place(service: Running) -> None:
     data = audio_file(speech(60), "FLAC", "PCM_16")
-    with httpx.stream("POST", f"{service.http}/v1/denoise", params={"format": "wav"}, content=data) as answer:
+    options: dict[str, Any] = {"params": {"format": "wav"}, "timeout": 60}
+    with httpx.stream("POST", f"{service.http}/v1/denoise", content=data, **options) as answer:
         next(answer.iter_bytes(1000))
     wait_for(lambda: service.service.files.taken == 0)
 

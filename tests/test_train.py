@@ -149,7 +149,7 @@ def test_two_processes_equal_one_with_the_double_batch(data: Path, tmp_path: Pat
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     two = started(tmp_path, data, "two", *launcher, changes=changes)
     train.train(recipe(data, *changes, name="quick"), tmp_path / "one", quiet=True, device="cpu")
-    assert two.wait(120) == 0
+    assert two.wait(300) == 0
     a, b = (torch.load(tmp_path / name / "last.ckpt", weights_only=True) for name in ("one", "two"))
     for name in a["model"]:
         if "running" in name:
@@ -160,7 +160,7 @@ def test_two_processes_equal_one_with_the_double_batch(data: Path, tmp_path: Pat
 
 def test_a_killed_run_resumes(data: Path, tmp_path: Path) -> None:
     first = started(tmp_path, data, "killed", changes=("train.steps=2000",))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240  # a machine that does much else
     while not (tmp_path / "killed" / "last.ckpt").exists():
         assert first.poll() is None
         assert time.monotonic() < deadline

@@ -8,7 +8,8 @@ static inline float_mode get_mode(void) { return __builtin_ia32_stmxcsr(); }
 static inline void set_mode(float_mode mode) { __builtin_ia32_ldmxcsr(mode); }
 enum { FLUSH = 0x8040 }; /* flush to zero, denormals are zero */
 #elif defined(__aarch64__)
-typedef unsigned long float_mode;
+#include <stdint.h>
+typedef uint64_t float_mode;
 static inline float_mode get_mode(void)
 {
     float_mode mode;
