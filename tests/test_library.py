@@ -62,21 +62,10 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def compile_example(language: str, prefix: Path, program: Path) -> None:
     """As the head of each example says."""
     source, headers, libraries = EXAMPLES / f"denoise.{language}", flags(prefix, "--cflags"), flags(prefix, "--libs")
-    links = libraries.split()
+    parts = [source, *libraries.split(), "-o", program]
     commands = {
-        "c": [
-            "cc",
-            "-std=c11",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            source,
-            *headers.split(),
-            *libraries.split(),
-            "-o",
-            program,
-        ],
-        "rs": ["rustc", "-O", "-D", "warnings", source, *libraries.split(), "-o", program],
+        "c": ["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", *headers.split(), *parts],
+        "rs": ["rustc", "-O", "-D", "warnings", *parts],
         "go": ["go", "build", "-o", program, source],
     }
     places = {"CGO_CFLAGS": headers, "CGO_LDFLAGS": libraries, "GOCACHE": str(program.with_name("cache"))}
