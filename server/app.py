@@ -22,7 +22,7 @@ from gtcrn_server.limits import TheService, refuse_unknown_query, require_key, r
 from gtcrn_server.messages import Encoding, Fault, Health, Info, sentence
 from gtcrn_server.openapi import faults
 from gtcrn_server.origins import Origins
-from gtcrn_server.page import add_page
+from gtcrn_server.page import add_page, in_browser
 from gtcrn_server.service import Service
 from gtcrn_server.settings import Settings
 from gtcrn_server.transports import duplex, files
@@ -131,6 +131,7 @@ async def info(service: TheService) -> Info:
         latency=spectral.latency,
         latency_ms=1000 * spectral.latency / spectral.sample_rate,
         encodings=list(get_args(Encoding)),
+        in_browser=in_browser(),
         **{name: getattr(settings, name) for name in Info.model_fields if name.startswith("max_")},
     )
 

@@ -126,6 +126,7 @@ class Info(Message):
     latency: Annotated[int, Field(description="samples at that rate")]
     latency_ms: float
     encodings: list[str]
+    in_browser: Annotated[bool, Field(description="whether the page can denoise a microphone without the service")]
     max_streams: int
     max_body_bytes: int
     max_audio_seconds: float

@@ -13,6 +13,11 @@ STATIC = Path(__file__).parent / "static"
 FILES = ("GET", "HEAD")
 
 
+def in_browser() -> bool:
+    """Whether the denoiser for browsers is among the page's files, where `make -C gtcrn/ports/web page` puts it."""
+    return (STATIC / "browser" / "gtcrn.wasm").is_file()
+
+
 def add_page(app: FastAPI, routers: Iterable[APIRouter]) -> None:
     """Serve the files wherever none of the routers' routes is."""
     if not STATIC.is_dir():

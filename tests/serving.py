@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 import itertools
 import json
+import shutil
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from commands import wait_for as wait_for
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from websockets.asyncio.client import ClientConnection, connect
@@ -18,12 +21,22 @@ from websockets.exceptions import ConnectionClosed
 from gtcrn import Denoiser
 from gtcrn.audio.pcm import PcmFormat
 from gtcrn.types import Samples
+from gtcrn_server.page import STATIC
 from gtcrn_server.processes.serving import GracefulServer, listen, server
 from gtcrn_server.service import Service
 from gtcrn_server.settings import Settings
 
 START = {"type": "start"}
 END = {"type": "end"}
+
+
+@contextlib.contextmanager
+def page_files(folder: Path) -> Iterator[Path]:
+    """Until the block ends services serve this copy of the page's files, without the denoiser for browsers."""
+    copy = shutil.copytree(STATIC, folder / "static", ignore=shutil.ignore_patterns("browser"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gtcrn_server.page.STATIC", copy)
+        yield copy
 
 
 def settings(**changes: Any) -> Settings:

@@ -18,7 +18,7 @@ pytest.importorskip("fastapi")
 
 from browsers import chromium
 from playwright.sync_api import Browser, Page, expect
-from serving import Running, running, wait_for
+from serving import Running, page_files, running, wait_for
 from streams import random_denoiser
 
 RATE = 48_000  # Hz
@@ -71,8 +71,8 @@ def open_page(browser: Browser) -> Iterator[Open]:
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[Running]:
-    with running(random_denoiser()) as service:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with page_files(tmp_path_factory.mktemp("page")), running(random_denoiser()) as service:
         yield service
 
 

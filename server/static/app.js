@@ -31,6 +31,11 @@ class Page {
     return byId("denoise").ariaChecked === "true";
   }
 
+  // Whether a microphone is denoised in this browser.
+  get local() {
+    return byId("place").ariaChecked === "true";
+  }
+
   get limit() {
     const { value, max } = byId("limit");
     return value === max ? null : Number(value);
@@ -40,6 +45,7 @@ class Page {
     byId("start").onclick = () => this.startOrStop();
     byId("sample").onclick = () => this.open(() => new Recording(this, sample));
     byId("denoise").onclick = () => this.switchDenoise();
+    byId("place").onclick = () => this.switchPlace();
     byId("limit").oninput = () => this.limitMoved();
     byId("limit").onchange = () => this.limitChosen();
     byId("volume").oninput = () => this.volumeMoved();
@@ -65,6 +71,7 @@ class Page {
   async greet() {
     if (!isSecureContext) this.complain(new Problem(INSECURE));
     const about = await info();
+    byId("place-control").hidden = !about?.in_browser;
     byId("service").className = `service ${about ? "up" : "down"}`;
     byId("service").textContent = about ? `${about.model}, version ${about.version}` : "service not reachable";
   }
@@ -145,6 +152,12 @@ class Page {
   switchDenoise() {
     byId("denoise").ariaChecked = String(!this.denoised);
     this.source?.setDenoised(this.denoised);
+  }
+
+  // A microphone that is open goes on in the other place.
+  switchPlace() {
+    byId("place").ariaChecked = String(!this.local);
+    if (this.source instanceof Listening) this.open(() => new Listening(this));
   }
 
   limitMoved() {

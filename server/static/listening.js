@@ -1,6 +1,7 @@
 // The microphone as the page's source: starts the live stream and shows its figures.
 
 import { Live } from "./live.js";
+import { Local } from "./local.js";
 import * as axis from "./axis.js";
 import { realTimeFactor } from "./service.js";
 import { Session } from "./session.js";
@@ -11,7 +12,7 @@ const FACTOR_MS = 2000; // between two looks at the service's figures
 export class Listening {
   constructor(page) {
     this.page = page;
-    this.live = new Live(page.graph);
+    this.live = new (page.local ? Local : Live)(page.graph);
     this.live.addEventListener("measure", ({ detail }) => this.measure(detail));
     this.live.addEventListener("over", ({ detail }) => this.over(detail));
   }
@@ -23,8 +24,7 @@ export class Listening {
     await this.live.start({ attenuation_limit: page.limit, bypass: !page.denoised }, page.key);
     if (window.MediaRecorder) this.session = new Session(page.graph);
     axis.ofLive(page.after.seconds);
-    this.timer = setInterval(() => this.askFactor(), FACTOR_MS);
-    this.askFactor();
+    if (!page.local) this.watchFactor();
     const { sample_rate: rate, latency_ms: latency } = this.live.description;
     page.say(`Listening at ${rate / 1000} kHz. Switch Denoise to compare.`);
     this.latency = latency;
@@ -66,6 +66,11 @@ export class Listening {
       `${Math.round(this.latency)} algorithm + ${Math.round(waiting)} transport, buffer + ${Math.round(device)} device`;
   }
 
+  watchFactor() {
+    this.timer = setInterval(() => this.askFactor(), FACTOR_MS);
+    this.askFactor();
+  }
+
   async askFactor() {
     const factor = await realTimeFactor(this.page.key);
     if (factor) byId("factor").textContent = factorText(factor);
@@ -88,7 +93,7 @@ export class Listening {
   over({ summary, problem }) {
     clearInterval(this.timer);
     this.offerSession();
-    if (summary) byId("factor").textContent = factorText(summary.real_time_factor);
+    if (summary?.real_time_factor) byId("factor").textContent = factorText(summary.real_time_factor);
     this.page.ended(this, problem, summary && `${summary.seconds.toFixed(1)} s denoised. Ready for more.`);
   }
 }

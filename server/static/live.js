@@ -105,7 +105,8 @@ export class Live extends EventTarget {
   }
 }
 
-async function microphone() {
+// The microphone's stream; raises Problem.
+export async function microphone() {
   if (!isSecureContext || !navigator.mediaDevices) throw new Problem(INSECURE);
   try {
     return await navigator.mediaDevices.getUserMedia({ audio: PLAIN });

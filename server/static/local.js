@@ -1,0 +1,61 @@
+// Microphone -> worklet with the denoiser in it: what Live is, without a service.
+
+import { microphone } from "./live.js";
+
+const IN_BROWSER = "./browser/gtcrn.js"; // made by gtcrn/ports/web, and not always there
+
+export class Local extends EventTarget {
+  // Events: "measure" ({delay, gaps}), "over" ({summary}).
+  constructor(graph) {
+    super();
+    this.graph = graph;
+    this.description = null;
+  }
+
+  // Resolves when the denoiser runs; raises Problem where there is no microphone.
+  async start({ attenuation_limit: attenuationLimit, bypass }) {
+    const { context } = this.graph;
+    this.microphone = await microphone();
+    try {
+      const { GtcrnWorkletNode, loadGtcrn, workletUrl } = await import(IN_BROWSER);
+      await context.resume();
+      await context.audioWorklet.addModule(workletUrl);
+      this.node = new GtcrnWorkletNode(context, { wasmBinary: await loadGtcrn(), attenuationLimit, bypass });
+      this.connect(await this.node.ready);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  connect(delay) {
+    const { sampleRate } = this.graph.context;
+    this.source = new MediaStreamAudioSourceNode(this.graph.context, { mediaStream: this.microphone });
+    this.source.connect(this.graph.before);
+    this.source.connect(this.node).connect(this.graph.after);
+    this.begun = this.graph.context.currentTime;
+    this.description = { sample_rate: sampleRate, latency_ms: (1000 * delay) / sampleRate };
+    this.timer = setInterval(() => this.tell("measure", { delay: delay / sampleRate, gaps: 0 }), 1000);
+  }
+
+  set({ attenuation_limit: limit, bypass }) {
+    if (limit !== undefined) this.node.attenuationLimit = limit;
+    if (bypass !== undefined) this.node.bypass = bypass;
+  }
+
+  async stop() {
+    this.close();
+    this.tell("over", { summary: { seconds: this.graph.context.currentTime - this.begun } });
+  }
+
+  close() {
+    clearInterval(this.timer);
+    this.node?.destroy();
+    this.source?.disconnect();
+    this.microphone.getTracks().forEach((track) => track.stop());
+  }
+
+  tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
