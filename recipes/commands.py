@@ -70,13 +70,13 @@ def evaluate(
     clean: Annotated[Path | None, typer.Option(help="Clean files of the same names; without: DNSMOS only.")] = None,
     enhanced: Annotated[Path | None, typer.Option(help="Enhanced files of the same names.")] = None,
     weights: Annotated[str | None, typer.Option(help="Enhance with these; else with the shipped ones.")] = None,
-    table: Annotated[Path | None, typer.Option(help="CSV with name,snr_db where names do not tell the SNR.")] = None,
+    table: Annotated[Path | None, typer.Option(help="CSV with name,snr_db and kind, where names do not tell.")] = None,
     metrics: Annotated[str, typer.Option(help="Only these, such as pesq,estoi,si_sdr.")] = "",
     csv: Annotated[Path | None, typer.Option(help="Write the scores of each file here.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Write pictures into this folder.")] = None,
     jobs: Jobs = 0,
 ) -> None:
-    """Score noisy and enhanced files, by SNR where it is known.
+    """Score noisy and enhanced files, by SNR and kind of noise where they are known.
 
     WB-PESQ, STOI, ESTOI, SI-SDR, CSIG/CBAK/COVL and DNSMOS. Without --enhanced and --weights the shipped ones enhance.
 

@@ -149,7 +149,28 @@ def test_the_report_shows_both_sides_and_the_groups(results: list[Result]) -> No
     assert lines[0].split() == ["noisy", "enhanced", "change", "files"]
     assert lines[1].split()[0] == "WB-PESQ"
     assert lines[1].split()[-1] == "4"
-    assert [line.split()[:3] for line in lines[6::2]] == [["0", "2", "noisy"], ["10", "2", "noisy"]]
+    assert [line.split()[:3] for line in lines[6::4]] == [["0", "2", "noisy"], ["10", "2", "noisy"]]
+    noisy, enhanced, change, half = (line.split()[-len(QUICK) :] for line in lines[6:10])
+    assert float(change[0]) == pytest.approx(float(enhanced[0]) - float(noisy[0]), abs=2e-3)
+    assert float(half[0]) > 0
+
+
+def test_kinds_are_told_by_names_or_by_the_table(folders: Path, tmp_path: Path) -> None:
+    for name in ("000_music_snr-05", "001_musical_snr-05", "p1"):
+        save(tmp_path / f"noisy/{name}.wav", voice())
+    (tmp_path / "table.csv").write_text("name,snr_db,kind\np1,5,babble\n")
+    trials = scoring.find_trials(tmp_path / "noisy", table=tmp_path / "table.csv")
+    assert [trial.kind for trial in trials] == ["music", "", "babble"]
+    made = [Result(trial, {"pesq": 1.0}, {"pesq": 2.0}) for trial in trials]
+    table = scoreboard.report(made).split("\n\n")[-1].splitlines()
+    assert table[0].split() == ["kind", "files", "WB-PESQ"]
+    assert [line.split()[0] for line in table[1::4]] == ["babble", "music", "other"]
+    assert table[4].split() == ["+-", "-"]  # of one file there is no interval
+    drawn = plots.draw_all(tmp_path / "pictures", made, lambda result: scoring.sounds(result.trial, None))
+    assert "by_kind" in {path.stem for path in drawn}
+    scoreboard.write_csv(tmp_path / "scores.csv", made)
+    with (tmp_path / "scores.csv").open() as lines:
+        assert [row["kind"] for row in csv.DictReader(lines)] == ["music", "", "babble"]
 
 
 def test_csv_has_a_row_a_file(results: list[Result], tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 import csv
 import math
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import gtcrn
 from gtcrn.config import SAMPLE_RATE
@@ -23,6 +25,7 @@ COMPOSITE = ("csig", "cbak", "covl")
 DNSMOS = ("ovrl", "sig", "bak", "p808")
 WITH_CLEAN = ("pesq", "stoi", "estoi", "si_sdr", *COMPOSITE)
 METRICS = (*WITH_CLEAN, *DNSMOS)
+KINDS = ("noise", "music", "babble")
 TOLERANCE = SAMPLE_RATE // 10  # samples that lengths may differ by; the common part is scored
 
 
@@ -35,6 +38,7 @@ class Trial:
     clean: Path | None = None
     enhanced: Path | None = None
     snr_db: float = math.nan
+    kind: str = ""  # of what is to go: noise, music, babble; empty where it is not known
 
 
 @dataclass
@@ -65,13 +69,16 @@ def find_trials(
         if enhanced:
             raise ConfigError("give either enhanced files or weights that make them, not both.")
         load_denoiser(weights)  # so that a mistake is told once, not for every file
-    snrs = read_snrs(table) if table else {}
+    rows = read_table(table) if table else {}
     cleans, others = partners(clean), partners(enhanced)
     found = []
     for path in audio_files(noisy):
         name = path.relative_to(noisy.resolve()).with_suffix("").as_posix()
-        snr = snrs.get(name, snrs.get(path.stem, snr_in_name(path.stem)))
-        found.append(Trial(name, path, partner(cleans, clean, name), partner(others, enhanced, name), snr))
+        facts = rows.get(name, rows.get(path.stem, Facts(snr_in_name(path.stem))))
+        kind = facts.kind or kind_in_name(path.stem)
+        found.append(
+            Trial(name, path, partner(cleans, clean, name), partner(others, enhanced, name), facts.snr_db, kind)
+        )
     for folder, there in ((clean, cleans), (enhanced, others)):
         if folder and not {trial.name for trial in found} & there.keys():
             raise ConfigError(f"no file in {folder} has the name of one in {noisy}, such as {found[0].name}.")
@@ -88,8 +95,21 @@ def partner(known: dict[str, Path], folder: Path | None, name: str) -> Path | No
     return known.get(name, folder / name) if folder else None
 
 
-def read_snrs(table: Path) -> dict[str, float]:
-    """SNR in dB by file name, from a CSV with the columns `name` and `snr_db`."""
+class Facts(NamedTuple):
+    """What a table tells of a file."""
+
+    snr_db: float
+    kind: str = ""
+
+
+def kind_in_name(name: str) -> str:
+    """Which of KINDS a name has among its words, such as 002_music_snr+00; empty for none."""
+    words = re.split(r"[^a-z]+", name.lower())
+    return next((kind for kind in KINDS if kind in words), "")
+
+
+def read_table(table: Path) -> dict[str, Facts]:
+    """Facts by file name, from a CSV with the columns `name`, `snr_db` and, where there is one, `kind`."""
     if not table.is_file():
         raise ConfigError(f"there is no table {table}.")
     with table.open(newline="", encoding="utf-8") as lines:
@@ -97,7 +117,10 @@ def read_snrs(table: Path) -> dict[str, float]:
     if not rows or not {"name", "snr_db"} <= rows[0].keys():
         raise ConfigError(f"{table} must be a CSV file with the columns name and snr_db.")
     try:
-        return {Path(row["name"]).with_suffix("").as_posix(): float(row["snr_db"]) for row in rows}
+        return {
+            Path(row["name"]).with_suffix("").as_posix(): Facts(float(row["snr_db"]), row.get("kind") or "")
+            for row in rows
+        }
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{table} holds an SNR that is no number: {error}.") from error
 

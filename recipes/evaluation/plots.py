@@ -1,6 +1,6 @@
-"""Pictures of an evaluation: metric against SNR, PESQ before and after, spectrograms of the worst and best files."""
+"""Pictures of an evaluation: metrics by SNR and by kind, PESQ before and after, spectrograms."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from gtcrn.config import SAMPLE_RATE
 from gtcrn.types import Samples
 from gtcrn_recipes.evaluation.evaluate import METRICS, Result
 from gtcrn_recipes.evaluation.metrics import extra
-from gtcrn_recipes.evaluation.scoreboard import TITLES, Comparison, by_snr, compare
+from gtcrn_recipes.evaluation.scoreboard import TITLES, Comparison, by_kind, by_snr, compare
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,8 +27,10 @@ def draw_all(folder: Path, results: Sequence[Result], listen: Listen) -> list[Pa
     """Write what the results allow as PNG files to `folder`; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = []
-    if by_snr(results):
-        drawn.append(save(metric_by_snr(results), folder / "by_snr.png"))
+    if snrs := by_snr(results):
+        drawn.append(save(metrics_by(snrs, "SNR dB"), folder / "by_snr.png"))
+    if kinds := by_kind(results):
+        drawn.append(save(metrics_by(kinds, "kind", ""), folder / "by_kind.png"))
     if any("pesq" in r.noisy and "pesq" in r.enhanced for r in results):
         drawn.append(save(before_after(results), folder / "pesq_before_after.png"))
     for label, result in extremes(results):
@@ -47,26 +49,33 @@ def new_figure(width: float, height: float) -> "Figure":
     return figure
 
 
-def metric_by_snr(results: Sequence[Result]) -> "Figure":
-    """Means with 95 % intervals, one panel a metric."""
-    groups = by_snr(results)
-    present = [m for m in METRICS if any(m in r.noisy for r in results)]
+def metrics_by(
+    groups: Mapping[float, list[Result]] | Mapping[str, list[Result]], label: str, line: str = "-"
+) -> "Figure":
+    """Means with 95 % intervals, one panel a metric; `line` joins the groups where they have an order."""
+    places: list[float | str] = [*groups]
+    members = list(groups.values())
+    present = [m for m in METRICS if any(m in r.noisy for group in members for r in group)]
     rows = -(-len(present) // 4)
     figure = new_figure(12, 2.6 * rows)
     panels = np.ravel(figure.subplots(rows, 4, squeeze=False))
     for axes, metric in zip(panels, present, strict=False):
-        metric_panel(axes, metric, list(groups), [compare(members, metric) for members in groups.values()])
+        metric_panel(axes, metric, places, [compare(group, metric) for group in members], line)
+        axes.set_xlabel(label)
     for axes in panels[len(present) :]:
         axes.set_visible(False)
     return figure
 
 
-def metric_panel(axes: "Axes", metric: str, snrs: list[float], compared: list[Comparison]) -> None:
+def metric_panel(
+    axes: "Axes", metric: str, places: Sequence[float | str], compared: list[Comparison], line: str
+) -> None:
     for side in ("noisy", "enhanced"):
         means = [getattr(comparison, side) for comparison in compared]
         if any(m.files for m in means):
-            axes.errorbar(snrs, [m.value for m in means], [m.half for m in means], marker=".", label=side)
-    axes.set(title=TITLES[metric], xlabel="SNR dB")
+            halves = [m.half for m in means]
+            axes.errorbar(places, [m.value for m in means], halves, marker=".", linestyle=line, capsize=3, label=side)
+    axes.set_title(TITLES[metric])
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
 

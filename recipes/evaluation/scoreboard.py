@@ -1,4 +1,4 @@
-"""From the scores of files to what a reader wants: means with intervals, by SNR, as text and as CSV."""
+"""From the scores of files to what a reader wants: means with intervals, by SNR and by kind, as text and as CSV."""
 
 import csv
 import math
@@ -61,12 +61,22 @@ def by_snr(results: Sequence[Result]) -> dict[float, list[Result]]:
     return groups
 
 
+def by_kind(results: Sequence[Result]) -> dict[str, list[Result]]:
+    """Groups by what the noise is; none where that is not known of any file."""
+    groups: dict[str, list[Result]] = {}
+    for result in sorted(results, key=lambda r: r.trial.kind or "other"):
+        groups.setdefault(result.trial.kind or "other", []).append(result)
+    return groups if set(groups) != {"other"} else {}
+
+
 def report(results: Sequence[Result]) -> str:
-    """The tables as plain text: all files with intervals, then the means by SNR, then the real-time factor."""
+    """The tables as plain text: all files, then by SNR and by kind, with intervals, then the real-time factor."""
     present = [m for m in METRICS if any(m in r.noisy or m in r.enhanced for r in results)]
     sections = [overall_table(results, present)]
-    if groups := by_snr(results):
-        sections.append(snr_table(groups, present))
+    if snrs := {f"{snr:g}": members for snr, members in by_snr(results).items()}:
+        sections.append(group_table("SNR dB", snrs, present))
+    if kinds := by_kind(results):
+        sections.append(group_table("kind", kinds, present))
     if busy := sum(r.busy for r in results):
         rtf = busy / sum(r.seconds for r in results)
         sections.append(f"real-time factor {rtf:.4f} (seconds of one process a second of audio, on this machine)")
@@ -81,18 +91,25 @@ def overall_table(results: Sequence[Result], present: Sequence[str]) -> str:
     return columns(rows)
 
 
-def snr_table(groups: dict[float, list[Result]], present: Sequence[str]) -> str:
-    rows = [["SNR dB", "files", "", *(TITLES[m] for m in present)]]
-    for snr, members in groups.items():
+def group_table(title: str, groups: dict[str, list[Result]], present: Sequence[str]) -> str:
+    """A group in two rows, and the change from one to the other with half the width of its 95 % interval."""
+    rows = [[title, "files", "", *(TITLES[m] for m in present)]]
+    for name, members in groups.items():
         compared = [compare(members, metric) for metric in present]
-        rows.append([f"{snr:g}", str(len(members)), "noisy", *(short(c.noisy) for c in compared)])
+        rows.append([name, str(len(members)), "noisy", *(short(c.noisy) for c in compared)])
         if any(c.enhanced.files for c in compared):
             rows.append(["", "", "enhanced", *(short(c.enhanced) for c in compared)])
+            rows.append(["", "", "change", *(short(c.change, "+") for c in compared)])
+            rows.append(["", "", "+-", *(half(c.change) for c in compared)])
     return columns(rows)
 
 
-def short(value: Mean) -> str:
-    return f"{value.value:.3f}" if value.files else "-"
+def half(value: Mean) -> str:
+    return f"{value.half:.3f}" if value.files > 1 else "-"
+
+
+def short(value: Mean, sign: str = "") -> str:
+    return f"{value.value:{sign}.3f}" if value.files else "-"
 
 
 def columns(rows: list[list[str]]) -> str:
@@ -111,7 +128,7 @@ def write_csv(path: Path, results: Sequence[Result]) -> None:
     names = [f"{side}_{metric}" for side in ("noisy", "enhanced") for metric in METRICS]
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["name", "snr_db", *names, "rtf", "faults"], lineterminator="\n")
+        writer = csv.DictWriter(file, ["name", "snr_db", "kind", *names, "rtf", "faults"], lineterminator="\n")
         writer.writeheader()
         writer.writerows(csv_row(result) for result in results)
 
@@ -121,4 +138,5 @@ def csv_row(result: Result) -> dict[str, object]:
     scores = {f"{side}_{metric}": f"{value:.6f}" for side, found in sides.items() for metric, value in found.items()}
     rtf = f"{result.busy / result.seconds:.6f}" if result.seconds else ""
     snr = "" if math.isnan(result.trial.snr_db) else f"{result.trial.snr_db:g}"
-    return {"name": result.trial.name, "snr_db": snr, **scores, "rtf": rtf, "faults": "; ".join(result.faults)}
+    told = {"name": result.trial.name, "snr_db": snr, "kind": result.trial.kind}
+    return {**told, **scores, "rtf": rtf, "faults": "; ".join(result.faults)}
