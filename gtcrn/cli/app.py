@@ -12,7 +12,10 @@ from gtcrn.errors import AudioError, CheckpointError, ConfigError, GtcrnError
 def main() -> None:
     """Entry point: run a command; whatever goes wrong becomes one line on standard error and an exit code."""
     standard.open_all()
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if sys.argv[1:2] == ["denoise"]:
+        standard.end(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

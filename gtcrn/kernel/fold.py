@@ -101,7 +101,7 @@ def _erb(config: GTCRNConfig) -> tuple[Array, Array]:
     centres = band_centres(config)
     runs = np.diff(centres, append=config.spectral.bins)
     band = np.repeat(np.arange(config.erb_high), runs)
-    matrix = np.vstack([erb_matrix(config), np.zeros_like(erb_matrix(config)[:1])])
+    matrix = np.pad(erb_matrix(config), ((0, 1), (0, 0)))
     bins = np.arange(len(band))
     weights = np.stack([matrix[band, bins], matrix[band + 1, bins]], axis=1)
     return runs.astype(np.float64), weights.astype(np.float64)
