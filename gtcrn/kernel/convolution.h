@@ -28,12 +28,12 @@ static inline void encoder_second(const second_conv *p, const row *x, row *y)
 {
     for (int lane = 0; lane < CHANNELS; lane += LANES) {
         int from = lane / GROUP * GROUP;
-        for (int i = 0; i < WIDTH; i += ROWS) {
-            vec acc[1][ROWS];
-            start(1, acc, p->bias + lane, 0);
+        for (int i = 0; i < WIDTH; i += MANY) {
+            vec acc[MANY];
+            start_many(acc, p->bias + lane);
             for (int tap = 0; tap < 5; tap++)
-                dense(1, acc, p->weight[lane / 8][tap][0] + lane % 8, 0, x[2 * i + tap] + from, 2 * CHANNELS, GROUP);
-            store_prelu(y[i] + lane, CHANNELS, acc[0], p->slope);
+                dense_many(acc, p->weight[lane / 8][tap][0] + lane % 8, x[2 * i + tap] + from, 2 * CHANNELS, GROUP);
+            store_many_prelu(y[i] + lane, acc, p->slope);
         }
     }
 }
@@ -74,13 +74,13 @@ static inline void decoder_first(const last_conv *p, const row *x, float (*y)[2]
 /* Half of the channels over three neighbouring bands: [1 + 33 + 1][16] to [33][16]. */
 static inline void point(const gtconv_block *p, const row *x, row *y)
 {
-    FOR_PAIRS(lane)
-        for (int i = 0; i < WIDTH; i += ROWS) {
-            vec acc[2][ROWS];
-            start(2, acc, p->point_bias + lane, 8);
+    for (int lane = 0; lane < CHANNELS; lane += LANES)
+        for (int i = 0; i < WIDTH; i += MANY) {
+            vec acc[MANY];
+            start_many(acc, p->point_bias + lane);
             for (int tap = 0; tap < 3; tap++)
-                dense(2, acc, p->point[lane / 8][tap][0] + lane % 8, 3 * GROUP * 8, x[i + tap], CHANNELS, GROUP);
-            for (int o = 0; o < 2; o++) store_prelu(y[i] + 8 * o + lane, CHANNELS, acc[o], p->point_slope);
+                dense_many(acc, p->point[lane / 8][tap][0] + lane % 8, x[i + tap], CHANNELS, GROUP);
+            store_many_prelu(y[i] + lane, acc, p->point_slope);
         }
 }
 
@@ -108,12 +108,12 @@ static inline void pointwise(const gtconv_block *p, const row *x, float (*y)[GRO
 {
     for (int lane = 0; lane < GROUP; lane += LANES) {
         vec total = {0};
-        for (int i = 0; i < WIDTH; i += ROWS) {
-            vec acc[1][ROWS];
-            start(1, acc, p->pointwise_bias + lane, 0);
-            dense(1, acc, p->pointwise[lane / 8][0] + lane % 8, 0, x[i], CHANNELS, CHANNELS);
-            store_rows(y[i] + lane, GROUP, acc[0]);
-            for (int r = 0; r < ROWS; r++) total += acc[0][r] * acc[0][r];
+        for (int i = 0; i < WIDTH; i += MANY) {
+            vec acc[MANY];
+            start_many(acc, p->pointwise_bias + lane);
+            dense_many(acc, p->pointwise[lane / 8][0] + lane % 8, x[i], CHANNELS, CHANNELS);
+            for (int r = 0; r < MANY; r++) store(y[i + r] + lane, acc[r]);
+            for (int r = 0; r < MANY; r++) total += acc[r] * acc[r];
         }
         store(energy + lane, total * (1.0f / WIDTH));
     }
@@ -151,6 +151,13 @@ static inline void shuffle(const float (*convolved)[GROUP], const float weight[G
         }
 }
 
+/* Ask for a past frame: where many streams take turns it lies in no near cache. */
+static inline void fetch(const row *frame)
+{
+    for (int i = 0; i < WIDTH; i++)
+        for (int lane = 0; lane < CHANNELS; lane += 16) __builtin_prefetch(frame[i] + lane);
+}
+
 /* x [1 + 33 + 1][16] to y [33][16], which may be x + 1; history is a ring of 2 x dilation frames. */
 static inline void block(const gtconv_block *p, network_frame *history, float *h, int dilation, int phase, const row *x,
                          row *y)
@@ -159,6 +166,8 @@ static inline void block(const gtconv_block *p, network_frame *history, float *h
     float convolved[WIDTH][GROUP], energy[GROUP], weight[GROUP];
     row *oldest = history[phase % (2 * dilation)];
     const row *const frames[3] = {oldest, history[(phase + dilation) % (2 * dilation)], now};
+    fetch(frames[0]);
+    fetch(frames[1]);
     point(p, x, now);
     depthwise(p, frames, filtered);
     memcpy(oldest, now, sizeof now);

@@ -1,4 +1,4 @@
-/* What the layers are made of: sums of weighted inputs, for three bands at once so that a weight is loaded once.
+/* What the layers are made of: sums of weighted inputs, for several bands at once so that a weight is loaded once.
 
    A frame is [band][channel]. Weights come in blocks of eight outputs, [input][8]; a block is one vector of 8 lanes
    or two of 4, which is what loops over `lane` are for. */
@@ -8,7 +8,10 @@
 #include "layout.h"
 #include "vector.h"
 
-enum { ROWS = 3 };
+enum {
+    ROWS = 3, /* bands at once for several vectors of outputs */
+    MANY = 11 /* and for one: about as many sums as are begun until the first is there */
+};
 
 typedef float row[CHANNELS];
 
@@ -34,6 +37,20 @@ static inline void dense(int blocks, vec acc[][ROWS], const float *weight, int s
         }
 }
 
+/* The same for one vector of outputs of MANY bands. */
+static inline void start_many(vec acc[MANY], const float *bias)
+{
+    for (int r = 0; r < MANY; r++) acc[r] = load(bias);
+}
+
+static inline void dense_many(vec acc[MANY], const float *weight, const float *x, int stride, int n)
+{
+    for (int c = 0; c < n; c++) {
+        vec w = load(weight + 8 * c);
+        for (int r = 0; r < MANY; r++) acc[r] += w * x[c + r * stride];
+    }
+}
+
 /* The same for one row and one block: acc + weight x. */
 static inline vec dense_row(vec acc, const float *weight, const float *x, int n)
 {
@@ -49,6 +66,11 @@ static inline void store_rows(float *y, int stride, const vec acc[ROWS])
 static inline void store_prelu(float *y, int stride, const vec acc[ROWS], const float slope[2][8])
 {
     for (int r = 0; r < ROWS; r++) store(y + r * stride, prelu(acc[r], slope));
+}
+
+static inline void store_many_prelu(float *y, const vec acc[MANY], const float slope[2][8])
+{
+    for (int r = 0; r < MANY; r++) store(y + r * CHANNELS, prelu(acc[r], slope));
 }
 
 /* h' of a GRU, given h and the sums of its gates: n of the state, r, z (both halved), n of the input.
