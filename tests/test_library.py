@@ -61,12 +61,13 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def compile_example(language: str, prefix: Path, program: Path) -> None:
     """As the head of each example says."""
-    source, headers, libraries = EXAMPLES / f"denoise.{language}", flags(prefix, "--cflags"), flags(prefix, "--libs")
-    parts = [source, *libraries.split(), "-o", program]
+    headers, libraries = flags(prefix, "--cflags"), flags(prefix, "--libs")
+    source = str(EXAMPLES / f"denoise.{language}")
+    parts = [source, *libraries.split(), "-o", str(program)]
     commands = {
         "c": ["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", *headers.split(), *parts],
         "rs": ["rustc", "-O", "-D", "warnings", *parts],
-        "go": ["go", "build", "-o", program, source],
+        "go": ["go", "build", "-o", str(program), source],
     }
     places = {"CGO_CFLAGS": headers, "CGO_LDFLAGS": libraries, "GOCACHE": str(program.with_name("cache"))}
     subprocess.run(commands[language], env={**os.environ, **places}, check=True)
