@@ -28,7 +28,7 @@ from gtcrn.types import Samples
 
 ROOT = Path(__file__).resolve().parent.parent
 WEB = Path(kernel.__file__).parents[1] / "ports" / "web"
-MOST_BYTES = 110_000  # of the compressed denoiser
+MOST_BYTES = 110 * 1024  # of the compressed denoiser
 
 
 def compiles() -> bool:

@@ -7,8 +7,8 @@ import { pathToFileURL } from "node:url";
 
 const QUANTUM = 128; // samples
 const FRAME_SECONDS = 0.016;
-const FRAMES = 250; // of a round
-const ROUNDS = 31;
+const FRAMES = 100; // of a round
+const ROUNDS = 21;
 
 const OTHER = "@sapphi-red/web-noise-suppressor/dist";
 const PACKAGES = [
