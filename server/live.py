@@ -43,7 +43,7 @@ class Live:
         self._weight = weight(rate, channels, config.channels)
         self.slice = max(1, round(SLICE_SECONDS / self._weight * rate)) * self.width  # bytes
         self.bytes_per_second = self.width * rate
-        process = stream.push_pcm16 if self._integers else partial(_push_floats, stream, self._pcm)  # no cycle
+        process = stream.quick_pcm16 if self._integers else partial(_push_floats, stream, self._pcm)  # no cycle
         form = (self.width, self.slice, self.frame, channels, rate)
         self.lane = Lane(process, monotonic, self.pace, telemetry.live_audio, *form)
         self.push = self.lane.push  # at most a slice, in whole samples; gives what is ready

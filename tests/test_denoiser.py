@@ -312,7 +312,8 @@ def test_pcm_is_rounded_and_clipped_as_in_files(channels: int, gain: int) -> Non
         options: dict[str, Any] = {"sample_rate": 48_000, "channels": channels, "attenuation_limit": limit}
         stream, other = random_denoiser().stream(**options), random_denoiser().stream(**options)
         cut = 2 * channels * 1_234
-        found = stream.push_pcm16(data[:cut]) + stream.push_pcm16(memoryview(data)[cut:]) + stream.flush_pcm16()
+        found = stream.push_pcm16(data[:cut]) + stream.quick_pcm16(memoryview(data)[cut:]) + stream.flush_pcm16()
+        assert stream.quick_pcm16(data) == b""
         wanted, clipped = as_pcm(np.concatenate((np.atleast_2d(other.push(samples)), np.atleast_2d(other.flush())), 1))
         assert (found, stream.clipped) == (wanted, clipped)
         assert limit is None or found == data

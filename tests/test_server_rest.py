@@ -95,7 +95,7 @@ def test_clipped_samples_are_told(client: httpx.Client, service: Running) -> Non
     path = opened(client)
     live = service.service.streams.get(path.split("/")[-1], "").live
     assert live is not None
-    loud = {"push_pcm16": lambda data: data, "flush_pcm16": lambda: b"", "clipped": 320, "nonfinite": 0}
+    loud = {"flush_pcm16": lambda: b"", "clipped": 320, "nonfinite": 0}
     live.stream = SimpleNamespace(**loud, attenuation_limit=None, bypass=False)  # type: ignore[assignment]
     frames(client, path, 0, b"\0" * 640)
     assert client.get(path).json()["clipped"] == live.summary().clipped == 320

@@ -89,8 +89,6 @@ class DirectProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """The handshake, and what follows a frame over the limit, goes uvicorn's way."""
-        if not self._unread and not self._asked and self._short_way(data):
-            return  # one frame a read, as live audio comes
         if not self.handshake_initiated or self._refused:
             super().data_received(data)
             return
@@ -114,8 +112,9 @@ class DirectProtocol(WebSocketsSansIOProtocol):
     def _work(self) -> None:
         """The next frames, a few at most."""
         data, start, end, left = self._unread, 0, 0, MAX_IN_A_ROW
+        self._unread = b""
         while (end := _frame_end(data, start)) and end <= len(data):
-            if not left or not (self._short_way(frame := data[start:end]) or self._long_way(frame)):
+            if not left or not (self.answer(frame := data[start:end]) or self._long_way(frame)):
                 break
             start, left = end, left - 1
         whole = 0 < end <= len(data)
@@ -137,10 +136,10 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         else:
             self._unread = bytearray(data[start:])
 
-    def _short_way(self, frame: bytes | bytearray) -> bool:
-        """One frame of audio, if it is no more and nothing is under way that it must not overtake."""
+    def answer(self, frame: bytes | bytearray) -> bool:
+        """The short way: one frame of audio, if it is no more and nothing is under way that it must not overtake."""
         answer = self._direct.answer
-        if answer is None or not self._waiting or self._fragmented or self.close_sent:
+        if answer is None or not self._waiting or self._unread or self._asked or self._fragmented or self.close_sent:
             return False
         if not self.queue.empty() or not self.writable.is_set() or (reply := answer(frame)) is None:
             return False

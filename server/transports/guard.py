@@ -32,7 +32,8 @@ class Guard(asyncio.Protocol):
         self._service = service
         self._inner: Any = make(app_state={**app_state, "guard": self}, **options)
         self._clock = asyncio.get_running_loop().time
-        self._talk: Callable[[bytes], None] | None = None  # what takes the bytes of a WebSocket, since the upgrade
+        self._talk: Callable[[bytes], None] | None = None  # what takes the bytes of a WebSocket, since the upgrade,
+        self._answer: Callable[[bytes], bool] | None = None  # and what answers them if they are audio that is due
         self.trailers: dict[str, str] = {}  # of the answer under way
         self._useless = 0  # bytes since the last header or piece of a body
         self._header_since: float | None = self._clock()  # a header is awaited, or under way
@@ -62,6 +63,8 @@ class Guard(asyncio.Protocol):
             self._inner.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._answer is not None and self._answer(data):
+            return
         if self._talk is not None:
             self._talk(data)
         elif self in self._service.guards:  # else it was refused
@@ -119,7 +122,7 @@ class Guard(asyncio.Protocol):
     def linger(self) -> None:
         """Close in a way that lets the client read the answer: what it still sends is ignored for a while."""
         if not self.lingering and not self.transport.is_closing():
-            self._lingering, self._talk = self._clock(), None
+            self._lingering, self._talk, self._answer = self._clock(), None, None
             self.transport.write_eof()
             self.transport.resume_reading()
 
@@ -131,6 +134,8 @@ class Guard(asyncio.Protocol):
         """A WebSocket takes over; it talks to the socket without a detour."""
         self._inner, self._talk, self._header_since = protocol, protocol.data_received, None
         protocol.transport = self.transport
+        if isinstance(protocol, DirectProtocol):
+            self._answer = protocol.answer
         if not protocol.handshake_initiated:  # its parser takes 8 KB a line and 128 lines, and says nothing beyond
             self._refuse_header()
 

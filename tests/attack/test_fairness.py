@@ -19,6 +19,7 @@ from gtcrn import Denoiser
 from gtcrn_server.live import Live
 from gtcrn_server.load.client import frame
 from gtcrn_server.transports.direct import MAX_IN_A_ROW, DirectProtocol
+from gtcrn_server.transports.guard import Guard
 from gtcrn_server.transports.websocket import RESET_SECONDS
 from gtcrn_server.turns import BURST, TOLERANCE
 
@@ -113,23 +114,23 @@ def test_tiny_messages_are_worked_on_a_few_at_a_time(
 ) -> None:
     """However many arrive in one read."""
     frames: list[int] = []
-    work, short, received = DirectProtocol._work, DirectProtocol._short_way, DirectProtocol.data_received
+    work, answer, received = DirectProtocol._work, DirectProtocol.answer, Guard.data_received
 
     def counted_work(self: DirectProtocol) -> None:
         frames.append(0)
         work(self)
 
-    def counted_read(self: DirectProtocol, data: bytes) -> None:
+    def counted_read(self: Guard, data: bytes) -> None:
         frames.append(0)
         received(self, data)
 
     def counted_frame(self: DirectProtocol, frame: bytes | bytearray) -> bool:
         frames[-1] += 1
-        return short(self, frame)
+        return answer(self, frame)
 
     monkeypatch.setattr(DirectProtocol, "_work", counted_work)
-    monkeypatch.setattr(DirectProtocol, "data_received", counted_read)
-    monkeypatch.setattr(DirectProtocol, "_short_way", counted_frame)
+    monkeypatch.setattr(Guard, "data_received", counted_read)
+    monkeypatch.setattr(DirectProtocol, "answer", counted_frame)
     with running(denoiser) as service, connect_now(service.socket, compression=None) as connection:
         connection.send(json.dumps(START))
         connection.recv()
