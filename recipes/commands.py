@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from gtcrn.errors import needs
 from gtcrn_recipes.training import commands as training
 
 Paths = Annotated[list[Path] | None, typer.Option(help="Folder or glob; may be given several times.")]
@@ -45,10 +46,11 @@ def prepare(
 
     A second run adds what is missing. Speakers, noise recordings and rooms are held out as a whole, never by the file.
     """
-    from gtcrn_recipes.data import overview
-    from gtcrn_recipes.data.fixed_pairs import make_pairs
-    from gtcrn_recipes.data.prepare import gather
-    from gtcrn_recipes.data.prepare import prepare as run
+    with needs("train"):
+        from gtcrn_recipes.data import overview
+        from gtcrn_recipes.data.fixed_pairs import make_pairs
+        from gtcrn_recipes.data.prepare import gather
+        from gtcrn_recipes.data.prepare import prepare as run
 
     if simulate_rooms:
         from gtcrn_recipes.data.rooms import simulate
@@ -82,9 +84,10 @@ def evaluate(
 
     A set-up is right when the noisy test set of VCTK-DEMAND reads WB-PESQ 1.97 and STOI 0.921.
     """
-    from gtcrn_recipes.evaluation import evaluate as scoring
-    from gtcrn_recipes.evaluation import plots as pictures
-    from gtcrn_recipes.evaluation import scoreboard
+    with needs("eval"):
+        from gtcrn_recipes.evaluation import evaluate as scoring
+        from gtcrn_recipes.evaluation import plots as pictures
+        from gtcrn_recipes.evaluation import scoreboard
 
     weights = weights or (None if enhanced else "gtcrn")
     trials = scoring.find_trials(noisy, clean, enhanced, weights, table)

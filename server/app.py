@@ -29,7 +29,8 @@ from gtcrn_server.transports import duplex, files
 from gtcrn_server.transports import rest as streams
 from gtcrn_server.transports.websocket import StreamSocket
 
-status = APIRouter(tags=["status"])
+status = APIRouter(tags=["status"], dependencies=[Depends(refuse_unknown_query)])
+QUERY = {422: faults(422)[422]}  # what is refused of a route that asks for no key
 
 
 def create_app(settings: Settings, denoiser: Denoiser, worker: int = 0) -> FastAPI:
@@ -117,9 +118,7 @@ async def openapi(request: Request) -> JSONResponse:
     return JSONResponse(request.app.openapi())
 
 
-@status.get(
-    "/v1/info", responses=faults(422), dependencies=[Depends(require_status_key), Depends(refuse_unknown_query)]
-)
+@status.get("/v1/info", responses=faults(422), dependencies=[Depends(require_status_key)])
 async def info(service: TheService) -> Info:
     """What runs here and what it takes."""
     settings, spectral = service.settings, service.denoiser.config.spectral
@@ -136,13 +135,13 @@ async def info(service: TheService) -> Info:
     )
 
 
-@status.get("/healthz")
+@status.get("/healthz", responses={**QUERY})
 async def healthz() -> Health:
     """The process answers."""
     return Health(status="alive")
 
 
-@status.get("/readyz", responses={503: {"model": Fault, "description": "starting or shutting down"}})
+@status.get("/readyz", responses={**QUERY, 503: {"model": Fault, "description": "starting or shutting down"}})
 async def readyz(service: TheService) -> Health:
     """New streams are taken (a full service is ready too: it answers 503 itself)."""
     if not service.ready:
@@ -150,7 +149,7 @@ async def readyz(service: TheService) -> Health:
     return Health(status="ready")
 
 
-@status.get("/metrics", response_class=Response, responses=faults(), dependencies=[Depends(require_status_key)])
+@status.get("/metrics", response_class=Response, responses=faults(422), dependencies=[Depends(require_status_key)])
 async def metrics(service: TheService) -> Response:
     """Prometheus text format."""
     return Response(service.telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)

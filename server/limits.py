@@ -66,7 +66,11 @@ def refuse_unknown_query(request: Request) -> None:
     for name in set(request.query_params) - set(known):
         near = difflib.get_close_matches(name, known, 1, 0.5)
         hint = f"; did you mean {near[0]}" if near else f"; there are {', '.join(known)}" if known else ""
-        raise ServiceError(Kind.SETTING, f"{name:.40}: there is no such query parameter{hint}.")
+        raise unknown_query(name, hint)
+
+
+def unknown_query(name: str, hint: str = "") -> ServiceError:
+    return ServiceError(Kind.SETTING, f"{name:.40}: there is no such query parameter{hint}.")
 
 
 def _query_names(dependant: Dependant) -> list[str]:

@@ -185,7 +185,9 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     [
         (["denoise", "a.wav", "--weights", "none.safetensors"], "no weights at none.safetensors"),
         (["denoise", "a.wav", "--weights", "a.wav"], "damaged or not a safetensors file"),
-        (["nonsense"], "No such command"),
+        (["nonsense"], "No such command 'nonsense'. See gtcrn --help."),
+        (["info", "--weights"], "No such option: --weights. See gtcrn --help."),
+        (["serve", "--port", "high"], "'high' is not a valid integer. See gtcrn --help."),
         (["info", "none.wav"], "there is no file none.wav"),
     ],
 )
@@ -377,6 +379,11 @@ def test_denoising_starts_without_what_it_does_not_need(folder: Path) -> None:
         (["export"], "torch", "export"),
         (["serve"], "fastapi", "serve"),
         (["evaluate", "--noisy", "in", "--metrics", "ovrl"], "speechmos", "eval"),
+        (["evaluate", "--noisy", "in"], "soxr", "eval"),
+        (["prepare", "out", "--speech", "in"], "soxr", "train"),
+        (["prepare", "out", "--simulate-rooms", "1"], "pyroomacoustics", "rooms"),
+        (["weights", "export", "gtcrn"], "torch", "export"),
+        (["live", "--list-devices"], "sounddevice", "live"),
     ],
 )
 def test_a_missing_extra_is_exit_code_2_and_how_to_install_it(

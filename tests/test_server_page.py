@@ -49,6 +49,10 @@ def test_nothing_is_there_for_any_method(client: httpx.Client) -> None:
         ("POST", "/v1/denoise?x=1", "there are format, subtype, attenuation_limit"),
         ("POST", "/v1/streams?sample_rate=16000", "sample_rate: there is no such query parameter"),
         ("GET", "/v1/info?verbose=1", "verbose: there is no such query parameter"),
+        ("GET", "/healthz?deep=1", "deep: there is no such query parameter"),
+        ("GET", "/readyz?deep=1", "deep: there is no such query parameter"),
+        ("GET", "/metrics?name[]=up", "name[]: there is no such query parameter"),
+        ("GET", "/openapi.json?version=3", "version: there is no such query parameter"),
     ],
 )
 def test_unknown_query_parameters_are_refused(client: httpx.Client, method: str, path: str, told: str) -> None:

@@ -258,3 +258,10 @@ def test_two_apps_in_one_process_are_independent(denoiser: Denoiser) -> None:
         assert isinstance(one.service, Service)
         assert one.service.telemetry.opened["websocket"] == 1
         assert two.service.telemetry.opened["websocket"] == 1
+
+
+def test_a_query_in_the_address_is_refused_as_an_unknown_field_is(service: Running) -> None:
+    answer = say(f"{service.socket}?sample_rate=48000", START, pcm(speech(0.1)), END)
+    told = "sample_rate: there is no such query parameter; options belong into the start message."
+    assert answer.events == [{"type": "error", "code": "setting", "message": told}]
+    assert (answer.code, answer.reason, answer.audio) == (1008, told, b"")

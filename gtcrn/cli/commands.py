@@ -23,7 +23,9 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if not isinstance(error, typer.BadParameter.__bases__):  # the base of usage errors, which typer does not export
             raise
-        raise ConfigError(f"{cast(typer.BadParameter, error).format_message()} See gtcrn --help.") from error
+        sentence = cast(typer.BadParameter, error).format_message()
+        end = "" if sentence.endswith((".", "?")) else "."
+        raise ConfigError(f"{sentence}{end} See gtcrn --help.") from error
 
 
 def application() -> typer.Typer:

@@ -6,13 +6,13 @@ import logging
 from collections import deque
 from typing import Any
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.types import Receive, Scope, Send
 
 from gtcrn.errors import GtcrnError
 from gtcrn_server.admission import network
 from gtcrn_server.errors import Kind, ServiceError
-from gtcrn_server.limits import PROTOCOL, Caller, check_key, presented_keys
+from gtcrn_server.limits import PROTOCOL, Caller, check_key, presented_keys, unknown_query
 from gtcrn_server.live import Live
 from gtcrn_server.messages import Change, Error, Mark, Marked, Message, Overloaded, Ready, Reset, Start, parse
 from gtcrn_server.service import FAREWELL_SECONDS, Service, Session
@@ -46,7 +46,8 @@ class StreamSocket:
             direct.turns = self._service.turns
             peer = scope.get("client")
             address = network(peer[0]) if peer else ""
-            await Conversation(self._service, receive, send, direct).run(presented_keys(headers, offered), address)
+            keys, asked = presented_keys(headers, offered), QueryParams(scope.get("query_string", b""))
+            await Conversation(self._service, receive, send, direct).run(keys, address, list(asked))
 
 
 class Conversation:
@@ -59,10 +60,12 @@ class Conversation:
         self._faults = 0
         self._orders = new_pace()  # of messages other than audio
 
-    async def run(self, keys: list[str], address: str) -> None:
-        """Admit, converse, close; what ends it early is told to the client."""
+    async def run(self, keys: list[str], address: str, asked: list[str]) -> None:
+        """Admit, converse, close; what ends it early is told to the client. `asked`: names in the address' query."""
         try:
             caller = Caller(check_key(self._service.settings, keys), address)
+            if asked:
+                raise unknown_query(asked[0], "; options belong into the start message")
             with Session(self._service, "websocket", caller.client) as session:
                 try:
                     await session.guard(self._converse(session))
