@@ -187,7 +187,6 @@ def test_a_mistake_is_one_line_and_exit_code_2(
         (["denoise", "a.wav", "--weights", "a.wav"], "damaged or not a safetensors file"),
         (["nonsense"], "No such command 'nonsense'. See gtcrn --help."),
         (["info", "--weights"], "No such option: --weights. See gtcrn --help."),
-        (["serve", "--port", "high"], "'high' is not a valid integer. See gtcrn --help."),
         (["info", "none.wav"], "there is no file none.wav"),
     ],
 )

@@ -37,6 +37,11 @@ def half(container: str, subtype: str) -> bytearray:
     return data[: len(data) // 2]
 
 
+def without_last_page() -> bytearray:
+    data = bytes_of("OGG", "OPUS")
+    return data[: data.rindex(b"OggS")]
+
+
 CUT = {
     "zero": (crashed(0), SECONDS * RATE, "does not say how long it is"),
     "zero, an odd byte": (crashed(0) + b"x", SECONDS * RATE, "does not say how long it is"),
@@ -47,6 +52,9 @@ CUT = {
     "half an AIFF": (half("AIFF", "PCM_16"), SECONDS * RATE // 2, "is truncated"),
     "half a FLAC": (half("FLAC", "PCM_16"), SECONDS * RATE // 2, "is truncated"),
     "half an MP3": (half("MP3", "MPEG_LAYER_III"), SECONDS * RATE // 2, "is truncated"),
+    "half an Ogg": (half("OGG", "VORBIS"), 20_000, "is truncated"),
+    "half an Opus": (half("OGG", "OPUS"), SECONDS * RATE // 2, "is truncated"),
+    "an Ogg without its last page": (without_last_page(), 32_000, "does not say that it is complete"),
 }
 
 
@@ -99,9 +107,13 @@ def test_strict_refuses_it_in_a_sentence(cut: tuple[Path, int, str], capfd: pyte
     assert not path.with_name("out.wav").exists()
 
 
-@pytest.mark.parametrize("container", ["WAV", "RF64", "FLAC", "OGG", "MP3", "AIFF"])
-def test_whole_files_are_taken_strictly_and_without_a_remark(tmp_path: Path, container: str) -> None:
-    (tmp_path / "a").write_bytes(bytes_of(container, soundfile.default_subtype(container)))
+@pytest.mark.parametrize(
+    ("container", "subtype"),
+    [(name, soundfile.default_subtype(name)) for name in ("WAV", "RF64", "FLAC", "OGG", "MP3", "AIFF")]
+    + [("OGG", "OPUS"), ("WAV", "IMA_ADPCM"), ("WAV", "MS_ADPCM"), ("WAV", "GSM610")],
+)
+def test_whole_files_are_taken_strictly_and_without_a_remark(tmp_path: Path, container: str, subtype: str) -> None:
+    (tmp_path / "a").write_bytes(bytes_of(container, subtype))
     with Reader(tmp_path / "a", ends="told") as reader:
         assert sum(block.shape[1] for block in reader.blocks()) >= len(SAMPLES)
         assert reader.remark is None
@@ -112,3 +124,19 @@ def test_an_empty_recording_with_tags_behind_it_holds_no_samples(tmp_path: Path)
     (tmp_path / "a.wav").write_bytes(data)
     with pytest.raises(gtcrn.AudioError, match="holds no samples"):
         Reader(tmp_path / "a.wav", ends="any")
+
+
+def test_an_mp3_in_a_wav_promises_a_little_more_than_there_is(tmp_path: Path) -> None:
+    """As in an MP3 of constant bit rate, the length is an estimate."""
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "a.wav"), "w", format="wav") as output:
+        stream = output.add_stream("libmp3lame", rate=RATE, layout="mono")
+        stream.bit_rate = 64_000
+        frame = av.AudioFrame.from_ndarray(SAMPLES[None], "fltp", "mono")
+        frame.sample_rate = RATE
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    with Reader(tmp_path / "a.wav", ends="told") as reader:
+        assert reader.format.subtype == "MPEG_LAYER_III"
+        assert sum(block.shape[1] for block in reader.blocks()) >= len(SAMPLES)
+        assert reader.remark is None

@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from gtcrn.audio.ending import ogg_ending
 from gtcrn.audio.formats import AudioFormat
 from gtcrn.audio.mended import mended
 from gtcrn.audio.pcm import ENDLESS, UNKNOWN_LENGTH
@@ -82,6 +83,8 @@ class Reader:
         self.frames: int | None = self._file.frames if self._file.frames < UNKNOWN_FRAMES else None
         try:
             self._refuse_short()
+            if self.format.container == "OGG":
+                self._refuse_open(self._path or cast(BinaryIO, path))
         except AudioError:
             self.__exit__()
             raise
@@ -101,7 +104,7 @@ class Reader:
             if found := re.search(r"(\d+) \(should be (\d+)\)", line):
                 promised, there = int(found[1]), int(found[2])
                 if ENDLESS <= promised <= UNKNOWN_LENGTH:
-                    self._remark_unknown()
+                    self._remark_unknown("how long it is")
                 elif promised > there + SLACK:
                     self._remark_cut(f"{there} bytes are left of {promised}")
 
@@ -110,11 +113,18 @@ class Reader:
             raise AudioError(f"{self.name} is truncated: {what}.")
         self.remark = f"{self.name} is truncated: {what}; it is read as far as it goes."
 
-    def _remark_unknown(self) -> None:
+    def _remark_unknown(self, what: str) -> None:
         """Streaming tools write so, and recorders that ended before their time leave it so."""
         if self._ends == "told":
-            raise AudioError(f"{self.name} does not say how long it is.")
-        self.remark = f"{self.name} does not say how long it is; it is read to its end."
+            raise AudioError(f"{self.name} does not say {what}.")
+        self.remark = f"{self.name} does not say {what}; it is read to its end."
+
+    def _refuse_open(self, file: Path | BinaryIO) -> None:
+        ending = ogg_ending(file)
+        if ending == "cut":
+            self._remark_cut("its last page is not complete")
+        elif ending == "open":
+            self._remark_unknown("that it is complete")
 
     def tags(self) -> Tags:
         """Title, cover and the like; of a file without a path, titles alone."""
@@ -134,7 +144,7 @@ class Reader:
         if not position:
             raise AudioError(f"{self.name} holds no samples.")
         promised = self.frames or 0
-        if self.format.container == "MP3":  # whose length is an estimate
+        if self.format.subtype == "MPEG_LAYER_III":  # whose length is an estimate, in a WAV too
             promised -= max(MP3_SLACK, promised // 50) if self._ends != "whole" else promised
         if position < promised:
             self._remark_cut(f"{position} samples are left of {self.frames}")
