@@ -58,6 +58,7 @@ def _expand(argument: str, output: str | None) -> list[tuple[Path, Path]]:
 
 def _below(folder: Path, output: str | None) -> list[tuple[Path, Path]]:
     """Audio files anywhere in a folder, but for hidden ones and the outputs of an earlier run."""
+    os.scandir(folder).close()  # searching passes over what may not be read
     own = Path(output).resolve() if output is not None else None
     if own == folder.resolve():
         own = None

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from gtcrn.audio.ending import Ends
 from gtcrn.audio.files import Source
 from gtcrn.audio.formats import file_suffix, media_suffix, target_format
 from gtcrn.audio.media import MediaReader, open_audio
@@ -14,6 +16,9 @@ from gtcrn.audio.writer import Sink, Writer
 from gtcrn.denoiser import Denoiser, load
 from gtcrn.errors import AudioError, ConfigError
 from gtcrn.stream import Stream
+
+if TYPE_CHECKING:
+    from gtcrn.audio.remux import Counts
 
 Progress = Callable[[float], None]  # told the seconds of audio that have been worked on since the last call
 MARK = ".denoised"  # in the name of an output beside its input
@@ -62,14 +67,17 @@ def denoise_file(
     if not overwrite and path.exists() and Path(source).exists() and path.samefile(source):
         raise AudioError(f"the output {path} is the input; overwrite=True replaces it.")
     denoiser, progress = denoiser or load(), progress or _nothing
-    with open_audio(Path(source), ends="told" if strict else "any") as reader:
+    ends: Ends = "told" if strict else "any"
+    with open_audio(Path(source), ends=ends) as reader:
         suffix = media_suffix(path.suffix, container)
         if suffix and isinstance(reader, MediaReader):
-            heard = _denoise_media(Path(source), path, suffix, denoiser, attenuation_limit, bit_rate, progress)
+            counts = _denoise_media(Path(source), path, suffix, denoiser, attenuation_limit, bit_rate, ends, progress)
+            heard, remark = (counts.seconds, counts.clipped, counts.nonfinite), counts.remark
         else:
             with sink_of(path, reader, container, subtype, bit_rate) as sink:
                 heard = denoise_blocks(denoiser, reader, sink, attenuation_limit, progress)
-    return Denoised(path, *heard, reader.remark, reader.format.sample_rate, reader.format.channels)
+            remark = reader.remark
+    return Denoised(path, *heard, remark, reader.format.sample_rate, reader.format.channels)
 
 
 def beside(source: Path, suffix: str | None = None) -> Path:
@@ -112,16 +120,16 @@ def _denoise_media(
     denoiser: Denoiser,
     attenuation_limit: float | None,
     bit_rate: int | None,
+    ends: Ends,
     progress: Progress,
-) -> tuple[float, int, int]:
+) -> "Counts":
     """Every audio track in its place, all else copied."""
     from gtcrn.audio.remux import denoise_media
 
     def enhance(rate: int, channels: int) -> Stream:
         return denoiser.stream(rate, channels, attenuation_limit)
 
-    counts = denoise_media(source, target, suffix, enhance, bit_rate, progress)
-    return counts.seconds, counts.clipped, counts.nonfinite
+    return denoise_media(source, target, suffix, enhance, bit_rate, ends, progress)
 
 
 def _nothing(seconds: float) -> None:

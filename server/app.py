@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from importlib.metadata import version
-from typing import get_args
+from typing import Any, get_args
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -30,7 +30,7 @@ from gtcrn_server.transports import rest as streams
 from gtcrn_server.transports.websocket import StreamSocket
 
 status = APIRouter(tags=["status"], dependencies=[Depends(refuse_unknown_query)])
-QUERY = {422: faults(422)[422]}  # what is refused of a route that asks for no key
+QUERY: dict[int | str, dict[str, Any]] = {422: faults(422)[422]}  # what is refused of a route that asks for no key
 
 
 def create_app(settings: Settings, denoiser: Denoiser, worker: int = 0) -> FastAPI:

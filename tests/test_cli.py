@@ -478,3 +478,6 @@ def test_a_named_pipe_and_a_file_that_may_not_be_read_are_told_as_what_they_are(
     if os.geteuid():  # to root all is readable
         assert denoise("a.wav") == 1
         assert "permission denied" in only_line(capfd)
+        (folder / "closed").mkdir(0)
+        assert denoise("closed", "-o", "out") == 1
+        assert only_line(capfd) == "gtcrn: closed: Permission denied.\n"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gtcrn.errors import AudioError
 from gtcrn.types import Samples
 
 ENCODERS = {  # of a decoder's name, where they differ
@@ -26,7 +27,10 @@ DEFAULTS = {  # the encoder of a container for what it cannot hold otherwise
     "eac3": "eac3",
     "amr": "libopencore_amrnb",
 }
-DELAYS = {"ac3": 256, "eac3": 256, "adts": 1024}  # samples, of the codec, where the container cannot say so
+DELAYS = {"ac3": 256, "eac3": 256, "adts": 1024, "amr": 40}  # samples, of the codec, where its container cannot say so
+DELAYS_IN_AVI = {"libmp3lame": 1105, "ac3": 256, "aac": 1024}  # nor can this one
+MOST_CHANNELS = {"libopencore_amrnb": 1, "libmp3lame": 2, "wmav2": 2}
+RATES = {"libopencore_amrnb": (8_000,)}  # Hz, where the encoder does not tell
 LEAST_AAC = 24_000  # bits a second and channel: an average over silence must not become the rate of speech
 PREFERRED = ("fltp", "flt", "s32p", "s32", "s16p", "s16")  # sample formats, by how much they hold
 MS_CLOCKS = ("matroska", "webm")
@@ -39,6 +43,8 @@ class Encoding:
         import av
 
         codec = av.Codec(encoder, "w")
+        if (channels := av.AudioLayout(layout).nb_channels) > (most := MOST_CHANNELS.get(encoder, channels)):
+            raise AudioError(f"{output.format.long_name} cannot hold {channels} channels, at most {most}.")
         self.rate, self._layout, self._output = rate, layout, output
         self.stream: Any = output.add_stream(encoder, rate=_held_rate(codec, rate), layout=layout)
         names = [form.name for form in codec.audio_formats or ()]
@@ -50,7 +56,10 @@ class Encoding:
         self.clipped = 0
         rounded = output.format.name in MS_CLOCKS and encoder == "libopus"
         self._early = rate // 2000 if rounded else 0  # its delay of 6.5 ms is rounded to 7: half a ms too late
-        self._late = DELAYS.get(output.format.name, 0)  # samples left out, so that the rest is in time
+        avi = output.format.name == "avi"
+        self._late = (
+            DELAYS_IN_AVI.get(encoder, 0) if avi else DELAYS.get(output.format.name, 0)
+        )  # samples left out, so that the rest is in time
 
     def write(self, samples: Samples) -> None:
         import av
@@ -94,16 +103,19 @@ def _holds(container: Any, codec: str) -> bool:
 
 def _held_rate(codec: Any, rate: int) -> int:
     """The rate, or the next that the codec has: time stays."""
-    rates = sorted(codec.audio_rates or (rate,))
+    rates = sorted(codec.audio_rates or RATES.get(codec.name, (rate,)))
     return int(next((held for held in rates if held >= rate), rates[-1]))
 
 
-def bit_rate_of(stream: Any) -> int | None:
-    """Bits a second, by the header or, where it does not tell, by all packets."""
-    if told := stream.codec_context.bit_rate:
-        return int(told)
-    size, seconds = 0, Fraction(0)
-    for packet in stream.container.demux(stream):
-        size, seconds = size + packet.size, seconds + (packet.duration or 0) * stream.time_base
-    stream.container.seek(0)
-    return int(8 * size / seconds) if seconds else None
+def bit_rates_of(container: Any, streams: list[Any]) -> dict[int, int | None]:
+    """Bits a second of each stream, by the header or, where it does not tell, by all packets, which are then read."""
+    rates = {stream.index: stream.codec_context.bit_rate for stream in streams}
+    if all(rates.values()):
+        return rates
+    sizes, seconds = dict.fromkeys(rates, 0), dict.fromkeys(rates, Fraction(0))
+    for packet in container.demux(*streams):
+        index = packet.stream.index
+        sizes[index] += packet.size
+        seconds[index] += (packet.duration or 0) * packet.time_base if packet.size else 0
+    counted = {index: int(8 * sizes[index] / length) if length else None for index, length in seconds.items()}
+    return {index: rate or counted[index] for index, rate in rates.items()}

@@ -9,13 +9,13 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol, Self, cast
+from typing import BinaryIO, Protocol, Self, cast
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from gtcrn.audio.ending import ogg_ending
+from gtcrn.audio.ending import Ends, ogg_ending
 from gtcrn.audio.formats import AudioFormat
 from gtcrn.audio.mended import mended
 from gtcrn.audio.pcm import ENDLESS, UNKNOWN_LENGTH
@@ -32,7 +32,6 @@ UNKNOWN_FRAMES = 1 << 48  # from here on libsndfile means that the file does not
 SLACK = 16  # bytes that sloppy but complete files promise too much
 PIECE = 4_096  # samples after which a FLAC that breaks off is asked for more: what it fails over is lost
 MP3_SLACK = 2 * 1_152  # samples; and a fiftieth of all, where the length is an estimate
-Ends = Literal["any", "whole", "told"]  # which files are taken: all, complete ones, those that also say their length
 
 
 class Source(Protocol):

@@ -1,6 +1,7 @@
 """How audio is kept in a file: container and subtype as libsndfile names them, and which one an output gets."""
 
 from dataclasses import dataclass, replace
+from typing import BinaryIO
 
 import soundfile
 
@@ -94,6 +95,13 @@ def media_suffix(suffix: str, container: str | None) -> str | None:
     """The extension that names the media format of an output, where it is one."""
     wanted = f".{container}".lower() if container else suffix.lower()
     return wanted if wanted in MEDIA else None
+
+
+def is_media(file: BinaryIO) -> bool:
+    """Whether a file begins as MP4, WebM and the like do, or ASF."""
+    start = file.read(16)
+    file.seek(0)
+    return start[4:8] == b"ftyp" or start[:4] in (b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75")
 
 
 def file_suffix(container: str) -> str:

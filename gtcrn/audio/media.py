@@ -12,9 +12,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
+import soundfile
 
-from gtcrn.audio.files import Ends, Reader, refuse_no_file
-from gtcrn.audio.formats import BITS, MEDIA, AudioFormat
+from gtcrn.audio.ending import Ending, Ends, remark_on
+from gtcrn.audio.files import Reader, refuse_no_file
+from gtcrn.audio.formats import BITS, MEDIA, AudioFormat, is_media
 from gtcrn.audio.limits import judge
 from gtcrn.audio.tags.media import read_pictures, read_texts
 from gtcrn.audio.tags.values import Tags
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
     import av
 
 KINDS = "mov,matroska,webm,asf,ac3,eac3,aac,amr,avi,mpegts,flac,mp3,ogg,wav,aiff,caf,w64"  # FFmpeg's names
+ROUNDING_SECONDS = 0.002  # by which time stamps may be off at all
 JITTER_SECONDS = 0.03  # by which time stamps may be off: some containers round them to ms
 PIECE = 65_536  # samples of silence at once
+BETTER = {"invalid data found when processing input": "it is damaged, broken off or of another kind"}  # FFmpeg's words
 
 
 def library(what: str) -> ModuleType:
@@ -63,18 +67,22 @@ def faults_of(name: str, doing: str) -> Iterator[None]:
     try:
         yield
     except (av.FFmpegError, ValueError, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise AudioError(f"{name} cannot be {doing}: {reason.strip().rstrip('.').lower()}.") from error
+        reason = (getattr(error, "strerror", None) or str(error)).strip().rstrip(".").lower()
+        raise AudioError(f"{name} cannot be {doing}: {BETTER.get(reason, reason)}.") from error
 
 
 class Track:
     """The samples of one audio stream as its packets are decoded, float32 (channels, n), each at its time.
 
-    `start` is the time of the first sample, in samples. Raises AudioError for rates and channels that are refused.
+    `start` is the time of the first sample, in samples; `damaged` counts packets that were left out, if `ends` lets
+    any file in. Raises AudioError for rates and channels that are refused.
     """
 
-    def __init__(self, stream: "av.AudioStream", name: str) -> None:
+    def __init__(self, stream: "av.AudioStream", name: str, ends: Ends) -> None:
         import av
+
+        self.damaged, self._ends = 0, ends
+        self._lost = False  # a packet, whose gap is still to come
 
         judge(stream.rate, stream.channels)
         self.rate, self.channels, self.layout = stream.rate, stream.channels, stream.layout
@@ -86,7 +94,7 @@ class Track:
 
     def decode(self, packet: "av.Packet[av.AudioStream]") -> Iterator[Samples]:
         with faults_of(self._name, "decoded"):
-            for frame in packet.decode():
+            for frame in self._frames(packet):
                 for planar in self._planar.resample(frame):
                     held, self._held = self._held, (np.asarray(planar.to_ndarray(), np.float32), self._time_of(planar))
                     if held:
@@ -95,6 +103,18 @@ class Track:
                 samples, time = self._held
                 self._held = None
                 yield from self._placed(samples[:, : self._without_padding(samples.shape[1], time)], time)
+
+    def _frames(self, packet: "av.Packet[av.AudioStream]") -> list["av.AudioFrame"]:
+        import av
+
+        try:
+            return packet.decode()
+        except av.FFmpegError:
+            if self._ends != "any":
+                raise
+            self.damaged += 1
+            self._lost = True
+            return []
 
     def _without_padding(self, count: int, time: int) -> int:
         """How many samples of the last frame the container wants to be heard, where it says."""
@@ -113,7 +133,8 @@ class Track:
         if self.start is None:
             self.start = self._next = time
         gap = time - self._next
-        if abs(gap) > JITTER_SECONDS * self.rate:
+        if abs(gap) > (ROUNDING_SECONDS if self._lost else JITTER_SECONDS) * self.rate:
+            self._lost = False
             self._next += max(gap, 0)
             samples = samples[:, max(-gap, 0) :]
             for done in range(0, max(gap, 0), PIECE):
@@ -126,11 +147,11 @@ class Track:
 class MediaReader:
     """The first audio stream of a file that FFmpeg reads, as a context manager.
 
-    Raises AudioError when there is none or it cannot be decoded.
+    Raises AudioError when there is none, it cannot be decoded or, unless it may end in `any` way, breaks off.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | BinaryIO, name: str) -> None:
-        self.name = name
+    def __init__(self, path: str | os.PathLike[str] | BinaryIO, name: str, ends: Ends = "whole") -> None:
+        self.name, self._ends = name, ends
         self.frames: int | None = None
         self.remark: str | None = None
         self._path = Path(path) if isinstance(path, str | os.PathLike) else None
@@ -140,7 +161,7 @@ class MediaReader:
             file = stack.enter_context(open(path, "rb")) if isinstance(path, str | os.PathLike) else path
             self._container = stack.enter_context(opened(file))
             self._stream = sounds(self._container, name)[0]
-            self._track = Track(self._stream, name)
+            self._track = Track(self._stream, name, ends)
             self.format = format_of(self._stream)
             self._resources = stack.pop_all()
 
@@ -164,22 +185,26 @@ class MediaReader:
 
     def blocks(self, size: int = PIECE) -> Iterator[Samples]:
         """The samples in order, from the first that is to be heard; `size` bounds a block as far as a packet allows."""
-        found = False
-        for packet in packets(self._container, self.name, self._stream):
+        found, ending = False, Ending(self._container)
+        for packet in packets(self._container, self.name):
+            ending.see(packet)
+            if packet.stream.index != self._stream.index:
+                continue
             for block in self._track.decode(packet):
                 found = True
                 yield from (block[:, start : start + size] for start in range(0, block.shape[1], size))
         if not found:
-            raise AudioError(f"{self.name} holds no samples.")
+            raise AudioError(f"{self.name} holds no samples{' that can be decoded' if self._track.damaged else ''}.")
+        self.remark = remark_on(self.name, self._ends, ending, self._track.damaged)
 
 
 Opened = Reader | MediaReader
 
 
-def packets(container: Any, name: str, *streams: Any) -> Iterator[Any]:
+def packets(container: Any, name: str) -> Iterator[Any]:
     """What a container holds, in its order. Raises AudioError where it is damaged."""
     with faults_of(name, "read to its end"):
-        yield from container.demux(*streams)
+        yield from container.demux()
 
 
 def format_of(stream: "av.AudioStream") -> AudioFormat:
@@ -187,7 +212,7 @@ def format_of(stream: "av.AudioStream") -> AudioFormat:
     lossless = {"s16": "PCM_16", "s16p": "PCM_16", "s32": "PCM_24", "s32p": "PCM_24"}
     codec = stream.codec_context.codec
     known = "lossless" in str(codec.properties).lower() and stream.format is not None
-    subtype = lossless.get(stream.format.name, codec.name.upper()) if known else codec.name.upper()
+    subtype = lossless.get(stream.format.name if known else "", codec.name.upper())
     container = stream.container.format.name.split(",")[0].upper()
     return AudioFormat(stream.rate, stream.channels, container, subtype)
 
@@ -199,20 +224,23 @@ def open_audio(path: str | os.PathLike[str] | BinaryIO, name: str | None = None,
     """
     try:
         return Reader(path, name, ends)
-    except AudioError:
+    except AudioError as error:
         if isinstance(path, str | os.PathLike):
             refuse_no_file(Path(path))
-            if Path(path).suffix.lower() not in MEDIA:
-                raise
-            return MediaReader(path, name or os.fspath(path))
+            if Path(path).suffix.lower() in MEDIA:
+                return MediaReader(path, name or os.fspath(path), ends)
+            return _of_another_codec(Path(path), error, ends)
         path.seek(0)
         if not is_media(path):
             raise
-        return MediaReader(path, name or "the upload")
+        return MediaReader(path, name or "the upload", ends)
 
 
-def is_media(file: BinaryIO) -> bool:
-    """Whether a file begins as MP4, WebM and the like do, or ASF."""
-    start = file.read(16)
-    file.seek(0)
-    return start[4:8] == b"ftyp" or start[:4] in (b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75")
+def _of_another_codec(path: Path, error: AudioError, ends: Ends) -> MediaReader:
+    """A WAV or CAF with a codec that libsndfile lacks, where PyAV is there and knows it. Raises `error` else."""
+    with open(path, "rb") as file:
+        known = file.read(4) in (b"RIFF", b"caff")
+    if known and isinstance(error.__cause__, soundfile.LibsndfileError):
+        with contextlib.suppress(AudioError, ConfigError):
+            return MediaReader(path, os.fspath(path), ends)
+    raise error

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import IO, BinaryIO, Protocol
 
 from gtcrn.audio.encode import Encoder
-from gtcrn.audio.files import Reader, Source
+from gtcrn.audio.ending import Ends
+from gtcrn.audio.files import Source
 from gtcrn.audio.formats import AudioFormat
 from gtcrn.audio.limits import judge
+from gtcrn.audio.media import open_audio
 from gtcrn.audio.pcm import ENCODINGS, PcmFormat, is_wav, read_header
 from gtcrn.audio.tags.values import Tags
 from gtcrn.errors import AudioError
@@ -70,7 +72,7 @@ class PipeReader:
             raise AudioError(f"{self.name} holds no samples.")
 
 
-def read_pipe(pipe: Pipe, raw: PcmFormat | None, stack: contextlib.ExitStack) -> Source:
+def read_pipe(pipe: Pipe, raw: PcmFormat | None, stack: contextlib.ExitStack, ends: Ends) -> Source:
     """WAV or raw PCM live; a file of another kind once it is there whole, kept in a temporary file until then."""
     if raw:
         return PipeReader(pipe, raw)
@@ -82,7 +84,8 @@ def read_pipe(pipe: Pipe, raw: PcmFormat | None, stack: contextlib.ExitStack) ->
     while chunk := pipe.read(CHUNK):
         whole.write(chunk)
     whole.seek(0)
-    return stack.enter_context(Reader(whole, PipeReader.name))
+    reader: contextlib.AbstractContextManager[Source] = open_audio(whole, PipeReader.name, ends)
+    return stack.enter_context(reader)
 
 
 class PipeWriter:

@@ -6,14 +6,15 @@ is decoded, denoised and encoded again by its own codec, at its own bit rate unl
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import numpy as np
 
-from gtcrn.audio.encoders import Encoding, bit_rate_of, encoder_of
+from gtcrn.audio.encoders import Encoding, bit_rates_of, encoder_of
+from gtcrn.audio.ending import Ending, Ends, remark_on
 from gtcrn.audio.formats import MEDIA, AudioFormat
 from gtcrn.audio.limits import judge
 from gtcrn.audio.media import Track, faults_of, library, opened, packets, sounds
@@ -44,11 +45,15 @@ Enhance = Callable[[int, int], Enhancer]  # of a rate in Hz and channels
 
 @dataclass
 class Counts:
-    """What came of a file: seconds of its longest sound, samples clipped, samples that were no numbers."""
+    """What came of a file: seconds of its longest sound, samples clipped, samples that were no numbers.
+
+    `remark` is a sentence about one that broke off.
+    """
 
     seconds: float = 0.0
     clipped: int = 0
     nonfinite: int = 0
+    remark: str | None = None
 
 
 class MediaWriter:
@@ -99,11 +104,13 @@ def denoise_media(
     suffix: str,
     enhance: Enhance,
     bit_rate: int | None,
+    ends: Ends,
     progress: Callable[[float], None],
 ) -> Counts:
     """Every audio stream of `source` through a stream of its own into `target` of `suffix`, all else as it is.
 
-    Raises AudioError for a file without sound, and for what the target cannot hold; ConfigError where PyAV is missing.
+    Raises AudioError for a file without sound, one that breaks off unless it may end in `any` way, and for what the
+    target cannot hold; ConfigError where PyAV is missing.
     """
     library(str(source))
     with (
@@ -111,22 +118,34 @@ def denoise_media(
         open(source, "rb") as file,
         opened(file) as container,
     ):
-        rates = {stream.index: bit_rate or bit_rate_of(stream) for stream in sounds(container, str(source))}
+        streams = sounds(container, str(source))
+        rates: dict[int, int | None] = (
+            {stream.index: bit_rate for stream in streams} if bit_rate else bit_rates_of(container, streams)
+        )
     with contextlib.ExitStack() as stack:
         container = stack.enter_context(opened(stack.enter_context(open(source, "rb"))))
         output = stack.enter_context(_opened(target, suffix))
         stack.enter_context(faults_of(str(target), "written"))
-        remux = _Remux(container, output, MEDIA[suffix], str(source), enhance, rates)
+        remux, ending = _Remux(container, output, MEDIA[suffix], str(source), enhance, rates, ends), Ending(container)
         for packet in packets(container, str(source)):
+            ending.see(packet)
             progress(remux.take(packet))
-        return remux.finish()
+        counts = remux.finish()
+        return replace(counts, remark=remark_on(str(source), ends, ending, remux.damaged))
 
 
 class _Remux:
     """All streams of an input beside those of its output."""
 
     def __init__(
-        self, container: Any, output: Any, kind: str, name: str, enhance: Enhance, rates: dict[int, int | None]
+        self,
+        container: Any,
+        output: Any,
+        kind: str,
+        name: str,
+        enhance: Enhance,
+        rates: dict[int, int | None],
+        ends: Ends,
     ) -> None:
         self._output = output
         self._copies: dict[int, Any] = {}
@@ -134,7 +153,7 @@ class _Remux:
         for stream in container.streams:
             if stream.type == "audio":
                 encoder = encoder_of(stream.codec_context.codec.name, kind)
-                track = Track(stream, name)
+                track = Track(stream, name, ends)
                 encoding = Encoding(output, encoder, track.rate, track.layout.name, rates[stream.index])
                 self._sounds[stream.index] = _Sound(track, encoding, enhance(track.rate, track.channels))
                 _describe(stream, encoding.stream)
@@ -144,6 +163,11 @@ class _Remux:
         output.metadata.update(container.metadata)
         output.set_chapters(container.chapters())
         output.start_encoding()
+
+    @property
+    def damaged(self) -> int:
+        """Packets of sound that could not be decoded."""
+        return sum(sound.track.damaged for sound in self._sounds.values())
 
     def take(self, packet: Any) -> float:
         """One packet of the input to its place; seconds of sound that were worked on."""

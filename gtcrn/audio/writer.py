@@ -123,5 +123,5 @@ def storable(frames: Samples, subtype: str) -> tuple[NDArray[Any], int]:
 
 def library_reason(error: soundfile.LibsndfileError) -> str:
     """libsndfile's words as the end of our sentence, but for those that are not true here."""
-    words = str(error.error_string).strip().rstrip(".").lower()
+    words = str(error.error_string).strip().rstrip(".").lower().removeprefix("error : ")
     return f"{next((better for its, better in BETTER.items() if its in words), words)}."

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gtcrn.audio.encode import RawEncoder, encoder
+from gtcrn.audio.ending import Ends
 from gtcrn.audio.files import Source
 from gtcrn.audio.formats import file_suffix, target_format
 from gtcrn.audio.media import open_audio
@@ -103,9 +104,10 @@ def denoise_pipe(
 
 
 def _source(name: str, raw: PcmFormat | None, stack: contextlib.ExitStack, strict: bool) -> Source:
+    ends: Ends = "told" if strict else "any"
     if name == "-":
-        return read_pipe(standard.input_pipe(), raw, stack)
-    reader: contextlib.AbstractContextManager[Source] = open_audio(name, ends="told" if strict else "any")
+        return read_pipe(standard.input_pipe(), raw, stack, ends)
+    reader: contextlib.AbstractContextManager[Source] = open_audio(name, ends=ends)
     return stack.enter_context(reader)
 
 
