@@ -218,6 +218,7 @@ def test_the_pauses_grow_while_a_worker_does_not_live(capsys: pytest.CaptureFixt
     assert capsys.readouterr().err.count("\n") == 9
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_start_is_tried_again(weights: Path, tmp_path: Path) -> None:
     gone = tmp_path / "w.safetensors"
     gone.write_bytes(weights.read_bytes())

@@ -142,6 +142,7 @@ def test_no_recipe_expects_a_run_that_does_not_help(path: Path) -> None:
     assert lowest == highest or lowest > 0
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one_with_the_double_batch(data: Path, tmp_path: Path) -> None:
     """In the gradient (which the optimiser's first moment holds after one step) and the normalisation's statistics."""
     # AdamW: the first step of SOAP only looks at the gradient.
