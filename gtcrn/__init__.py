@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gtcrn.denoiser import Denoiser, load
     from gtcrn.errors import AudioError, CheckpointError, ConfigError, GtcrnError
     from gtcrn.recording import Denoised, denoise_file
-    from gtcrn.stream import Stream
+    from gtcrn.stream import Levels, Stream
 
     __version__: str
 
@@ -26,6 +26,7 @@ __all__ = [
     "Denoiser",
     "GTCRNConfig",
     "GtcrnError",
+    "Levels",
     "SpectralConfig",
     "Stream",
     "denoise_file",
@@ -37,7 +38,7 @@ _HOMES = {
     "denoiser": ("Denoiser", "load"),
     "errors": ("AudioError", "CheckpointError", "ConfigError", "GtcrnError"),
     "recording": ("Denoised", "denoise_file"),
-    "stream": ("Stream",),
+    "stream": ("Levels", "Stream"),
 }
 
 

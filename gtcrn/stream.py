@@ -1,6 +1,7 @@
 """A stream: the C kernel's, behind arrays, and the one place where its arguments are judged."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Real
 from typing import Any, Self, cast, overload
@@ -19,6 +20,20 @@ Pcm = bytes | bytearray | memoryview
 INLINE_SECONDS = 0.25  # audio whose denoising takes less than handing it to a thread and back gains
 
 filters = lru_cache(maxsize=32)(kernel.Filters)  # immutable: made once for all streams of a sample rate
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """What the network makes of the last 32 ms that it heard, all channels together.
+
+    `speech` is the probability that someone speaks, 0 to 1 (of the channel that has most of it); `noise` the level of
+    what is taken away, in dBFS (RMS, full scale 1; -90 is silence); `reduction` says by how many dB the sound becomes
+    quieter. They are the network's own: `attenuation_limit` and `bypass` change nothing about them.
+    """
+
+    speech: float
+    noise: float
+    reduction: float
 
 
 class Stream:
@@ -68,6 +83,12 @@ class Stream:
         """Samples at most that have to be pushed, itself included, until a sample comes out: the window and, at
         rates other than 16 kHz, the resamplers' 2 x 3.25 ms (2 x 6.5 ms at 8 kHz)."""
         return self._stream.latency
+
+    @property
+    def levels(self) -> Levels:
+        """Speech probability, noise level and reduction of the last frame, which ends with the last hop of 16 ms that
+        was pushed whole; as of silence before the first. Can be asked from another thread while one pushes."""
+        return Levels(*self._stream.levels)
 
     @property
     def nonfinite(self) -> int:

@@ -45,6 +45,7 @@ class Change(Message):
 
 class Start(Options):
     type: Literal["start"]
+    levels: Annotated[bool, Field(description="tell what the network hears, every 96 ms")] = False
 
 
 class Set(Change):
@@ -87,6 +88,15 @@ class Ready(Description):
 class Marked(Message):
     type: Literal["mark"] = "mark"
     id: str | int
+
+
+class Levels(Message):
+    """What the network makes of the last 32 ms (gtcrn.Levels)."""
+
+    type: Literal["levels"] = "levels"
+    speech: Annotated[float, Field(description="probability that someone speaks, 0 to 1")]
+    noise: Annotated[float, Field(description="level of what is taken away, dBFS")]
+    reduction: Annotated[float, Field(description="dB by which the sound becomes quieter")]
 
 
 class Done(Message):

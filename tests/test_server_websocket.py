@@ -265,3 +265,17 @@ def test_a_query_in_the_address_is_refused_as_an_unknown_field_is(service: Runni
     told = "sample_rate: there is no such query parameter; options belong into the start message."
     assert answer.events == [{"type": "error", "code": "setting", "message": told}]
     assert (answer.code, answer.reason, answer.audio) == (1008, told, b"")
+
+
+@pytest.mark.parametrize("protocol", [None, "websockets-sansio"])
+def test_levels_come_every_96_ms_where_they_are_asked_for(denoiser: Denoiser, protocol: str | None) -> None:
+    data = pcm(speech(1))
+    with running(denoiser, protocol=protocol) as service:
+        answer = say(service.socket, {**START, "levels": True}, *cut(data, (640,)), END)
+        silent = say(service.socket, START, *cut(data, (640,)), END)
+    told = [event for event in answer.events if event["type"] == "levels"]
+    assert 7 <= len(told) <= 10
+    assert answer.audio == silent.audio == offline(denoiser, data)
+    assert set(told[0]) == {"type", "speech", "noise", "reduction"}
+    assert all(0 <= event["speech"] <= 1 and -90 <= event["noise"] < 0 for event in told)
+    assert "levels" not in [event["type"] for event in silent.events]

@@ -88,6 +88,13 @@ GTCRN_API void gtcrn_set_bypass(gtcrn_stream *stream, int bypass);
 GTCRN_API double gtcrn_attenuation_limit(const gtcrn_stream *stream);
 GTCRN_API int gtcrn_bypass(const gtcrn_stream *stream);
 
+/* ---- what the network makes of what it hears ---- */
+
+/* Of the last frame of 32 ms, all channels together: the probability that someone speaks, 0 to 1, the level of what is
+   taken away as noise in dBFS (RMS, full scale 1; -90 is silence) and by how many dB the frame became quieter. Neither
+   limit nor bypass count. Before the first frame, as of silence. It costs next to nothing, as often as it is asked. */
+GTCRN_API void gtcrn_levels(const gtcrn_stream *stream, double *speech, double *noise, double *reduction);
+
 /* ---- the stream as bytes ---- */
 
 /* Everything that its future depends on, below 80 KB a channel at 16 kHz (160 KB for 32 channels of the network), in this machine's byte order; the stream goes

@@ -16,6 +16,12 @@ struct gtcrn_params {
     float input_roots, channels;
 };
 
+/* How every network's memory begins: frames so far, modulo a period of its rings; and root mean squares, full scale 1,
+   of the last frame as it came, of what was left of it, and of what was taken away. */
+struct gtcrn_memory {
+    float phase, before, after, removed;
+};
+
 /* Enhance `frames` frames of BINS complex numbers (real, imaginary); `out` may be `spectrum`. */
 typedef void gtcrn_network_function(const gtcrn_params *params, float *state, const float *spectrum, float *out,
                                     size_t frames);

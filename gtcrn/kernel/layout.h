@@ -102,8 +102,8 @@ typedef struct {
 typedef float network_frame[WIDTH][CHANNELS];
 
 typedef struct {
-    float phase; /* frames so far, modulo PERIOD: where the rings of past frames stand */
-    float unused[15];
+    struct gtcrn_memory begin; /* phase: where the rings of past frames stand, below PERIOD */
+    float unused[12];
     network_frame encoder[HISTORY], decoder[HISTORY]; /* rings of 2 x dilation frames, block by block */
     network_frame inter[2];
     float attention[2][BLOCKS][CHANNELS];

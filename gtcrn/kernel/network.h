@@ -69,6 +69,19 @@ static inline void spread(const parameters *p, const float (*mask)[2], const flo
     }
 }
 
+/* How loud a frame was, is, and what lies between, but for bin 0, where no sound is. */
+static inline void measure(const float *before, const float *after, struct gtcrn_memory *levels)
+{
+    vec was = {0}, is = {0}, removed = {0};
+    for (int i = 2; i < 2 * BINS; i += LANES) {
+        vec x = load(before + i), y = load(after + i), z = x - y;
+        was += x * x, is += y * y, removed += z * z;
+    }
+    levels->before = sqrtf(sum(was)) / HOP;
+    levels->after = sqrtf(sum(is)) / HOP;
+    levels->removed = sqrtf(sum(removed)) / HOP;
+}
+
 /* ---- network ---- */
 
 static const int dilations[BLOCKS] = {1, 2, 5};
@@ -108,35 +121,40 @@ static inline void decoder(const parameters *p, network_state *s, int phase, con
     decoder_first(&p->decoder_first, (const row *)wide, mask);
 }
 
+/* `out` is not the spectrum itself. */
 static inline void frame(const parameters *p, network_state *s, const float *spectrum, float *out)
 {
     encoded e = {0};
     row x[1 + WIDTH + 1];
     float mask[BANDS + 3][2];
-    int phase = s->phase > 0 && s->phase < PERIOD ? (int)s->phase : 0;
+    int phase = s->begin.phase > 0 && s->begin.phase < PERIOD ? (int)s->begin.phase : 0;
     encoder(p, s, spectrum, phase, &e);
     memcpy(x, e.skips[BLOCKS], sizeof x);
     for (int i = 0; i < 2; i++) dual_path_grnn(&p->dual_path[i], x + 1, s->inter[i]);
     decoder(p, s, phase, &e, x, mask);
     spread(p, (const float(*)[2])mask, spectrum, out);
-    s->phase = (float)((phase + 1) % PERIOD);
+    measure(spectrum, out, &s->begin);
+    s->begin.phase = (float)((phase + 1) % PERIOD);
 }
 
 static void network(const gtcrn_params *params, float *state, const float *spectrum, float *out, size_t frames)
 {
-    for (size_t t = 0; t < frames; t++)
-        frame((const parameters *)params, (network_state *)state, spectrum + 2 * BINS * t, out + 2 * BINS * t);
+    float noisy[2 * BINS];
+    for (size_t t = 0; t < frames; t++) {
+        memcpy(noisy, spectrum + 2 * BINS * t, sizeof noisy); /* `out` may be the spectrum */
+        frame((const parameters *)params, (network_state *)state, noisy, out + 2 * BINS * t);
+    }
 }
 
 static void enhance(const gtcrn_params *params, float *state, float *overlap, const float *samples, float *out,
                     size_t frames)
 {
     const fourier *transform = &((const parameters *)params)->transform;
-    float spectrum[2 * BINS];
+    float spectrum[2 * BINS], clean[2 * BINS] = {0};
     for (size_t t = 0; t < frames; t++) {
         analyse(transform, samples + HOP * t, spectrum);
-        frame((const parameters *)params, (network_state *)state, spectrum, spectrum);
-        synthesise(transform, spectrum, overlap, out + HOP * t);
+        frame((const parameters *)params, (network_state *)state, spectrum, clean);
+        synthesise(transform, clean, overlap, out + HOP * t);
     }
 }
 

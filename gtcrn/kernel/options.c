@@ -97,3 +97,28 @@ uint64_t gtcrn_nonfinite(const gtcrn_stream *s) { return s->nonfinite; }
 uint64_t gtcrn_clipped(const gtcrn_stream *s) { return s->clipped; }
 
 uint64_t gtcrn_recovered(const gtcrn_stream *s) { return s->recovered; }
+
+/* ---- what the network makes of what it hears ---- */
+
+static double decibels(double power) { return 10 * log10(power + 1e-9); } /* -90: what 16 bits hardly hold */
+
+/* Whether someone speaks, by how loud what is left of a frame is, in dBFS, and how much of it was taken away: a logistic
+   regression over 50 minutes of mixtures of the training data, -5 to 40 dB in SNR, -40 to -15 dBFS. */
+static double speech_probability(double level, double reduction)
+{
+    return 1 / (1 + exp(-(6.9 + 0.109 * level - 0.074 * reduction)));
+}
+
+void gtcrn_levels(const gtcrn_stream *s, double *speech, double *noise, double *reduction)
+{
+    double before = 0, after = 0, removed = 0;
+    *speech = 0;
+    for (int i = 0; i < s->channels; i++) {
+        const struct gtcrn_memory *of = levels_of(channel_of(s, i));
+        double was = (double)of->before * of->before, is = (double)of->after * of->after, level = decibels(is);
+        *speech = fmax(*speech, speech_probability(level, decibels(was) - level));
+        before += was, after += is, removed += (double)of->removed * of->removed;
+    }
+    *noise = decibels(removed / s->channels);
+    *reduction = decibels(before / s->channels) - decibels(after / s->channels);
+}

@@ -60,6 +60,8 @@ static inline channel *channel_of(const gtcrn_stream *s, int index)
 
 static inline float *memory_of(channel *c) { return c->rest; }
 
+static inline const struct gtcrn_memory *levels_of(channel *c) { return (const struct gtcrn_memory *)c->rest; }
+
 static inline float *heard_of(const gtcrn_stream *s, channel *c) { return c->rest + s->kernel->state; }
 
 static inline float *wet_of(const gtcrn_stream *s, channel *c) { return heard_of(s, c) + s->heard_room; }

@@ -305,6 +305,14 @@ static PyObject *get_latency(stream_object *self, void *unused)
     return PyLong_FromLong(gtcrn_latency(self->stream));
 }
 
+static PyObject *get_levels(stream_object *self, void *unused)
+{
+    double speech, noise, reduction;
+    (void)unused;
+    gtcrn_levels(self->stream, &speech, &noise, &reduction);
+    return Py_BuildValue("(ddd)", speech, noise, reduction);
+}
+
 /* The counters: which one the closure says. */
 static PyObject *get_count(stream_object *self, void *count)
 {
@@ -332,6 +340,7 @@ static PyGetSetDef stream_members[] = {
     {"flushed", (getter)get_flushed, NULL, NULL, NULL},
     {"pending", (getter)get_pending, NULL, NULL, NULL},
     {"latency", (getter)get_latency, NULL, NULL, NULL},
+    {"levels", (getter)get_levels, NULL, NULL, NULL},
     {"nonfinite", (getter)get_count, NULL, NULL, counts},
     {"clipped", (getter)get_count, NULL, NULL, counts + 1},
     {"recovered", (getter)get_count, NULL, NULL, counts + 2},

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import math
 from collections import deque
+from dataclasses import asdict
 from typing import Any
 
 from starlette.datastructures import Headers, QueryParams
@@ -14,7 +16,7 @@ from gtcrn_server.admission import network
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.limits import PROTOCOL, Caller, check_key, presented_keys, unknown_query
 from gtcrn_server.live import Live
-from gtcrn_server.messages import Change, Error, Mark, Marked, Message, Overloaded, Ready, Reset, Start, parse
+from gtcrn_server.messages import Change, Error, Levels, Mark, Marked, Message, Overloaded, Ready, Reset, Start, parse
 from gtcrn_server.service import FAREWELL_SECONDS, Service, Session
 from gtcrn_server.transports.direct import EXTENSION, Direct
 from gtcrn_server.turns import new_pace
@@ -23,6 +25,7 @@ MAX_FAULTS = 10  # bad messages that a connection survives
 MAX_MARKS = 1000  # that wait for their audio
 ORDER_SECONDS = 0.02  # of audio could be denoised in the time that a message other than audio takes
 RESET_SECONDS = 0.1  # and in that of a tail and a new beginning
+LEVEL_FRAMES = 6  # from one message of levels to the next
 MAX_REASON = 120  # bytes of a close frame's sentence (RFC 6455 allows 123)
 
 
@@ -57,6 +60,7 @@ class Conversation:
         self._service, self._receive, self._send, self._direct = service, receive, send, direct
         self._live: Live | None = None
         self._marks: deque[tuple[int, str | int]] = deque()  # (position in samples, id)
+        self._levels_at: float = math.inf  # samples received, at which the levels are told next
         self._faults = 0
         self._orders = new_pace()  # of messages other than audio
 
@@ -81,7 +85,11 @@ class Conversation:
             self._direct.answer = self._live = None  # a cycle, which would keep the stream until it is looked for
 
     async def _converse(self, session: Session) -> None:
-        self._live = live = await self._service.open(await self._start(), session.place)
+        start = await self._start()
+        self._live = live = await self._service.open(start, session.place)
+        if start.levels:
+            self._levels_at = LEVEL_FRAMES * live.frame
+        live.lane.free = free = not start.levels
         session.started = True
         session.lane, self._direct.answer = live.lane, live.lane.answer
         await self._say(Ready(**live.description().model_dump()))
@@ -94,7 +102,7 @@ class Conversation:
                 return
             if session.behind:
                 await self._tell_late(session)
-            live.lane.free = not self._marks
+            live.lane.free = free and not self._marks
 
     async def _tell_late(self, session: Session) -> None:
         behind, session.behind = session.behind, 0.0
@@ -127,6 +135,9 @@ class Conversation:
     async def _sound(self, live: Live, output: bytes) -> None:
         if output:
             await self._emit({"type": "websocket.send", "bytes": output})
+        if live.lane.received >= self._levels_at:
+            self._levels_at = live.lane.received + LEVEL_FRAMES * live.frame
+            await self._say(Levels(**{name: round(value, 3) for name, value in asdict(live.stream.levels).items()}))
         while self._marks and self._marks[0][0] <= live.lane.sent:
             await self._say(Marked(id=self._marks.popleft()[1]))
 

@@ -3,10 +3,13 @@
 import asyncio
 import gc
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
+import soxr
 from numpy.typing import NDArray
 
 import gtcrn
@@ -15,6 +18,7 @@ from gtcrn.integrations.frames import FrameFilter
 
 Pcm = NDArray[np.int16]  # (n, channels)
 
+SAMPLES = Path(__file__).parents[2] / "samples"
 RATES = (8_000, 16_000, 24_000, 48_000)
 
 
@@ -77,6 +81,33 @@ class TestPipecat:
     @pytest.fixture(autouse=True)
     def _installed(self) -> None:
         pytest.importorskip("pipecat")
+
+    @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
+    @pytest.mark.parametrize("filtered", [False, True])
+    def test_the_analyzer_hears_speech_begin_and_end(self, shipped: Denoiser, rate: int, filtered: bool) -> None:
+        """A sentence in noise, of samples/, between two times the noise alone."""
+        from pipecat.audio.vad.vad_analyzer import VADParams, VADState
+
+        from gtcrn.integrations.pipecat import GtcrnVADAnalyzer
+
+        noisy, clean = (soundfile.read(SAMPLES / name, dtype="float32")[0] for name in ("noisy.wav", "clean.wav"))
+        sound = soxr.resample(np.concatenate((noisy - clean, noisy, noisy - clean)), 16_000, rate)
+        pcm = (sound * 32768).astype(np.int16)
+        if filtered:
+            pcm = np.frombuffer(FrameFilter(shipped, rate)(pcm.tobytes()), np.int16)
+        analyzer = GtcrnVADAnalyzer(shipped, params=VADParams(min_volume=0))
+        analyzer.set_sample_rate(rate)
+        pieces = [pcm[start : start + rate // 50].tobytes() for start in range(0, len(pcm), rate // 50)]
+
+        async def listen() -> list[VADState]:
+            return [await analyzer.analyze_audio(piece) for piece in pieces]
+
+        states = asyncio.run(listen())
+        asyncio.run(analyzer.cleanup())
+        third = len(states) // 3
+        assert VADState.SPEAKING not in states[:third]
+        assert states[third : 2 * third].count(VADState.SPEAKING) > third / 3
+        assert states[-third // 2 :].count(VADState.SPEAKING) == 0
 
     def run(self, filtering: Any, rate: int, pcm: Pcm, control: dict[int, Any] | None = None) -> list[bytes]:
         """The audio behind an input transport with this filter; a `control` frame goes in before the chunk it names."""
