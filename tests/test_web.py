@@ -4,6 +4,7 @@ import base64
 import gzip
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -90,6 +91,15 @@ def test_the_package_has_what_it_names_and_the_project_s_version(project: Path) 
     ]
     for name in [*about["files"], *exported, "README.md", "LICENSE"]:
         assert (installed / name).exists(), name
+
+
+def test_types_are_declared_for_all_that_is_exported(project: Path) -> None:
+    declared = re.compile(r"^export declare (?:class|const|function) (\w+)", re.MULTILINE)
+    for module in ("gtcrn", "livekit"):
+        path = project / "node_modules" / "gtcrn" / module
+        code = "import(process.argv[1]).then((found) => console.log(Object.keys(found).join(' ')))"
+        exported = run("node", "-e", code, f"{path}.js", folder=project).decode().split()
+        assert exported == sorted(declared.findall(path.with_suffix(".d.ts").read_text()))
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (44_100, 2), (48_000, 1)])
@@ -183,11 +193,14 @@ def test_bypass_passes_the_delayed_input(site: Site) -> None:
     np.testing.assert_array_equal(offline(site, samples, 48_000, bypass=True), samples)
 
 
-@pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=pytest.mark.hosts)])
-def test_a_microphone_is_denoised_without_a_gap(site: Site, seconds: int) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "lateness"), [(2, np.inf), pytest.param(60, 0.6, marks=pytest.mark.hosts)]
+)  # the first second of a busy machine says nothing
+def test_a_microphone_is_denoised_without_a_gap(site: Site, seconds: int, lateness: float) -> None:
     result = site.call("live", seconds, {"attenuationLimit": 30})
     before, after, rate = floats(result["before"]), floats(result["after"]), int(result["rate"])
     assert result["missing"] == 0
+    assert result["late"] <= lateness, "the sound card had to wait"
     assert before.std() > 0.01
     stream = gtcrn.load().stream(rate, attenuation_limit=30)
     ready = stream.push(before)[: len(after) - result["delay"]]
