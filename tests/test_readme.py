@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from visitor import ROOT, programs, visit_project, visit_recipes, visit_service
+from visitor import ROOT, programs, visit_kernel, visit_project, visit_recipes, visit_service
 
 PAGES = ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "recipes/README.md", "server/README.md")
 README = (ROOT / "README.md").read_text()
@@ -27,9 +27,10 @@ def port() -> int:
 
 @pytest.fixture
 def folder(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty one, with the programs on the path; ends a service that runs."""
+    """An empty one, with the programs on the path, and at home there; ends a service that runs."""
     bin = programs(tmp_path / "bin", port)
     monkeypatch.setenv("PATH", os.pathsep.join(map(str, (bin, Path(sys.executable).parent, os.environ["PATH"]))))
+    monkeypatch.setenv("HOME", str(tmp_path))
     yield tmp_path
     if (tmp_path / "serve.pid").is_file():
         os.kill(int((tmp_path / "serve.pid").read_text()), signal.SIGTERM)
@@ -46,6 +47,7 @@ def folder(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> Iterat
             marks=pytest.mark.pages,
         ),
         ("server/README.md", visit_service, ()),
+        pytest.param("gtcrn/kernel/README.md", visit_kernel, (), marks=pytest.mark.pages),
         pytest.param("recipes/README.md", visit_recipes, ("WB-PESQ", "OVRL"), marks=pytest.mark.pages),
     ],
 )

@@ -75,6 +75,13 @@ def visit_service(folder: Path) -> None:
     soundfile.write(folder / "noisy.wav", speech(1).T, 16_000)
 
 
+def visit_kernel(folder: Path) -> None:
+    """The sources of the library and of its examples, and PCM; what is installed goes below this folder."""
+    for room in ("gtcrn/kernel", "gtcrn/ports/examples"):
+        shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("build", "*.so", "__pycache__"))
+    (folder / "noisy.s16").write_bytes(pcm(speech(1, sample_rate=48_000, channels=2)))
+
+
 def _corpus(speech: Path, noise: Path, groups: int = 60) -> None:
     for index in range(groups):
         save(speech / f"{index}/{index}/a.wav", voice(seed=index))
