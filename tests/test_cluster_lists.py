@@ -160,10 +160,17 @@ def test_outputs_that_would_meet_are_refused(folder: Path) -> None:
 
 
 def test_an_output_that_is_its_input_is_refused_unless_that_is_meant(folder: Path) -> None:
-    lines(folder / "m.jsonl", [{"audio_filepath": "data/a.wav"}])
+    (folder / "lists").mkdir()
+    lines(folder / "lists/m.jsonl", [{"audio_filepath": "data/a.wav"}])
     with pytest.raises(AudioError, match=r"the output data/a\.wav is an input; use --overwrite"):
-        pairs(["m.jsonl"], ".")
-    assert pairs(["m.jsonl"], ".", overwrite=True) == [("data/a.wav", "data/a.wav")]
+        pairs(["lists/m.jsonl"], ".")
+    assert pairs(["lists/m.jsonl"], ".", overwrite=True) == [("data/a.wav", "data/a.wav")]
+
+
+def test_a_list_is_replaced_only_where_that_is_meant(folder: Path) -> None:
+    lines(folder / "data/m.jsonl", [{"audio_filepath": str(folder / "a.wav")}])
+    with pytest.raises(AudioError, match=r"the list of the outputs would replace data/m\.jsonl; use --overwrite"):
+        pairs(["data/m.jsonl"], "data")
 
 
 def test_files_folders_and_patterns_are_those_of_the_command(folder: Path) -> None:

@@ -38,7 +38,7 @@ def connected(address: str | None, cpus: int | None = None) -> Iterator[None]:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
         else:
             ray.init(num_cpus=cpus, object_store_memory=STORE_BYTES, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # of many kinds, bare ones among them
         words = " ".join(str(error).split()).rstrip(".")
         raise GtcrnError(f"Ray {f'at {address}' if address else 'on this machine'} cannot be used: {words}.") from error
     if threading.current_thread() is threading.main_thread():

@@ -58,6 +58,9 @@ class Corpus:
         Raises AudioError for outputs that would meet, for one that is an input, and for lists that are no good.
         """
         found: dict[bytes, bytes] = {}
+        for one in self.lists:
+            if not self.overwrite and os.path.abspath(self._relisted(one)) == os.path.abspath(one.where):
+                raise AudioError(f"the list of the outputs would replace {one.where}; use --overwrite to let it.")
         for item in self._all():
             source = key(item.source)
             if found.setdefault(key(item.target), source) != source:
@@ -82,7 +85,10 @@ class Corpus:
         def renamed(name: str) -> str | None:
             return self._listed(one, name)[1] if is_done(one.located(name)) else None
 
-        return self._beside(one.where) if self.output is None else places.joined(self.output, one.name), renamed
+        return self._relisted(one), renamed
+
+    def _relisted(self, one: List) -> str:
+        return self._beside(one.where) if self.output is None else places.joined(self.output, one.name)
 
     def _is_list(self, text: str) -> bool:
         return kind_of(text) is not None and not os.path.isdir(text) and not _is_shard(text)

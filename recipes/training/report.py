@@ -3,9 +3,11 @@
 import sys
 import time
 from types import TracebackType
+from typing import cast
 
 import numpy as np
 import torch
+from lightning.fabric import Fabric
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -21,10 +23,11 @@ class Report:
 
     EXAMPLES = 3  # enhanced validation items that TensorBoard keeps to listen to
 
-    def __init__(self, run: Run, quiet: bool, records: bool) -> None:
-        self.run, self.records, self.quiet = run, records, quiet or not records
+    def __init__(self, run: Run, quiet: bool, fabric: Fabric) -> None:
+        self.run, self.fabric, self.records = run, fabric, fabric.is_global_zero
+        self.quiet = quiet or not self.records
         again = run.progress.step + 1  # a killed run's later steps are repeated: forget them
-        self.writer = SummaryWriter(str(run.folder / "tensorboard"), purge_step=again) if records else None
+        self.writer = SummaryWriter(str(run.folder / "tensorboard"), purge_step=again) if self.records else None
         console = Console(stderr=True)
         self.live = not self.quiet and console.is_terminal
         self.bar = Progress(
@@ -67,12 +70,18 @@ class Report:
     def _flush(self, waited: float) -> None:
         elapsed = time.perf_counter() - self.started
         hours = self.run.progress.hours - self.hours
-        means = {name: torch.stack([p[name] for p in self.pending]).mean().item() for name in self.pending[0]}
+        means = self._means()
         speed = {"real_time": 3600 * hours / elapsed, "waiting": (waited - self.waited) / elapsed}
         rate = float(self.run.schedule.get_last_lr()[0])
         self._write("train", {**means, **speed, "lr": rate, "skipped": self.run.progress.skipped})
         self._say(f"loss {means['loss']:.4f}  {speed['real_time']:.0f}x real time  waiting {speed['waiting']:.1%}")
         self._mark(waited)
+
+    def _means(self) -> dict[str, float]:
+        """Of the interval's steps, over the batches of all processes."""
+        values = torch.stack([torch.stack(list(step.values())) for step in self.pending]).mean(0)
+        everywhere = cast(Tensor, self.fabric.all_reduce(values))
+        return dict(zip(self.pending[0], everywhere.tolist(), strict=True))
 
     def _mark(self, waited: float) -> None:
         """Begin a logging interval."""

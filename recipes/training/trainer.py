@@ -9,6 +9,7 @@ import torch
 from lightning.fabric import Fabric
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
+from torch.distributed import DistError
 
 from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import ConfigError, GtcrnError
@@ -25,6 +26,8 @@ from gtcrn_recipes.training.losses import Loss
 from gtcrn_recipes.training.report import Report
 from gtcrn_recipes.training.run_folder import Run, clip_gradient
 from gtcrn_recipes.training.validation import Validation
+
+LOST = "gloo"  # in the words of a plain RuntimeError where a process does not answer any more
 
 
 class Trainer:
@@ -107,7 +110,7 @@ class Trainer:
 def train(recipe: Recipe, folder: Path, resume: bool = False, quiet: bool = False, device: str = "auto") -> Run:
     """Run a recipe to its last step. Raises GtcrnError and its kinds for whatever a user can mend."""
     fabric = make_fabric(device, recipe.train.precision)
-    run = open_run(recipe, folder, resume, fabric)
+    run = open_run(recipe, folder, resume or _is_restarted(folder), fabric)
     trainer = Trainer(fabric, run)
     source = ItemSource(recipe.data, fabric.device)
     validation = Validation(recipe.data.root, recipe.data.validation) if recipe.data.validation else None
@@ -117,16 +120,28 @@ def train(recipe: Recipe, folder: Path, resume: bool = False, quiet: bool = Fals
     )
     gc.freeze()  # what is here stays and need not be looked through again and again
     try:
-        with Report(run, quiet, records=fabric.is_global_zero) as report:
+        with Report(run, quiet, fabric) as report:
             report.note(f"layers: {trainer.layers}; data: {source.where}")
             for batch in _until_done(run, loader):
                 mixture = batch if isinstance(batch, Mixture) else trainer.mix(run.progress.step, batch)
                 report.step(trainer.step(mixture), loader.waited)
                 if _due(run, settings.validate_every):
                     _checkpoint(trainer, validation, report)
+    except (DistError, RuntimeError) as error:
+        if isinstance(error, DistError) or LOST in str(error):
+            raise GtcrnError(
+                "another process of this run has ended; with torchrun --max-restarts it goes on from its last "
+                "checkpoint, else with --resume."
+            ) from error
+        raise
     finally:
         loader.close()
     return run
+
+
+def _is_restarted(folder: Path) -> bool:
+    """Whether torchrun has started all processes anew because one ended, and there is something to go on from."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0 and (folder / "last.ckpt").is_file()
 
 
 def make_fabric(device: str, precision: str) -> Fabric:
