@@ -58,7 +58,7 @@ def losses(folder: Path, name: str) -> list[float]:
 
 def ended(process: Process, folder: Path, name: str) -> str:
     """What was said of a run that went well."""
-    code, said = process.wait(300), (folder / f"{name}.txt").read_text()
+    code, said = process.wait(600), (folder / f"{name}.txt").read_text()
     assert code == 0, said
     return said
 
@@ -91,18 +91,18 @@ def children_of(process: Process) -> list[int]:
 
 @pytest.mark.parametrize("restarts", [0, 1])
 def test_a_process_that_is_killed_ends_the_run_or_starts_it_anew(data: Path, tmp_path: Path, restarts: int) -> None:
-    changes = ("train.steps=60", "train.validate_every=5")
+    changes = ("train.steps=40", "train.validate_every=5")
     with started(tmp_path, data, "run", *local(2, f"--max-restarts={restarts}"), changes=changes) as process:
         checkpoint = tmp_path / "runs/run/last.ckpt"
         wait_for(lambda: checkpoint.exists() or process.poll() is not None, 120)
         os.kill(children_of(process)[-1], signal.SIGKILL)
-        code = process.wait(300)
+        code = process.wait(600)
     said = (tmp_path / "run.txt").read_text()
     if restarts:
         assert code == 0, said
-        assert len(losses(tmp_path, "run")) == 60
+        assert len(losses(tmp_path, "run")) == 40
         return
     assert code == 1
     assert "Signal 9 (SIGKILL)" in said
     assert "in train" not in said  # no traceback of ours
-    assert torch.load(checkpoint, weights_only=True)["progress"]["step"] < 60
+    assert torch.load(checkpoint, weights_only=True)["progress"]["step"] < 40

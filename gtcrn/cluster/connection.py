@@ -37,7 +37,7 @@ def connected(address: str | None, cpus: int | None = None) -> Iterator[None]:
         if address:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
         else:
-            ray.init(num_cpus=cpus, object_store_memory=STORE_BYTES, log_to_driver=False, logging_level=logging.ERROR)
+            _start(cpus)
     except Exception as error:  # of many kinds, bare ones among them
         words = " ".join(str(error).split()).rstrip(".")
         raise GtcrnError(f"Ray {f'at {address}' if address else 'on this machine'} cannot be used: {words}.") from error
@@ -47,6 +47,20 @@ def connected(address: str | None, cpus: int | None = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _start(cpus: int | None) -> None:
+    """A Ray of our own. On a busy machine it can give up on parts of itself that were slow to load, once."""
+    import ray
+
+    for tries_left in (1, 0):
+        try:
+            ray.init(num_cpus=cpus, object_store_memory=STORE_BYTES, log_to_driver=False, logging_level=logging.ERROR)
+            return
+        except Exception:
+            ray.shutdown()
+            if not tries_left:
+                raise
 
 
 def _refuse_silent(address: str) -> None:
