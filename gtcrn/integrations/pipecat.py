@@ -78,7 +78,8 @@ class GtcrnVADAnalyzer(VADAnalyzer):
 
     def num_frames_required(self) -> int:
         """Samples of a hop."""
-        return round(HOP_SECONDS * self.sample_rate)
+        rate: int = self.sample_rate
+        return round(HOP_SECONDS * rate)
 
     def voice_confidence(self, buffer: bytes) -> float:
         """The probability that someone speaks in the last 32 ms; 0 before `set_sample_rate`."""
