@@ -75,10 +75,18 @@ def _below(folder: Path, output: str | None) -> list[tuple[Path, Path]]:
 
 
 def left_out(inputs: Sequence[str]) -> list[Path]:
-    """Files in the folders among the inputs that are no audio by their names."""
+    """What is in the folders among the inputs and no audio by its name, or a folder that may not be read."""
     folders = [Path(argument) for argument in inputs if os.path.isdir(argument)]
     found = [(path, path.relative_to(folder)) for folder in folders for path in sorted(folder.rglob("*"))]
-    return [path for path, name in found if not _is_hidden(name) and not is_audio(path) and os.path.isfile(path)]
+    return [path for path, name in found if not _is_hidden(name) and (_is_other(path) or _is_closed(path))]
+
+
+def _is_other(path: Path) -> bool:
+    return not is_audio(path) and os.path.isfile(path)
+
+
+def _is_closed(path: Path) -> bool:
+    return os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK)
 
 
 def _is_named_as_file(output: str) -> bool:

@@ -78,7 +78,7 @@ def evaluate(
     plots: Annotated[Path | None, typer.Option(help="Write pictures into this folder.")] = None,
     jobs: Jobs = 0,
 ) -> None:
-    """Score noisy and enhanced files, by SNR and kind of noise where they are known.
+    """Score noisy and enhanced files, by SNR and kind of noise too.
 
     WB-PESQ, STOI, ESTOI, SI-SDR, CSIG/CBAK/COVL and DNSMOS. Without --enhanced and --weights the shipped ones enhance.
 

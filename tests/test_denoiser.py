@@ -362,6 +362,7 @@ def test_the_public_names_are_these() -> None:
         "Denoiser",
         "GTCRNConfig",
         "GtcrnError",
+        "Levels",
         "SpectralConfig",
         "Stream",
         "denoise_file",

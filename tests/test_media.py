@@ -187,8 +187,19 @@ def test_a_folder_takes_them_in_and_says_what_it_left_out(
     (tmp_path / "in" / "notes.txt").write_text("x")
     assert denoise(films, tmp_path / "in", "-o", tmp_path / "out") == 0
     assert os.listdir(tmp_path / "out") == ["memo.m4a"]
-    assert "left out, not audio by their names: " in (said := capfd.readouterr().err)
+    assert "left out, not audio by their names or not to be read: " in (said := capfd.readouterr().err)
     assert "notes.txt" in said
+
+
+def test_a_folder_that_may_not_be_read_is_told(
+    films: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever runs the tests as root may read everything: the system's answer is made up."""
+    (tmp_path / "in" / "closed").mkdir(parents=True)
+    (tmp_path / "in" / "memo.m4a").write_bytes((films / "memo.m4a").read_bytes())
+    monkeypatch.setattr("gtcrn.plan.os.access", lambda path, mode: Path(path).name != "closed")
+    assert denoise(films, tmp_path / "in", "-o", tmp_path / "out") == 0
+    assert str(tmp_path / "in" / "closed") in capfd.readouterr().err
 
 
 def test_bit_rate(films: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ class Report:
         """Say which files of the folders are not worked on."""
         if not self.quiet and not self.records:
             more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
-            say(f"left out, not audio by their names: {', '.join(map(str, files[:NAMED]))}{more}.")
+            say(f"left out, not audio by their names or not to be read: {', '.join(map(str, files[:NAMED]))}{more}.")
 
     def interrupted(self, files: int) -> None:
         """Say how far a run of so many files came."""
