@@ -27,6 +27,8 @@ from gtcrn_server.service import Service
 from gtcrn_server.settings import Settings
 from gtcrn_server.transports import duplex, files
 from gtcrn_server.transports import rest as streams
+from gtcrn_server.transports.audiosocket import AudioSocket
+from gtcrn_server.transports.carriers import CARRIERS, CarrierSocket
 from gtcrn_server.transports.websocket import StreamSocket
 
 status = APIRouter(tags=["status"], dependencies=[Depends(refuse_unknown_query)])
@@ -46,11 +48,14 @@ def create_app(settings: Settings, denoiser: Denoiser, worker: int = 0) -> FastA
         redoc_url=None,
     )
     app.state.service = service
+    app.state.audiosocket = AudioSocket(service)
     working = (files.router, duplex.router, streams.router)
     for router in working:
         app.include_router(router, dependencies=[Depends(require_key), Depends(refuse_unknown_query)])
     app.include_router(status)
     app.router.routes.append(WebSocketRoute("/v1/stream", StreamSocket(service)))
+    for carrier in CARRIERS if settings.call_bot else ():
+        app.router.routes.append(WebSocketRoute(f"/v1/{carrier.name}", CarrierSocket(service, carrier)))
     add_page(app, (*working, status))
     _answer_errors(app)
     _add_headers(app, settings)
@@ -63,7 +68,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
     await service.start()
     watch = asyncio.create_task(service.watch())
-    yield
+    async with app.state.audiosocket.listening():
+        yield
     watch.cancel()
     service.stop()
 

@@ -70,7 +70,22 @@ class Settings(BaseSettings):
     )
     allowed_origins: Names = Field((), description="further origins of web pages, comma-separated; * allows all")
 
-    @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", mode="before")
+    call_bot: str | None = Field(
+        None,
+        pattern="^wss?://",
+        description="WebSocket that calls at /v1/twilio and /v1/telnyx go to; empty: none",
+    )
+    audiosocket_port: int | None = Field(
+        None, ge=0, le=65535, description="TCP port for Asterisk's AudioSocket; empty: none"
+    )
+    audiosocket_bot: str | None = Field(
+        None, pattern=r":\d+$", description="HOST:PORT, speaking AudioSocket, that calls at that port go to"
+    )
+    audiosocket_clients: Names = Field(
+        ("127.0.0.1", "::1"), description="addresses that may call there: the protocol has no keys"
+    )
+
+    @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", "audiosocket_clients", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -93,10 +108,16 @@ class Settings(BaseSettings):
             )
         return self
 
-    @field_validator("weights", mode="before")
+    @model_validator(mode="after")
+    def _calls_go_somewhere(self) -> "Settings":
+        if (self.audiosocket_port is None) != (self.audiosocket_bot is None):
+            raise ValueError("GTCRN_AUDIOSOCKET_PORT and GTCRN_AUDIOSOCKET_BOT go together")
+        return self
+
+    @field_validator("weights", "call_bot", "audiosocket_port", "audiosocket_bot", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
-        return value or None
+        return None if value == "" else value
 
 
 def is_loopback(host: str) -> bool:

@@ -1,0 +1,135 @@
+"""Asterisk's AudioSocket: a TCP port beside HTTP's, between Asterisk and the bot that the settings name.
+
+A message is a kind (1 byte), a length (2, big-endian) and so many bytes. All go on as they came, in their order,
+but that signed linear audio from Asterisk (kinds 0x10 to 0x18, 8 to 192 kHz) is denoised, a constant delay late. There
+are no keys in this protocol, so addresses say who may call.
+"""
+
+import asyncio
+import contextlib
+import logging
+import struct
+import sys
+from collections.abc import AsyncIterator
+
+from gtcrn.errors import GtcrnError
+from gtcrn_server.admission import network
+from gtcrn_server.errors import Kind, ServiceError
+from gtcrn_server.messages import Options
+from gtcrn_server.service import Service, Session
+from gtcrn_server.transports.call import Voice, in_time, reaching_the_bot, until_one_leaves
+
+HEADER = struct.Struct("!BH")
+HANGUP, IDENTITY, FAULT = 0x00, 0x01, 0xFF
+RATES = dict(zip(range(0x10, 0x19), (8, 12, 16, 24, 32, 44.1, 48, 96, 192), strict=True))  # kHz, by kind
+
+
+class AudioSocket:
+    """The listener: one call for each connection."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.port = 0  # that it listens on, once it does
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Listen, where the settings say so, until the block ends."""
+        settings = self._service.settings
+        if settings.audiosocket_port is None:
+            yield
+            return
+        shared = True if settings.workers > 1 and sys.platform == "linux" else None
+        place = (settings.host, settings.audiosocket_port)
+        listener = await asyncio.start_server(self._serve, *place, reuse_port=shared)
+        self.port = listener.sockets[0].getsockname()[1]
+        try:
+            yield
+        finally:
+            listener.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, whatever becomes of it."""
+        address = network(writer.get_extra_info("peername")[0])
+        try:
+            await self._admit(address, reader, writer)
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # one of the two is gone
+        except Exception as error:
+            if not isinstance(error, GtcrnError):
+                logging.getLogger(__name__).exception("a call failed")
+            self._service.tell(error)
+            writer.write(HEADER.pack(HANGUP, 0))
+        finally:
+            writer.close()
+
+    async def _admit(self, address: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        service = self._service
+        if address not in map(network, service.settings.audiosocket_clients):
+            raise ServiceError(Kind.UNAUTHORIZED, "This address is not among GTCRN_AUDIOSOCKET_CLIENTS.")
+        service.connections.take(address)
+        try:
+            with Session(service, "audiosocket", address) as session:
+                await session.guard(Exchange(service, session).run(reader, writer))
+        finally:
+            service.connections.give(address)
+
+
+class Exchange:
+    """One call."""
+
+    def __init__(self, service: Service, session: Session) -> None:
+        self._service, self._session = service, session
+        self._kind = -1  # of the audio so far
+        self._voice: Voice | None = None
+
+    async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        kind, identity = await _read(reader)
+        if kind != IDENTITY or len(identity) != 16:
+            raise ServiceError(Kind.UNEXPECTED, "A call must begin with its UUID.")
+        host, _, port = str(self._service.settings.audiosocket_bot).rpartition(":")
+        with reaching_the_bot():
+            async with in_time(self._service, "The bot did not answer"):
+                bot_reader, bot_writer = await asyncio.open_connection(host.strip("[]"), int(port))
+        self._session.started = True
+        try:
+            await self._write(bot_writer, kind, identity)
+            await until_one_leaves(self._caller(reader, bot_writer), self._bot(bot_reader, writer))
+        finally:
+            bot_writer.close()
+
+    async def _caller(self, reader: asyncio.StreamReader, bot: asyncio.StreamWriter) -> None:
+        while True:
+            kind, data = await _read(reader)
+            self._session.touch()
+            await self._write(bot, kind, await self._clean(kind, data) if kind in RATES else data)
+            if kind in (HANGUP, FAULT):
+                return
+
+    async def _bot(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            kind, data = await _read(reader)
+            await self._write(writer, kind, data)
+            if kind == HANGUP:
+                return
+
+    async def _clean(self, kind: int, data: bytes) -> bytes:
+        """Denoised; a call whose audio is of another rate than before begins anew."""
+        if kind != self._kind or self._voice is None:
+            options = Options(sample_rate=round(1000 * RATES[kind]))
+            self._voice, self._kind = Voice(await self._service.open(options, self._session.place)), kind
+        return await self._voice(data)
+
+    async def _write(self, writer: asyncio.StreamWriter, kind: int, data: bytes) -> None:
+        """Raises ServiceError where the other side leaves too much unread for too long."""
+        writer.write(HEADER.pack(kind, len(data)) + data)
+        seconds = self._service.settings.slow_reader_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await writer.drain()
+        except TimeoutError as error:
+            raise ServiceError(Kind.SLOW, f"Audio was left unread for {seconds:g} s.") from error
+
+
+async def _read(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    kind, length = HEADER.unpack(await reader.readexactly(HEADER.size))
+    return kind, await reader.readexactly(length)

@@ -1,0 +1,264 @@
+"""Calls through the service: carriers' WebSockets and AudioSocket, between a caller and a bot that tests play."""
+
+import base64
+import contextlib
+import json
+import socket
+import struct
+import threading
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from calls import DELAY, Bot, bot, denoised
+from pydantic import ValidationError
+from serving import pcm, running, settings, speech, wait_for
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from gtcrn import Denoiser
+from gtcrn.audio import laws
+
+FORMS = {
+    "twilio": {"mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}},
+    "telnyx": {"media_format": {"encoding": "PCMU", "sample_rate": 8000, "channels": 1}},
+}
+STEP = 160  # codes of 20 ms
+
+
+def start(carrier: str, **more: Any) -> dict[str, Any]:
+    return {"event": "start", "start": {**FORMS[carrier], **more}, "streamSid": "MZ1"}
+
+
+def media(codes: bytes, **more: Any) -> dict[str, Any]:
+    return {"event": "media", "media": {"payload": base64.b64encode(codes).decode(), **more}, "streamSid": "MZ1"}
+
+
+def codes(seconds: float, law: str = "ulaw") -> bytes:
+    return laws.encode(speech(seconds, sample_rate=8_000)[0], law)
+
+
+def said(call: ClientConnection, *messages: Any) -> None:
+    for message in messages:
+        call.send(message if isinstance(message, str | bytes) else json.dumps(message))
+
+
+def closed(call: ClientConnection) -> tuple[int | None, str | None]:
+    with contextlib.suppress(ConnectionClosed):
+        for _ in call:
+            pass
+    return call.close_code, call.close_reason
+
+
+def played(one: Bot) -> bytes:
+    return b"".join(base64.b64decode(m["media"]["payload"]) for m in one.heard if m["event"] == "media")
+
+
+@pytest.mark.parametrize(("carrier", "law"), [("twilio", "ulaw"), ("telnyx", "ulaw"), ("telnyx", "alaw")])
+def test_the_bot_hears_the_caller_denoised_and_everything_else_as_it_was(
+    denoiser: Denoiser, carrier: str, law: str
+) -> None:
+    data = codes(1, law)
+    pieces = [media(data[at : at + STEP], track="inbound") for at in range(0, len(data), STEP)]
+    first = [{"event": "connected"}, start(carrier)]
+    if law == "alaw":
+        first[1]["start"]["media_format"] = {"encoding": "PCMA", "sample_rate": 8000, "channels": 1}
+    digit, echo, stop = {"event": "dtmf", "dtmf": {"digit": "5"}}, media(b"\0" * 8, track="outbound"), {"event": "stop"}
+    with bot() as one, running(denoiser, call_bot=one.url) as service:
+        with connect(f"ws://127.0.0.1:{service.port}/v1/{carrier}") as call:
+            said(call, *first, *pieces[:10], digit, echo, *pieces[10:], stop)
+            assert closed(call) == (1000, "")
+        assert one.gone.wait(5)
+        assert service.service.telemetry.opened[carrier] == 1
+        wait_for(lambda: not service.service.telemetry.live)
+    assert [message["event"] for message in one.heard] == [
+        message["event"] for message in (*first, *pieces[:10], digit, echo, *pieces[10:], stop)
+    ]
+    assert one.heard[:2] == first
+    assert one.heard[12:14] == [digit, echo]
+    one.heard.remove(echo)
+    sizes = [len(base64.b64decode(m["media"]["payload"])) for m in one.heard if m["event"] == "media"]
+    assert set(sizes) == {STEP}
+    assert played(one) == denoised(denoiser, data, law)
+
+
+def test_the_delay_is_what_the_pages_say(denoiser: Denoiser) -> None:
+    assert denoiser.stream(8_000).latency - 1 == DELAY
+
+
+def test_what_the_bot_says_reaches_the_carrier_unchanged(denoiser: Denoiser) -> None:
+    words = [media(b"\x7f\xff\0"), {"event": "mark", "streamSid": "MZ1", "mark": {"name": "a"}}, {"event": "clear"}]
+    with bot() as one, running(denoiser, call_bot=one.url) as service:
+        one.words = ['{"odd" :  1}', *words]
+        with connect(f"ws://127.0.0.1:{service.port}/v1/twilio") as call:
+            said(call, start("twilio"))
+            assert call.recv(5) == '{"odd" :  1}'
+            assert [json.loads(call.recv(5)) for _ in words] == words
+            said(call, {"event": "mark", "mark": {"name": "a"}})
+            wait_for(lambda: one.heard[-1]["event"] == "mark")
+
+
+def test_each_side_may_leave(denoiser: Denoiser) -> None:
+    with bot() as one, running(denoiser, call_bot=one.url) as service:
+        with connect(f"ws://127.0.0.1:{service.port}/v1/twilio") as call:
+            said(call, start("twilio"))
+            wait_for(lambda: bool(one.heard))
+        assert one.gone.wait(5)
+    with running(denoiser, call_bot=one.url) as service, connect(f"ws://127.0.0.1:{service.port}/v1/twilio") as call:
+        said(call, start("twilio"))
+        assert closed(call) == (1011, "The bot that calls go to cannot be reached.")
+
+
+@pytest.mark.parametrize(
+    ("messages", "code", "told"),
+    [
+        (["no json"], 1007, "A message is no JSON."),
+        (["[" * 100_000], 1007, "A message is no JSON."),
+        (["[]"], 1007, "A message must be a JSON object."),
+        ([b"bytes"], 1003, "A carrier's messages are text."),
+        ([media(b"\0")], 1003, "A call must begin with its start message."),
+        ([{"event": "connected"}, {"event": "connected"}], 1003, "A call must begin with its start message."),
+        ([{"event": "start", "start": {}}], 1008, "Audio must be audio/x-mulaw of 8000 Hz, one channel."),
+        ([start("telnyx")], 1008, "Audio must be audio/x-mulaw of 8000 Hz, one channel."),
+        ([start("twilio"), {"event": "media"}], 1007, "media.payload: there must be audio."),
+        ([start("twilio"), {"event": "media", "media": {"payload": "?"}}], 1007, "media.payload: must be base64."),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_told_in_the_close(denoiser: Denoiser, messages: list[Any], code: int, told: str) -> None:
+    with bot() as one, running(denoiser, call_bot=one.url) as service:
+        with connect(f"ws://127.0.0.1:{service.port}/v1/twilio") as call:
+            said(call, *messages)
+            assert closed(call) == (code, told)
+        wait_for(lambda: not service.service.telemetry.live)
+
+
+def test_a_key_may_come_as_a_parameter_that_the_bot_does_not_see(denoiser: Denoiser) -> None:
+    with bot() as one, running(denoiser, call_bot=one.url, api_keys=("right",)) as service:
+        address = f"ws://127.0.0.1:{service.port}/v1/twilio"
+        for wrong in ({}, {"customParameters": {"key": "wrong"}}, {"customParameters": {"key": 1}}):
+            with connect(address) as call:
+                said(call, start("twilio", **wrong))
+                assert closed(call)[0] == 1008
+        assert not one.heard
+        with connect(address) as call:
+            said(call, start("twilio", customParameters={"key": "right", "name": "Ann"}), {"event": "stop"})
+            assert closed(call)[0] == 1000
+        wait_for(lambda: bool(one.heard))
+        assert one.heard[0] == start("twilio", customParameters={"name": "Ann"})
+        with connect(address, additional_headers={"Authorization": "Bearer right"}) as call:
+            said(call, start("twilio"), {"event": "stop"})
+            assert closed(call)[0] == 1000
+
+
+def test_calls_are_streams_with_their_limits(denoiser: Denoiser) -> None:
+    with bot() as one, running(denoiser, call_bot=one.url, max_streams=1, start_seconds=0.5) as service:
+        address = f"ws://127.0.0.1:{service.port}/v1/twilio"
+        with connect(address) as silent:
+            assert closed(silent) == (1008, "No start message came within 0.5 s.")
+        with connect(address) as first, connect(address) as second:
+            said(first, start("twilio"))
+            wait_for(lambda: bool(one.heard) or first.close_code is not None)
+            said(second, start("twilio"))
+            assert closed(second)[0] in (1013, 1008)
+
+
+def test_without_a_bot_there_are_no_calls(denoiser: Denoiser) -> None:
+    with running(denoiser) as service, pytest.raises(Exception, match=r"403|404"):
+        connect(f"ws://127.0.0.1:{service.port}/v1/twilio")
+    for wrong in ({"audiosocket_port": 1}, {"audiosocket_bot": "a:1"}, {"call_bot": "http://a"}):
+        with pytest.raises(ValidationError):
+            settings(**wrong)
+
+
+# ---- AudioSocket, by a codec of its own ----
+
+
+def packet(kind: int, data: bytes = b"") -> bytes:
+    return bytes([kind]) + struct.pack(">H", len(data)) + data
+
+
+def packets(data: bytes) -> list[tuple[int, bytes]]:
+    found, at = [], 0
+    while at < len(data):
+        size = data[at + 1] << 8 | data[at + 2]
+        found.append((data[at], data[at + 3 : at + 3 + size]))
+        at += 3 + size
+    assert at == len(data)
+    return found
+
+
+IDENTITY = packet(1, uuid.UUID(int=7).bytes)
+
+
+class Line:
+    """A listener at the bot's end that notes all bytes of one call and says `words` first."""
+
+    def __init__(self, words: bytes = b"") -> None:
+        self.heard, self._words = b"", words
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.thread = threading.Thread(target=self._answer, daemon=True)
+        self.thread.start()
+
+    def _answer(self) -> None:
+        call, _ = self._listener.accept()
+        with call:
+            call.sendall(self._words)
+            while data := call.recv(65_536):
+                self.heard += data
+        self._listener.close()
+
+
+@contextlib.contextmanager
+def asterisk(denoiser: Denoiser, line: Line, **changes: Any) -> Iterator[socket.socket]:
+    with running(denoiser, audiosocket_port=0, audiosocket_bot=line.address, **changes) as service:
+        app: Any = service.server.config.app
+        with socket.create_connection(("127.0.0.1", app.state.audiosocket.port), 10) as call:
+            yield call
+
+
+@pytest.mark.parametrize(("kind", "rate"), [(0x10, 8_000), (0x12, 16_000), (0x15, 44_100), (0x16, 48_000)])
+def test_asterisk_is_heard_denoised_at_every_rate(denoiser: Denoiser, kind: int, rate: int) -> None:
+    data, size, line = pcm(speech(0.5, sample_rate=rate)), 2 * (rate // 50), Line(packet(0x10, b"\1\2"))
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    with asterisk(denoiser, line) as call:
+        audio = [packet(kind, piece) for piece in pieces]
+        call.sendall(IDENTITY + b"".join(audio[:3]) + packet(3, b"5") + b"".join(audio[3:]) + packet(0))
+        assert call.recv(100) == packet(0x10, b"\1\2")
+        line.thread.join(10)
+    heard = packets(line.heard)
+    assert [kind for kind, _ in heard] == [1, kind, kind, kind, 3, *[kind] * (len(audio) - 3), 0]
+    assert (heard[0], heard[4]) == ((1, uuid.UUID(int=7).bytes), (3, b"5"))
+    stream = denoiser.stream(rate)
+    wanted = bytes(2 * (stream.latency - 1)) + stream.push_pcm16(data)
+    assert b"".join(part for each, part in heard if each == kind) == wanted[: len(data)]
+
+
+@pytest.mark.parametrize("first", [packet(0x10, bytes(320)), packet(1, b"short")], ids=["audio", "short"])
+def test_a_call_without_its_identity_is_hung_up(denoiser: Denoiser, first: bytes) -> None:
+    with asterisk(denoiser, Line()) as call:
+        call.sendall(first)
+        assert call.recv(10) == packet(0)
+        assert call.recv(10) == b""
+
+
+def test_half_a_sample_and_strangers_are_hung_up(denoiser: Denoiser) -> None:
+    with asterisk(denoiser, Line()) as call:
+        call.sendall(IDENTITY + packet(0x10, b"\0"))
+        assert call.recv(10) == packet(0)
+    with asterisk(denoiser, Line(), audiosocket_clients=("192.0.2.1",)) as call:
+        assert call.recv(10) == packet(0)
+
+
+def test_who_says_nothing_is_hung_up(denoiser: Denoiser) -> None:
+    with asterisk(denoiser, Line(), start_seconds=0.3) as call:
+        assert call.recv(10) == packet(0)
+
+
+def test_the_bot_may_hang_up(denoiser: Denoiser) -> None:
+    with asterisk(denoiser, Line(packet(0))) as call:
+        call.sendall(IDENTITY)
+        assert call.recv(10) == packet(0)
+        assert call.recv(10) == b""
