@@ -1,9 +1,13 @@
-"""Chromium for tests, with a microphone that plays a file."""
+"""Chromium for tests, with a microphone that plays a file, and pages for it."""
 
 import contextlib
 import shutil
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -33,3 +37,19 @@ def chromium(recording: Path) -> Iterator[Browser]:
         driver.chromium.launch(executable_path=program, args=[*FLAGS, microphone]) as browser,
     ):
         yield browser
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Without a line in the log for each file."""
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of its files until the block ends."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()

@@ -8,12 +8,9 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -141,29 +138,17 @@ class Site:
             return page.evaluate(code, [function, arguments])
 
 
-class Handler(SimpleHTTPRequestHandler):
-    """Without a line in the log for each file."""
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def site(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-    from browsers import chromium
+    from browsers import chromium, served
 
     shutil.copy(Path(__file__).with_name("web_page.mjs"), project)
     (project / "index.html").write_text("<!doctype html><title>test</title>")
     recording = tmp_path_factory.mktemp("site") / "noisy.wav"
     soundfile.write(recording, noise(5 * 48_000), 48_000, subtype="PCM_16")
-    with (
-        chromium(recording) as browser,
-        ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(project))) as server,
-    ):
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield Site(project, browser, f"http://127.0.0.1:{server.server_port}")
-        server.shutdown()
+    with chromium(recording) as browser, served(project) as address:
+        yield Site(project, browser, address)
 
 
 def floats(text: str) -> Samples:
