@@ -32,7 +32,9 @@ from gtcrn_server.transports.carriers import CARRIERS, CarrierSocket
 from gtcrn_server.transports.websocket import StreamSocket
 
 status = APIRouter(tags=["status"], dependencies=[Depends(refuse_unknown_query)])
-QUERY: dict[int | str, dict[str, Any]] = {422: faults(422)[422]}  # what is refused of a route that asks for no key
+KEYLESS: dict[int | str, dict[str, Any]] = {
+    status: faults(422)[status] for status in (403, 422)
+}  # routes without a key
 
 
 def create_app(settings: Settings, denoiser: Denoiser, worker: int = 0) -> FastAPI:
@@ -141,13 +143,13 @@ async def info(service: TheService) -> Info:
     )
 
 
-@status.get("/healthz", responses={**QUERY})
+@status.get("/healthz", responses={**KEYLESS})
 async def healthz() -> Health:
     """The process answers."""
     return Health(status="alive")
 
 
-@status.get("/readyz", responses={**QUERY, 503: {"model": Fault, "description": "starting or shutting down"}})
+@status.get("/readyz", responses={**KEYLESS, 503: {"model": Fault, "description": "starting or shutting down"}})
 async def readyz(service: TheService) -> Health:
     """New streams are taken (a full service is ready too: it answers 503 itself)."""
     if not service.ready:

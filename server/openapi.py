@@ -28,8 +28,8 @@ FILE_BODY: dict[str, Any] = {
 
 
 def faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that can be refused with these statuses (and for want of a key)."""
-    return {status: {"model": Fault, "description": _codes(status)} for status in (401, *statuses)}
+    """The `responses` of a route refused with these statuses, or for want of a key, or for its origin or Host."""
+    return {status: {"model": Fault, "description": _codes(status)} for status in (401, 403, *statuses)}
 
 
 def answers(success: dict[str, Any], *statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -46,6 +46,7 @@ def test_every_route_tells_its_faults() -> None:
     document = create_app(settings(), random_denoiser()).openapi()
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
+            assert {"403", "422"} < set(operation["responses"]), f"{method} {path}"
             if "streams" in path or "denoise" in path:
                 assert {"401"} < set(operation["responses"]), f"{method} {path}"
     assert document["components"]["schemas"]["Fault"]["example"]["code"] == "busy"
