@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from gtcrn.denoiser import Denoiser, load
     from gtcrn.errors import AudioError, CheckpointError, ConfigError, GtcrnError
     from gtcrn.recording import Denoised, denoise_file
-    from gtcrn.stream import Levels, Stream
+    from gtcrn.stream import Stream
+    from gtcrn.types import Levels
 
     __version__: str
 
@@ -38,7 +39,8 @@ _HOMES = {
     "denoiser": ("Denoiser", "load"),
     "errors": ("AudioError", "CheckpointError", "ConfigError", "GtcrnError"),
     "recording": ("Denoised", "denoise_file"),
-    "stream": ("Levels", "Stream"),
+    "stream": ("Stream",),
+    "types": ("Levels",),
 }
 
 

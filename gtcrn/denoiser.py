@@ -14,8 +14,8 @@ from gtcrn.checkpoint import Checkpoint, read
 from gtcrn.config import SAMPLE_RATE, GTCRNConfig
 from gtcrn.errors import AudioError, CheckpointError
 from gtcrn.kernel.fold import fold
-from gtcrn.stream import Integers, Pcm, Stream, as_samples
-from gtcrn.types import Samples
+from gtcrn.stream import Stream
+from gtcrn.types import Integers, Pcm, Samples, as_samples
 
 UNSAID = type("Unsaid", (int,), {})(SAMPLE_RATE)  # Hz; a default that can be told from the same number given
 SHIPPED = Path(__file__).with_name("weights")

@@ -1,7 +1,6 @@
 """A stream: the C kernel's, behind arrays, and the one place where its arguments are judged."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Real
 from typing import Any, Self, cast, overload
@@ -12,28 +11,11 @@ from numpy.typing import NDArray
 from gtcrn import kernel, snapshot
 from gtcrn.audio.limits import judge
 from gtcrn.errors import AudioError, ConfigError
-from gtcrn.types import Samples
-
-Integers = NDArray[np.int16]
-Pcm = bytes | bytearray | memoryview
+from gtcrn.types import Integers, Levels, Pcm, Samples, as_samples
 
 INLINE_SECONDS = 0.25  # audio whose denoising takes less than handing it to a thread and back gains
 
 filters = lru_cache(maxsize=32)(kernel.Filters)  # immutable: made once for all streams of a sample rate
-
-
-@dataclass(frozen=True, slots=True)
-class Levels:
-    """What the network makes of the last 32 ms that it heard, all channels together.
-
-    `speech` is the probability that someone speaks, 0 to 1 (of the channel that has most of it); `noise` the level of
-    what is taken away, in dBFS (RMS, full scale 1; -90 is silence); `reduction` says by how many dB the sound becomes
-    quieter. They are the network's own: `attenuation_limit` and `bypass` change nothing about them.
-    """
-
-    speech: float
-    noise: float
-    reduction: float
 
 
 class Stream:
@@ -260,19 +242,6 @@ class Stream:
         if rows.ndim != 2 or len(rows) != self.channels:
             raise AudioError(f"samples must have the shape ({self.channels}, n), not {samples.shape}.")
         return rows
-
-
-def as_samples(samples: Any) -> NDArray[Any]:
-    """The samples as an array of floating point or int16. Raises AudioError for anything else."""
-    try:
-        array = np.asarray(samples)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise AudioError(
-            "samples must be an array of floating point in [-1, 1] or int16; of a tensor give x.detach().cpu().numpy()."
-        ) from error
-    if array.dtype.kind != "f" and array.dtype != np.int16:
-        raise AudioError(f"samples must be floating point in [-1, 1] or int16, not {array.dtype}.")
-    return array
 
 
 async def _asynchronous(chunks: AsyncIterable[Any] | Iterable[Any]) -> AsyncIterator[Any]:
