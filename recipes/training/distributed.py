@@ -1,5 +1,9 @@
-"""Batch normalisation over the batches of all processes, on any device (torch's own does so on GPUs only)."""
+"""Several processes: how they find each other anew, and batch normalisation over all of their batches, on any device.
 
+Torch's own normalisation over processes works on GPUs only.
+"""
+
+import os
 from typing import cast
 
 import torch
@@ -39,3 +43,21 @@ def synchronise_norms(module: nn.Module) -> nn.Module:
         if type(child) is nn.BatchNorm2d:
             child.__class__ = SyncedBatchNorm2d
     return module
+
+
+def restarts() -> int:
+    """How often torchrun has started all processes of this run anew."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
+
+
+def join_anew(device: torch.device) -> None:
+    """Form the group of processes under keys of this attempt.
+
+    torchrun's agent shares its store with every attempt, and torch's own way reads there where the processes of the
+    last one were to be reached.
+    """
+    place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = distributed.PrefixStore(f"attempt {restarts()}", distributed.TCPStore(*place))
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=size)

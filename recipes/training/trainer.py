@@ -20,7 +20,7 @@ from gtcrn_recipes.native.loss import NativeLoss
 from gtcrn_recipes.native.loss import supports as compiled_terms
 from gtcrn_recipes.native.network import NativeGTCRN, supports
 from gtcrn_recipes.settings import Recipe
-from gtcrn_recipes.training.distributed import synchronise_norms
+from gtcrn_recipes.training.distributed import join_anew, restarts, synchronise_norms
 from gtcrn_recipes.training.enhance import Enhanced, spectrum, waveform
 from gtcrn_recipes.training.losses import Loss
 from gtcrn_recipes.training.report import Report
@@ -141,7 +141,7 @@ def train(recipe: Recipe, folder: Path, resume: bool = False, quiet: bool = Fals
 
 def _is_restarted(folder: Path) -> bool:
     """Whether torchrun has started all processes anew because one ended, and there is something to go on from."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0 and (folder / "last.ckpt").is_file()
+    return restarts() > 0 and (folder / "last.ckpt").is_file()
 
 
 def make_fabric(device: str, precision: str) -> Fabric:
@@ -152,6 +152,8 @@ def make_fabric(device: str, precision: str) -> Fabric:
         fabric = Fabric(accelerator=device, precision=precision, **many)  # type: ignore[arg-type]
     except (ValueError, RuntimeError, MisconfigurationException) as error:
         raise ConfigError(f"device {device!r} with precision {precision!r} is not to be had: {error}") from error
+    if processes > 1 and restarts():
+        join_anew(fabric.device)
     fabric.launch()
     return fabric
 
