@@ -8,6 +8,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]  # public, not declared so
 from torch.distributed.nn.functional import all_reduce
 
 
@@ -57,7 +58,7 @@ def join_anew(device: torch.device) -> None:
     last one were to be reached.
     """
     place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    store = distributed.PrefixStore(f"attempt {restarts()}", distributed.TCPStore(*place))
+    store = PrefixStore(f"attempt {restarts()}", TCPStore(*place))
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     backend = "nccl" if device.type == "cuda" else "gloo"
     distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
