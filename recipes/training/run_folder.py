@@ -19,6 +19,7 @@ from gtcrn.errors import CheckpointError, ConfigError
 from gtcrn.network.model import GTCRN
 from gtcrn_recipes.settings import Recipe, TrainSettings, to_table
 from gtcrn_recipes.training.soap import Soap
+from gtcrn_recipes.training.widen import widen, widens
 
 
 @dataclass
@@ -164,9 +165,14 @@ def rate(step: int, settings: TrainSettings) -> float:
 
 def _initialised(recipe: Recipe) -> GTCRN:
     found = checkpoint.read(recipe.train.init)
-    if found.config != recipe.model:
-        raise ConfigError(f"{recipe.train.init} has another configuration than the recipe's [model].")
-    return checkpoint.to_model(found)
+    if found.config == recipe.model:
+        return checkpoint.to_model(found)
+    if widens(found.config, recipe.model):
+        return widen(checkpoint.to_model(found), recipe.model)
+    raise ConfigError(
+        f"{recipe.train.init} has another configuration than the recipe's [model] "
+        "(only its channels may be several times as many)."
+    )
 
 
 def clip_gradient(model: nn.Module, limit: float) -> Tensor:

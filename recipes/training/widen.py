@@ -1,0 +1,191 @@
+"""A wider network that computes what a narrower one does, to go on from (Chen et al., "Net2Net", ICLR 2016, 2.2).
+
+Every channel of the wide network copies one of the narrow; whoever reads the copies shares the old weight among them
+at random, so that the copies learn different things. The shuffle that ends a GTConvBlock moves channels from place to
+place until they are convolved; a place copies only one whose way is as long. Those that have none begin unread.
+
+Origins: for each wide channel the narrow one that it copies, or UNREAD.
+"""
+
+from dataclasses import replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from gtcrn.config import GTCRNConfig
+from gtcrn.errors import ConfigError
+from gtcrn.network.layers import DualPathGRNN, FrequencyConv, GroupedGRU, GTConvBlock
+from gtcrn.network.model import GTCRN
+
+UNREAD = -1
+
+
+def widens(narrow: GTCRNConfig, wide: GTCRNConfig) -> bool:
+    """Whether `wide` is `narrow` but for several times its channels."""
+    times, rest = divmod(wide.channels, narrow.channels)
+    return times > 1 and not rest and replace(narrow, channels=wide.channels) == wide
+
+
+def widen(narrow: GTCRN, config: GTCRNConfig) -> GTCRN:
+    """The network of `config` with the function of `narrow`; random by torch's seed. Raises ConfigError (`widens`)."""
+    if not widens(narrow.config, config):
+        raise ConfigError("only a network with several times the channels, and all else the same, can copy another.")
+    wide, channels = GTCRN(config), block_origins(config.channels, narrow.config.channels)
+    with torch.no_grad():
+        for side, old in ((wide.encoder, narrow.encoder), (wide.decoder, narrow.decoder)):
+            for block, old_block in zip(side.blocks, old.blocks, strict=True):
+                _block(cast(GTConvBlock, block), cast(GTConvBlock, old_block), channels)
+            _frequency_conv(side.second, old.second, channels, channels)
+        inputs, outputs = (torch.arange(n) for n in (config.features * config.neighbours, 2))
+        _frequency_conv(wide.encoder.first, narrow.encoder.first, channels, inputs)
+        _frequency_conv(wide.decoder.first, narrow.decoder.first, outputs, channels)
+        for path, old_path in zip(wide.dual_path, narrow.dual_path, strict=True):
+            _dual_path(cast(DualPathGRNN, path), cast(DualPathGRNN, old_path), channels)
+    return wide
+
+
+def block_origins(wide: int, narrow: int) -> Tensor:
+    """Origins of the channels between the blocks: places with equally long ways to the next convolution, in turn."""
+    origins = torch.full((wide,), UNREAD)
+    origins[-1] = narrow - 1  # the shuffle leaves the last where it is
+    old_ways = _ways(narrow)
+    for length, ways in _ways(wide).items():
+        for i, way in enumerate(ways if length in old_ways else ()):
+            origins[way] = torch.tensor(old_ways[length][i % len(old_ways[length])])
+    return origins
+
+
+def _ways(channels: int) -> dict[int, list[list[int]]]:
+    """By length: the places of each channel, shuffle by shuffle, from where a block puts it to where one convolves it."""
+    half, found = channels // 2, dict[int, list[list[int]]]()
+    for start in range(0, channels, 2):
+        way = [start]
+        while way[-1] >= half:
+            way.append(2 * (way[-1] - half) + 1)
+        found.setdefault(len(way), []).append(way)
+    return found
+
+
+def _tiled(wide: int, narrow: int) -> Tensor:
+    return torch.arange(wide) % narrow
+
+
+def _evened(origins: Tensor, narrow: int) -> Tensor:
+    """The unread filled up until all narrow channels have equally many copies: layer normalisation averages over all."""
+    counts = torch.bincount(origins[origins >= 0], minlength=narrow)
+    missing = torch.arange(narrow).repeat_interleave(len(origins) // narrow - counts)
+    filled = origins.clone()
+    filled[origins == UNREAD] = missing
+    return filled
+
+
+def _shared(rows: int, origins: Tensor) -> Tensor:
+    """What each copy takes of the weight of its origin, row by row (rows, copies): copies of one sum to 1."""
+    parts = torch.rand(rows, len(origins)) + 0.5
+    parts[:, origins == UNREAD] = 0
+    totals = parts.new_zeros(rows, int(origins.max()) + 1).index_add_(1, origins.clamp(min=0), parts)
+    return parts / totals[:, origins.clamp(min=0)].clamp(min=1e-9)
+
+
+def _weight(new: Tensor, old: Tensor, outputs: Tensor, inputs: Tensor) -> None:
+    """(outputs, inputs, ...) from (old outputs, old inputs, ...); unread outputs keep what they began with."""
+    shares = _shared(len(outputs), inputs).view(len(outputs), len(inputs), *[1] * (old.dim() - 2))
+    copied = old[outputs.clamp(min=0)][:, inputs.clamp(min=0)] * shares
+    new[outputs >= 0] = copied[outputs >= 0]
+
+
+def _vector(new: Tensor, old: Tensor, outputs: Tensor) -> None:
+    new[outputs >= 0] = old[outputs[outputs >= 0]]
+
+
+def _linear(new: nn.Module, old: nn.Module, outputs: Tensor, inputs: Tensor) -> None:
+    """A layer with weight (outputs, inputs, ...) and bias."""
+    _weight(cast(Tensor, new.weight), cast(Tensor, old.weight), outputs, inputs)
+    _vector(cast(Tensor, new.bias), cast(Tensor, old.bias), outputs)
+
+
+def _norm(new: nn.BatchNorm2d, old: nn.BatchNorm2d, outputs: Tensor) -> None:
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        _vector(getattr(new, name), getattr(old, name), outputs)
+
+
+def _frequency_conv(new: FrequencyConv, old: FrequencyConv, outputs: Tensor, inputs: Tensor) -> None:
+    groups, up = new.conv.groups, isinstance(new.conv, nn.ConvTranspose2d)
+    weights = (layer.conv.weight.unflatten(0, (groups, -1)) for layer in (new, old))
+    new_weight, old_weight = (w.transpose(1, 2) if up else w for w in weights)  # (groups, outputs, inputs, 1, width)
+    for group, halves in enumerate(zip(outputs.chunk(groups), inputs.chunk(groups), strict=True)):
+        starts = (group * size for size in old_weight.shape[1:3])
+        _weight(new_weight[group], old_weight[group], *(_within(o, s) for o, s in zip(halves, starts, strict=True)))
+    _vector(cast(Tensor, new.conv.bias), cast(Tensor, old.conv.bias), outputs)
+    _norm(new.norm, old.norm, outputs)
+    new.activation.load_state_dict(old.activation.state_dict())
+
+
+def _within(origins: Tensor, start: int) -> Tensor:
+    """Counted from the start of their group."""
+    return torch.where(origins == UNREAD, UNREAD, origins - start)
+
+
+def _block(new: GTConvBlock, old: GTConvBlock, channels: Tensor) -> None:
+    inner = _tiled(len(channels), old.point.out_channels)
+    convolved = channels[: len(channels) // 2]
+    put = torch.where(channels == UNREAD, UNREAD, channels // 2)[::2]  # what the convolved half becomes: every other
+    _linear(new.point, old.point, inner, convolved)
+    _norm(new.norm, old.norm, inner)
+    _linear(new.separable.depthwise, old.separable.depthwise, inner, torch.zeros(1, dtype=torch.long))
+    _norm(new.separable.norm, old.separable.norm, inner)
+    _linear(new.separable.pointwise, old.separable.pointwise, put, inner)
+    _norm(new.separable_norm, old.separable_norm, put)
+    for activation, was in ((new.activation, old.activation), (new.separable.activation, old.separable.activation)):
+        activation.load_state_dict(was.state_dict())
+    units = _tiled(2 * len(put), old.attention.gru.hidden_size)
+    for gates, old_gates, inputs in zip(
+        new.attention.gru.all_weights[0][:2], old.attention.gru.all_weights[0][:2], (put, units), strict=True
+    ):
+        _gates(gates.unflatten(0, (3, -1)), old_gates.unflatten(0, (3, -1)), units, inputs)
+    for bias, old_bias in zip(new.attention.gru.all_weights[0][2:], old.attention.gru.all_weights[0][2:], strict=True):
+        _gate_biases(bias.unflatten(0, (3, -1)), old_bias.unflatten(0, (3, -1)), units)
+    _linear(new.attention.linear, old.attention.linear, put, units)
+
+
+def _gates(new: Tensor, old: Tensor, units: Tensor, inputs: Tensor) -> None:
+    """(3, units, inputs): r, z, n."""
+    for gate, old_gate in zip(new, old, strict=True):
+        _weight(gate, old_gate, units, inputs)
+
+
+def _gate_biases(new: Tensor, old: Tensor, units: Tensor) -> None:
+    for gate, old_gate in zip(new, old, strict=True):
+        _vector(gate, old_gate, units)
+
+
+def _dual_path(new: DualPathGRNN, old: DualPathGRNN, channels: Tensor) -> None:
+    narrow = old.intra_linear.out_features
+    evened = _evened(channels, narrow)
+    _recurrent(new.intra, old.intra, channels)
+    _recurrent(new.inter, old.inter, channels)
+    for linear, was, cells in (
+        (new.intra_linear, old.intra_linear, new.intra),
+        (new.inter_linear, old.inter_linear, new.inter),
+    ):
+        _linear(linear, was, evened, _units(cells, narrow))
+    for norm, old_norm in ((new.intra_norm, old.intra_norm), (new.inter_norm, old.inter_norm)):
+        norm.weight.copy_(old_norm.weight[:, evened])
+        norm.bias.copy_(old_norm.bias[:, evened])
+
+
+def _units(cells: GroupedGRU, narrow: int) -> Tensor:
+    """Origins of all units, cell by cell."""
+    count, _, hidden, _ = cells.weight_hh.shape
+    return torch.cat([cell * (narrow // count) + _tiled(hidden, narrow // count) for cell in range(count)])
+
+
+def _recurrent(new: GroupedGRU, old: GroupedGRU, channels: Tensor) -> None:
+    units = _tiled(new.weight_hh.shape[2], old.weight_hh.shape[2])
+    halves = [_within(o, g * old.weight_ih.shape[3]) for g, o in enumerate(channels.chunk(new.groups))]
+    for cell in range(len(new.weight_ih)):
+        _gates(new.weight_ih[cell], old.weight_ih[cell], units, halves[cell % new.groups])
+        _gates(new.weight_hh[cell], old.weight_hh[cell], units, units)
+        _gate_biases(new.bias_ih[cell], old.bias_ih[cell], units)
+        _gate_biases(new.bias_hh[cell], old.bias_hh[cell], units)
