@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gtcrn.config import GTCRNConfig
 from gtcrn.errors import ConfigError
-from gtcrn.network.layers import DualPathGRNN, FrequencyConv, GroupedGRU, GTConvBlock
+from gtcrn.network.layers import DualPathGRNN, FrequencyConv, GroupedGRU, GTConvBlock, TemporalAttention
 from gtcrn.network.model import GTCRN
 
 UNREAD = -1
@@ -57,7 +57,7 @@ def block_origins(wide: int, narrow: int) -> Tensor:
 
 
 def _ways(channels: int) -> dict[int, list[list[int]]]:
-    """By length: the places of each channel, shuffle by shuffle, from where a block puts it to where one convolves it."""
+    """By length: the places of each channel, shuffle by shuffle, until it is convolved."""
     half, found = channels // 2, dict[int, list[list[int]]]()
     for start in range(0, channels, 2):
         way = [start]
@@ -72,7 +72,7 @@ def _tiled(wide: int, narrow: int) -> Tensor:
 
 
 def _evened(origins: Tensor, narrow: int) -> Tensor:
-    """The unread filled up until all narrow channels have equally many copies: layer normalisation averages over all."""
+    """The unread filled up to equally many copies of every narrow channel: layer normalisation averages over all."""
     counts = torch.bincount(origins[origins >= 0], minlength=narrow)
     missing = torch.arange(narrow).repeat_interleave(len(origins) // narrow - counts)
     filled = origins.clone()
@@ -139,14 +139,18 @@ def _block(new: GTConvBlock, old: GTConvBlock, channels: Tensor) -> None:
     _norm(new.separable_norm, old.separable_norm, put)
     for activation, was in ((new.activation, old.activation), (new.separable.activation, old.separable.activation)):
         activation.load_state_dict(was.state_dict())
-    units = _tiled(2 * len(put), old.attention.gru.hidden_size)
-    for gates, old_gates, inputs in zip(
-        new.attention.gru.all_weights[0][:2], old.attention.gru.all_weights[0][:2], (put, units), strict=True
-    ):
-        _gates(gates.unflatten(0, (3, -1)), old_gates.unflatten(0, (3, -1)), units, inputs)
-    for bias, old_bias in zip(new.attention.gru.all_weights[0][2:], old.attention.gru.all_weights[0][2:], strict=True):
-        _gate_biases(bias.unflatten(0, (3, -1)), old_bias.unflatten(0, (3, -1)), units)
-    _linear(new.attention.linear, old.attention.linear, put, units)
+    _attention(new.attention, old.attention, put)
+
+
+def _attention(new: TemporalAttention, old: TemporalAttention, channels: Tensor) -> None:
+    units = _tiled(new.gru.hidden_size, old.gru.hidden_size)
+    parameters = zip(new.gru.all_weights[0], old.gru.all_weights[0], strict=True)
+    w_ih, w_hh, *biases = [(n.unflatten(0, (3, -1)), o.unflatten(0, (3, -1))) for n, o in parameters]
+    _gates(*w_ih, units, channels)
+    _gates(*w_hh, units, units)
+    for pair in biases:
+        _gate_biases(*pair, units)
+    _linear(new.linear, old.linear, channels, units)
 
 
 def _gates(new: Tensor, old: Tensor, units: Tensor, inputs: Tensor) -> None:

@@ -1,0 +1,58 @@
+"""A wider network that starts from a narrower one computes the same, and its copies learn different things."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from networks import randomise
+
+from gtcrn.config import GTCRNConfig
+from gtcrn.errors import ConfigError
+from gtcrn.network.model import GTCRN
+from gtcrn_recipes.training.widen import UNREAD, block_origins, widen
+
+NARROW = GTCRNConfig(channels=8, input_exponent=0.25)
+
+
+def narrow() -> GTCRN:
+    torch.manual_seed(3)
+    return randomise(GTCRN(NARROW))
+
+
+def enhanced(model: GTCRN) -> torch.Tensor:
+    spectrum = torch.randn(2, 2, 25, NARROW.spectral.bins, generator=torch.Generator().manual_seed(4))
+    y: torch.Tensor = model(spectrum, model.initial_state(2))[0]
+    return y
+
+
+@pytest.mark.parametrize("channels", [16, 24, 32])
+@pytest.mark.parametrize("training", [False, True])
+def test_the_wide_network_computes_what_the_narrow_one_does(channels: int, training: bool) -> None:
+    small = narrow()
+    wide = widen(small, replace(NARROW, channels=channels))
+    with torch.no_grad():
+        expected, got = (enhanced(model.train(training)) for model in (small, wide))
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+
+
+def test_copies_of_a_channel_get_different_gradients() -> None:
+    wide = widen(narrow(), replace(NARROW, channels=16)).train()
+    enhanced(wide).square().mean().backward()
+    origins = block_origins(16, 8)
+    copies = (origins == 0).nonzero().flatten()
+    gradient = wide.encoder.second.conv.weight.grad
+    assert gradient is not None
+    assert len(copies) == 2
+    assert not torch.allclose(gradient[copies[0]], gradient[copies[1]], rtol=0.05)
+
+
+def test_most_channels_are_copies_and_every_narrow_one_has_some() -> None:
+    origins = block_origins(32, 16)
+    assert int((origins == UNREAD).sum()) == 5
+    assert set(origins.tolist()) - {UNREAD} == set(range(16))
+
+
+@pytest.mark.parametrize("change", [{"channels": 12}, {"channels": 8}, {"channels": 16, "dilations": (1, 2)}])
+def test_other_networks_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="several times the channels"):
+        widen(narrow(), GTCRNConfig.from_dict({**NARROW.to_dict(), **change}))
