@@ -16,7 +16,9 @@ NARROW = GTCRNConfig(channels=8, input_exponent=0.25)
 
 def narrow() -> GTCRN:
     torch.manual_seed(3)
-    return randomise(GTCRN(NARROW))
+    model = GTCRN(NARROW)
+    randomise(model)
+    return model
 
 
 def enhanced(model: GTCRN) -> torch.Tensor:
