@@ -1,16 +1,19 @@
 """Commands of the recipes: parse, call, report. Heavy imports wait until a command runs."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gtcrn.errors import needs
+from gtcrn_recipes.parallel import jobs_for
 from gtcrn_recipes.training import commands as training
 
 Paths = Annotated[list[Path] | None, typer.Option(help="Folder or glob; may be given several times.")]
 Jobs = Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")]
+Ray = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="On Ray, as `gtcrn denoise --ray`; none: a Ray of its own.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -18,10 +21,6 @@ def register(app: typer.Typer) -> None:
     app.command()(prepare)
     app.command()(evaluate)
     training.register(app)
-
-
-def cores(jobs: int) -> int:
-    return jobs or os.cpu_count() or 1
 
 
 def prepare(
@@ -41,6 +40,7 @@ def prepare(
     simulate_rooms: Annotated[int, typer.Option(min=0, help="Simulated rooms the data set shall have.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of the simulated rooms.")] = 1,
     jobs: Jobs = 0,
+    ray: Ray = None,
 ) -> None:
     """Turn folders of audio into a data set to train on.
 
@@ -48,18 +48,22 @@ def prepare(
     """
     with needs("train"):
         from gtcrn_recipes.data import overview
+        from gtcrn_recipes.data.corpora import Corpus
         from gtcrn_recipes.data.fixed_pairs import make_pairs
         from gtcrn_recipes.data.prepare import gather
         from gtcrn_recipes.data.prepare import prepare as run
 
-    if simulate_rooms:
-        from gtcrn_recipes.data.rooms import simulate
-
-        typer.echo(simulate(out, simulate_rooms, seed, cores(jobs)))
+    summaries, found = [], Corpus()
     if not simulate_rooms or any((preset, root, speech, noise, rir, pairs)):
         found = gather(preset, root, speech or (), noise or (), rir or (), pairs or (), speaker_pattern)
-        for summary in run(out, found, cores(jobs), valid_share, fill_silence):
-            typer.echo(summary)
+    with jobs_for(jobs, ray) as workers:
+        if simulate_rooms:
+            from gtcrn_recipes.data.rooms import simulate
+
+            summaries.append(simulate(out, simulate_rooms, seed, workers))
+        summaries += run(out, found, workers, valid_share, fill_silence)
+    for summary in summaries:
+        typer.echo(summary)
     if valid_share and valid_pairs:
         typer.echo(f"pairs/valid: {make_pairs(out, valid_pairs)} mixed from held-out clips")
     typer.echo(overview.table(out))
@@ -77,6 +81,7 @@ def evaluate(
     csv: Annotated[Path | None, typer.Option(help="Write the scores of each file here.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Write pictures into this folder.")] = None,
     jobs: Jobs = 0,
+    ray: Ray = None,
 ) -> None:
     """Score noisy and enhanced files, by SNR and kind of noise too.
 
@@ -91,7 +96,9 @@ def evaluate(
 
     weights = weights or (None if enhanced else "gtcrn")
     trials = scoring.find_trials(noisy, clean, enhanced, weights, table)
-    results = scoring.evaluate(trials, scoring.chosen(metrics, clean is not None), weights, cores(jobs))
+    wanted = scoring.chosen(metrics, clean is not None)
+    with jobs_for(jobs, ray) as workers:
+        results = scoring.evaluate(trials, wanted, weights, workers)
     typer.echo(scoreboard.report(results))
     if csv:
         scoreboard.write_csv(csv, results)

@@ -1,29 +1,60 @@
-"""Work on many files at once: in order, with bounded memory, and a progress bar."""
+"""Work on many files at once, in processes or on Ray: in order, with bounded memory, and a progress bar."""
 
 import multiprocessing
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from itertools import islice
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gtcrn.errors import GtcrnError
+from gtcrn.errors import GtcrnError, needs
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 
-def ordered_map(work: Callable[[A], B], items: Iterable[A], jobs: int) -> Iterator[B]:
+class Spread(Protocol):
+    """What takes work to other processes; results come in the order of the items."""
+
+    def __call__(self, work: Callable[[A], B], items: Sequence[A], /) -> Iterator[B]: ...
+
+
+Jobs = int | Spread  # processes on this machine, or what takes the work elsewhere
+
+
+@contextmanager
+def jobs_for(count: int, address: str | None) -> Iterator[Jobs]:
+    """`count` processes (0: one a core) or, with the `address` of a Ray, that; "": a Ray of our own with as many cores.
+
+    Raises what `connected` of gtcrn.cluster does. Within the block nothing is printed: Ray tells there who died.
+    """
+    if address is None:
+        yield count or os.cpu_count() or 1
+        return
+    with needs("cluster"):
+        from gtcrn.cluster.connection import connected
+        from gtcrn.cluster.ordered import in_order
+    with ExitStack() as stack:
+        stack.enter_context(redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
+        stack.enter_context(connected(address or None, count or None))
+        yield in_order
+
+
+def ordered_map(work: Callable[[A], B], items: Sequence[A], jobs: Jobs) -> Iterator[B]:
     """Results of `work` in the order of `items`, with at most four of them waiting for each process.
 
     Processes are spawned, not forked: the caller may hold threads or a GPU. One job runs in this process.
     """
+    if not isinstance(jobs, int):
+        yield from jobs(work, items)
+        return
     if jobs <= 1:
         yield from map(work, items)
         return
@@ -69,7 +100,7 @@ def progress(results: Iterable[A], total: int, label: str) -> Iterator[A]:
             bar.advance(task)
 
 
-def shown(work: Callable[[A], B], items: Sequence[A], jobs: int, label: str) -> Iterator[tuple[A, B]]:
+def shown(work: Callable[[A], B], items: Sequence[A], jobs: Jobs, label: str) -> Iterator[tuple[A, B]]:
     """`ordered_map` with the bar; yields each item beside its result."""
     results = ordered_map(work, items, jobs)
     return zip(items, progress(results, len(items), label), strict=True)

@@ -71,3 +71,17 @@ def dns_tree(root: Path, clean: str, noise: str) -> Path:
     for name in ("SLR26/Room001/Room001-00001", "SLR28/pointsource_noises/bell", "SLR28/real/RWCP_type1_noise"):
         save(root / "datasets/impulse_responses" / f"{name}.wav", np.r_[0.9, hiss(0.1)])
     return root
+
+
+def pair_folders(root: Path) -> Path:
+    """noisy/, clean/ and enhanced/ of four files at two SNRs; the enhanced ones have a tenth of the noise."""
+    for i, snr in enumerate((0, 0, 10, 10)):
+        clean, noise = voice(2.0, seed=i), hiss(2.0, seed=i) / 10 ** (snr / 20)
+        for kind, audio in (("clean", clean), ("noisy", clean + noise), ("enhanced", clean + 0.1 * noise)):
+            save(root / kind / f"{i}_snr{snr:+03d}.wav", audio)
+    return root
+
+
+def folder_contents(folder: Path) -> dict[str, bytes]:
+    """All files below, by name."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

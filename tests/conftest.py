@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,17 @@ def denoiser() -> "Denoiser":
     from streams import random_denoiser  # torch must not be imported before the lines below have run
 
     return random_denoiser()
+
+
+@pytest.fixture(scope="module")
+def _ray() -> Iterator[None]:
+    """A Ray for all tests that need no more of it than that it runs; its processes know the modules beside this one."""
+    from gtcrn.cluster import connection
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        with connection.connected(None, 2):
+            yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,8 +1,10 @@
 """Work for Ray's processes in tests, in a module that they import quickly."""
 
 import os
+import time
 
 from gtcrn.cluster.items import Item
+from gtcrn.errors import AudioError
 from gtcrn.outcome import DenoiseOptions, Outcome
 
 
@@ -16,3 +18,30 @@ def die_over_b(weights: object, options: DenoiseOptions, base: str, batch: list[
 def fail(weights: object, options: DenoiseOptions, base: str, batch: list[Item]) -> list[Outcome]:
     """As where a machine lacks the package."""
     raise ModuleNotFoundError("No module named 'gtcrn'")
+
+
+def late_first(item: tuple[float, int]) -> tuple[int, int]:
+    """Its number and process, after so many seconds."""
+    seconds, number = item
+    time.sleep(seconds)
+    return number, os.getpid()
+
+
+def die_once(marks: str, number: int) -> int:
+    """The number; the first process that has the number 3 ends."""
+    if number == 3 and not os.path.exists(marks):
+        open(marks, "x").close()
+        os._exit(3)
+    return number
+
+
+def die_over_3(number: int) -> int:
+    """The number, but 3 is the end of a process."""
+    if number == 3:
+        os._exit(3)
+    return number
+
+
+def refuse(number: int) -> int:
+    """As work does over data that are no good."""
+    raise AudioError(f"{number} is no good.")

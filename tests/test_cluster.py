@@ -22,21 +22,12 @@ from commands import GTCRN, Process, wait_for
 
 import gtcrn
 from gtcrn.cli.app import run
-from gtcrn.cluster import connection, denoise_files, tasks
+from gtcrn.cluster import cores, denoise_files, tasks
 from gtcrn.cluster.items import Item
 from gtcrn.outcome import DenoiseOptions
 
 pytestmark = pytest.mark.cluster
 ray = pytest.importorskip("ray")
-
-
-@pytest.fixture(scope="module")
-def _ray() -> Iterator[None]:
-    """One for all tests that need no more of it than that it runs; its processes know the modules beside this one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
-        with connection.connected(None, 2):
-            yield
 
 
 @pytest.fixture
@@ -173,7 +164,7 @@ def test_a_worker_that_is_killed_costs_no_file(corpus: Path) -> None:
 @pytest.mark.usefixtures("_ray")
 def test_a_file_over_which_processes_die_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "denoise_batch", dying.die_over_b)
-    monkeypatch.setattr(tasks, "RETRIES", 0)
+    monkeypatch.setattr(cores, "RETRIES", 0)
     batch = [Item(name, "") for name in "abc"]
     found = {outcome.name: outcome for outcome in tasks.outcomes([batch], DenoiseOptions(), gtcrn.load())}
     assert sorted(found) == ["a", "b", "c"]
@@ -185,7 +176,7 @@ def test_a_file_over_which_processes_die_costs_no_other(monkeypatch: pytest.Monk
 @pytest.mark.usefixtures("_ray")
 def test_machines_without_this_package_end_the_run_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "denoise_batch", dying.fail)
-    with pytest.raises(gtcrn.GtcrnError, match=r"^the cluster cannot denoise: .*No module named 'gtcrn'[^\n]*$"):
+    with pytest.raises(gtcrn.GtcrnError, match=r"^the cluster cannot do this: .*No module named 'gtcrn'[^\n]*$"):
         list(tasks.outcomes([[Item("a", "")]], DenoiseOptions(), gtcrn.load()))
 
 
@@ -202,7 +193,7 @@ def test_no_more_is_in_flight_than_the_cores_need() -> None:
     for _ in range(10):
         next(results)
     results.close()  # type: ignore[attr-defined]
-    assert len(taken) <= 10 + 2 * tasks.AHEAD
+    assert len(taken) <= 10 + 2 * cores.AHEAD
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:{port}", "ray://127.0.0.1:{port}"])

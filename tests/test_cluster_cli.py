@@ -50,10 +50,17 @@ def test_a_mistake_is_one_sentence(
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("package", ["ray", "pyarrow"])
-def test_without_ray_it_says_what_to_install(tmp_path: Path, package: str) -> None:
+@pytest.mark.parametrize(
+    ("package", "arguments"),
+    [
+        ("ray", ["denoise", "a.wav", "--ray"]),
+        ("pyarrow", ["denoise", "a.wav", "--ray"]),
+        ("ray", ["prepare", "out", "--ray", "--noise", "."]),
+    ],
+)
+def test_without_ray_it_says_what_to_install(tmp_path: Path, package: str, arguments: list[str]) -> None:
     save(tmp_path / "a.wav", voice(0.1))
     program = f"import sys; sys.modules[{package!r}] = None; from gtcrn.cli.app import run; run(sys.argv[1:])"
-    command = [sys.executable, "-c", program, "denoise", "a.wav", "--ray"]
+    command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.stderr == f"gtcrn: this needs the package {package}: pip install 'gtcrn[cluster]'.\n"

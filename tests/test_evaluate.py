@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from audio_trees import hiss, save, voice
+from audio_trees import hiss, pair_folders, save, voice
 
 from gtcrn.cli.app import run
 from gtcrn.errors import ConfigError
@@ -25,13 +25,8 @@ QUICK = ("pesq", "estoi", "si_sdr")
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """noisy/, clean/ and enhanced/ of four files at two SNRs; the enhanced ones have a tenth of the noise."""
-    root = tmp_path_factory.mktemp("pairs")
-    for i, snr in enumerate((0, 0, 10, 10)):
-        clean, noise = voice(2.0, seed=i), hiss(2.0, seed=i) / 10 ** (snr / 20)
-        for kind, audio in (("clean", clean), ("noisy", clean + noise), ("enhanced", clean + 0.1 * noise)):
-            save(root / kind / f"{i}_snr{snr:+03d}.wav", audio)
-    return root
+    """noisy/, clean/ and enhanced/."""
+    return pair_folders(tmp_path_factory.mktemp("pairs"))
 
 
 @pytest.fixture(scope="module")

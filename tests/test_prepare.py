@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from audio_trees import RATE, dns_tree, hiss, plain_tree, save, vctk_tree, voice
+from audio_trees import RATE, dns_tree, folder_contents, hiss, plain_tree, save, vctk_tree, voice
 
 from gtcrn.cli.app import run
 from gtcrn.errors import ConfigError, GtcrnError
@@ -28,10 +28,6 @@ from gtcrn_recipes.parallel import ordered_map
 def take_in(out: Path, tree: Path, **options: object) -> dict[str, object]:
     found = plain([tree / "speech"], [tree / "noise"], [tree / "rir"], by_pattern(r"s\d\d"))
     return {summary.role: summary for summary in prepare(out, found, **options)}  # type: ignore[arg-type]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def test_samples_come_back_as_they_were(tmp_path: Path) -> None:
@@ -68,9 +64,9 @@ def test_room_responses_start_at_their_onset_with_one_level(tmp_path: Path) -> N
 def test_a_second_run_writes_nothing_and_a_third_only_what_is_new(tmp_path: Path) -> None:
     tree, out = plain_tree(tmp_path / "in"), tmp_path / "out"
     take_in(out, tree)
-    before = contents(out)
+    before = folder_contents(out)
     assert {role: s.added for role, s in take_in(out, tree).items()} == {"speech": 0, "noise": 0, "rir": 0}  # type: ignore[attr-defined]
-    assert contents(out) == before
+    assert folder_contents(out) == before
     save(tree / "speech/setA/s09-0.wav", voice(0.8, seed=99))
     assert take_in(out, tree)["speech"].added == 1  # type: ignore[attr-defined]
     assert (out / "speech/0000.pcm").read_bytes().startswith(before["speech/0000.pcm"])
@@ -80,7 +76,7 @@ def test_processes_change_nothing(tmp_path: Path) -> None:
     tree = plain_tree(tmp_path / "in", speakers=2)
     for jobs in (1, 2):
         take_in(tmp_path / f"out{jobs}", tree, jobs=jobs)
-    assert contents(tmp_path / "out1") == contents(tmp_path / "out2")
+    assert folder_contents(tmp_path / "out1") == folder_contents(tmp_path / "out2")
 
 
 def test_a_killed_run_continues_to_the_same_data_set(tmp_path: Path) -> None:
@@ -91,7 +87,7 @@ def test_a_killed_run_continues_to_the_same_data_set(tmp_path: Path) -> None:
     index = tmp_path / "killed/speech/index.csv"
     index.write_bytes(b"".join(index.read_bytes().splitlines(keepends=True)[:6]) + b"0,64000,12")
     take_in(tmp_path / "killed", tree, valid_share=0.3)
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+    assert folder_contents(tmp_path / "killed") == folder_contents(tmp_path / "whole")
 
 
 LIMITED = """
@@ -112,7 +108,7 @@ def test_a_disk_that_fills_up_is_told_and_the_run_can_go_on(tmp_path: Path) -> N
     assert 0 < len(ClipStore.open(tmp_path / "out", "speech")) < 12
     for out in ("out", "whole"):
         take_in(tmp_path / out, tree)
-    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert folder_contents(tmp_path / "out") == folder_contents(tmp_path / "whole")
 
 
 def test_the_sentence_for_a_full_disk(tmp_path: Path) -> None:
@@ -233,9 +229,9 @@ def test_held_out_pairs_have_the_snr_in_their_names(tmp_path: Path) -> None:
         measured = 20 * np.log10(active_level(pair.clean) / np.sqrt(np.mean(noise**2)))
         assert measured == pytest.approx(pair.snr_db, abs=0.1)
         assert snr_in_name(pair.name) == pair.snr_db
-    before = contents(tmp_path)
+    before = folder_contents(tmp_path)
     assert make_pairs(tmp_path, 10) == 0
-    assert contents(tmp_path) == before
+    assert folder_contents(tmp_path) == before
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from gtcrn.cli.arguments import SUMMARY, parser
+from gtcrn.cli.arguments import SUMMARY, parser, with_address
 from gtcrn.cli.export import export
 from gtcrn.errors import ConfigError
 
@@ -17,7 +17,7 @@ from gtcrn.errors import ConfigError
 def run(arguments: list[str]) -> int:
     """Exit code of a command. Raises ConfigError for a mistake in its options, KeyboardInterrupt if interrupted."""
     try:
-        return int(application()(arguments or ["--help"], prog_name="gtcrn", standalone_mode=False) or 0)
+        return int(application()(with_address(arguments) or ["--help"], prog_name="gtcrn", standalone_mode=False) or 0)
     except typer.Abort:
         raise KeyboardInterrupt from None
     except Exception as error:

@@ -2,25 +2,17 @@
 
 import itertools
 import os
-import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
+from gtcrn.cluster import cores
 from gtcrn.cluster.items import Item
 from gtcrn.cluster.work import denoise_batch
 from gtcrn.denoiser import Denoiser
-from gtcrn.errors import GtcrnError
 from gtcrn.outcome import DenoiseOptions, Outcome
-
-if TYPE_CHECKING:
-    import ray
 
 FILES = 64  # in a batch at most
 BYTES = 4 << 20  # in a batch, beyond its first file: about a third of a second of work
 SORTED = 20_000  # items among which the largest come first, that none of them holds up the end
-RETRIES = 3  # of a batch whose worker or machine died, by Ray
-AHEAD = 2  # batches for each core, at work and waiting
-CPUS_SECONDS = 1.0  # for which the number of the cluster's cores is taken to hold
 
 Batch = list[Item]
 
@@ -43,19 +35,19 @@ def outcomes(work: Iterable[Batch], options: DenoiseOptions, denoiser: Denoiser)
     """As batches are done, in any order. A batch over which workers keep dying is split; a file of that kind fails."""
     import ray
 
-    task = ray.remote(denoise_batch).options(num_cpus=1, max_retries=RETRIES, name="gtcrn denoise")
+    task = ray.remote(denoise_batch).options(num_cpus=1, max_retries=cores.RETRIES, name="gtcrn denoise")
     weights = [ray.put(denoiser)]
-    cluster, left, again = _Cluster(), iter(work), list[Batch]()
+    free, left, again = cores.Cores(), iter(work), list[Batch]()
     running: dict[ray.ObjectRef[list[Outcome]], Batch] = {}
     try:
         while True:
-            for batch in itertools.islice(itertools.chain(_popped(again), left), cluster.room(len(running))):
+            for batch in itertools.islice(itertools.chain(_popped(again), left), free.room(len(running))):
                 running[task.remote(weights, options, os.getcwd(), batch)] = batch
             if not running:
                 return
             for done in ray.wait(list(running), fetch_local=True)[0]:
                 batch = running.pop(done)
-                found = _result(done)
+                found = cores.result(done)
                 if found is None and len(batch) > 1:
                     again += [[item] for item in batch]
                 yield from found or ([_died(batch[0])] if len(batch) == 1 else [])
@@ -69,37 +61,5 @@ def _popped(batches: list[Batch]) -> Iterator[Batch]:
         yield batches.pop()
 
 
-def _result(done: "ray.ObjectRef[list[Outcome]]") -> list[Outcome] | None:
-    """None where its process or machine died each time."""
-    import ray
-
-    try:
-        return ray.get(done)
-    except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.OutOfMemoryError):
-        return None
-    except ray.exceptions.RayError as error:
-        words = str(error).strip().splitlines()[-1].rstrip(".")
-        raise GtcrnError(f"the cluster cannot denoise: {words} (every machine needs this version of gtcrn).") from error
-
-
 def _died(item: Item) -> Outcome:
     return Outcome(item.source, item.target, error=f"{item.source}: its process ended (out of memory?).")
-
-
-class _Cluster:
-    """How many cores there are, which may change."""
-
-    def __init__(self) -> None:
-        self._cpus, self._asked = 0, 0.0
-
-    def room(self, running: int) -> int:
-        """Batches that may be handed out beside those that run."""
-        if not self._asked or time.monotonic() - self._asked > CPUS_SECONDS:
-            self._cpus, self._asked = _cpus(), time.monotonic()
-        return max(AHEAD * max(self._cpus, 1) - running, 0)
-
-
-def _cpus() -> int:
-    import ray
-
-    return int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]

@@ -22,6 +22,9 @@ class Clip:
     split: str = ""  # decided by the layout; empty where `prepare` is to decide
     minus: Path | None = None  # a file to subtract: noisy less clean is the noise
 
+    def __str__(self) -> str:
+        return str(self.path)
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -31,6 +34,9 @@ class Pair:
     noisy: Path
     clean: Path
     snr_db: float  # NaN where nothing tells
+
+    def __str__(self) -> str:
+        return str(self.noisy)
 
 
 @dataclass(frozen=True)

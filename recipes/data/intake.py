@@ -8,7 +8,7 @@ import soxr
 
 from gtcrn.audio.files import Reader
 from gtcrn.config import SAMPLE_RATE
-from gtcrn.errors import AudioError
+from gtcrn.errors import AudioError, GtcrnError
 from gtcrn.types import Samples
 from gtcrn_recipes.data.shards import Int16
 from gtcrn_recipes.data.silence import fill_silence
@@ -36,7 +36,8 @@ class Taken:
 
 
 def take(path: Path, rules: Rules, minus: Path | None = None) -> Taken:
-    """Read and judge one file, less the file `minus`."""
+    """Read and judge one file, less the file `minus`. Raises GtcrnError where it is gone."""
+    need(path)
     try:
         audio = read_mono(path, first_channel=rules.response)
         audio = audio if minus is None else difference(audio, read_mono(minus))
@@ -49,7 +50,12 @@ def take(path: Path, rules: Rules, minus: Path | None = None) -> Taken:
 
 
 def take_pair(noisy: Path, clean: Path, min_seconds: float = 0.0) -> Taken:
-    """Noisy and clean samples of a ready pair, one after the other; a common gain where either exceeds full scale."""
+    """Noisy and clean samples of a ready pair, one after the other; a common gain where either exceeds full scale.
+
+    Raises GtcrnError where one is gone.
+    """
+    need(noisy)
+    need(clean)
     try:
         pair = [read_mono(noisy), read_mono(clean)]
     except (AudioError, OSError) as error:
@@ -59,6 +65,12 @@ def take_pair(noisy: Path, clean: Path, min_seconds: float = 0.0) -> Taken:
     if reason := fault(pair[1], Rules(min_seconds=min_seconds, clipped_share=1.0)):
         return refuse(f"clean is {reason}")
     return Taken(to_int16(np.concatenate(pair)))
+
+
+def need(path: Path) -> None:
+    """What was found a while ago, or on another machine: it is not to be noted as useless for good."""
+    if not path.exists():
+        raise GtcrnError(f"there is no file {path} any more, or not on every machine.")
 
 
 def difference(audio: Samples, other: Samples) -> Samples:

@@ -14,7 +14,7 @@ from gtcrn_recipes.data.intake import Rules, Taken, take, take_pair
 from gtcrn_recipes.data.layouts import preset
 from gtcrn_recipes.data.readers import by_reader
 from gtcrn_recipes.data.shards import CLIP_FIELDS, PAIR_FIELDS, Row, ShardWriter
-from gtcrn_recipes.parallel import shown
+from gtcrn_recipes.parallel import Jobs, shown
 
 VARIETY = 10  # groups that should at least be held out, where there are enough small ones
 ROLE_RULES = {
@@ -65,7 +65,7 @@ def gather(
 
 
 def prepare(
-    out: Path, corpus: Corpus, jobs: int = 1, valid_share: float = 0.0, fill_silence: bool = False
+    out: Path, corpus: Corpus, jobs: Jobs = 1, valid_share: float = 0.0, fill_silence: bool = False
 ) -> list[Summary]:
     """Write what `out` does not hold yet; one summary a role. Raises GtcrnError when the disk is full."""
     done = []
@@ -79,7 +79,7 @@ def prepare(
     return done
 
 
-def write_role(folder: Path, role: str, clips: Sequence[Clip], rules: Rules, jobs: int, valid_share: float) -> Summary:
+def write_role(folder: Path, role: str, clips: Sequence[Clip], rules: Rules, jobs: Jobs, valid_share: float) -> Summary:
     with ShardWriter(folder, CLIP_FIELDS) as writer:
         splits = assign_splits(clips, valid_share, writer.index.rows)
         todo = [clip for clip in clips if str(clip.path) not in writer.known]
@@ -95,7 +95,7 @@ def take_clip(rules: Rules, clip: Clip) -> Taken:
     return take(clip.path, rules, clip.minus)
 
 
-def write_pairs(folder: Path, name: str, found: Sequence[Pair], jobs: int) -> Summary:
+def write_pairs(folder: Path, name: str, found: Sequence[Pair], jobs: Jobs) -> Summary:
     with ShardWriter(folder, PAIR_FIELDS) as writer:
         todo = [pair for pair in found if str(pair.noisy) not in writer.known]
         summary = Summary(f"pairs/{name}", present=len(found) - len(todo))

@@ -17,7 +17,7 @@ from gtcrn.errors import ConfigError
 from gtcrn_recipes.data.intake import Taken, shape_response, to_int16
 from gtcrn_recipes.data.prepare import Summary, keep
 from gtcrn_recipes.data.shards import CLIP_FIELDS, ShardWriter
-from gtcrn_recipes.parallel import shown
+from gtcrn_recipes.parallel import Jobs, shown
 
 Float = npt.NDArray[np.float64]
 
@@ -46,7 +46,7 @@ class Room(NamedTuple):
     scattering: float
 
 
-def simulate(out: Path, count: int, seed: int = 1, jobs: int = 1) -> Summary:
+def simulate(out: Path, count: int, seed: int = 1, jobs: Jobs = 1) -> Summary:
     """Bring the simulated rooms of `out` to `count`, one response each. Raises ConfigError without pyroomacoustics."""
     library()
     with ShardWriter(out / "rir", CLIP_FIELDS) as writer:

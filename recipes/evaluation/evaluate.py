@@ -17,7 +17,7 @@ from gtcrn.types import Samples
 from gtcrn_recipes.data.corpora import audio_files, snr_in_name
 from gtcrn_recipes.data.intake import read_mono
 from gtcrn_recipes.evaluation import metrics
-from gtcrn_recipes.parallel import shown
+from gtcrn_recipes.parallel import Jobs, shown
 
 Scores = dict[str, float]
 
@@ -39,6 +39,9 @@ class Trial:
     enhanced: Path | None = None
     snr_db: float = math.nan
     kind: str = ""  # of what is to go: noise, music, babble; empty where it is not known
+
+    def __str__(self) -> str:
+        return self.name
 
 
 @dataclass
@@ -152,18 +155,20 @@ def sounds(trial: Trial, weights: str | None) -> dict[str, Samples]:
 
 
 def evaluate(
-    trials: Sequence[Trial], wanted: Sequence[str] = METRICS, weights: str | None = None, jobs: int = 1
+    trials: Sequence[Trial], wanted: Sequence[str] = METRICS, weights: str | None = None, jobs: Jobs = 1
 ) -> list[Result]:
-    """Score every trial in `jobs` processes; `weights` names a denoiser that makes the enhanced files."""
-    return [result for _, result in shown(partial(score_trial, tuple(wanted), weights), trials, jobs, "scoring")]
+    """Score every trial by `jobs`; `weights` names a denoiser that makes the enhanced files."""
+    denoiser = load_denoiser(weights) if weights else None
+    return [result for _, result in shown(partial(score_trial, tuple(wanted), denoiser), trials, jobs, "scoring")]
 
 
-def score_trial(wanted: tuple[str, ...], weights: str | None, trial: Trial) -> Result:
+def score_trial(wanted: tuple[str, ...], denoiser: gtcrn.Denoiser | None, trial: Trial) -> Result:
     result = Result(trial)
     try:
         noisy = read_mono(trial.noisy)
         clean = read_mono(trial.clean) if trial.clean else None
-        enhanced = enhance(weights, noisy, result) if weights else read_mono(trial.enhanced) if trial.enhanced else None
+        made = enhance(denoiser, noisy, result) if denoiser else None
+        enhanced = read_mono(trial.enhanced) if trial.enhanced and made is None else made
     except AudioError as error:
         result.faults.append(str(error))
         return result
@@ -173,8 +178,7 @@ def score_trial(wanted: tuple[str, ...], weights: str | None, trial: Trial) -> R
     return result
 
 
-def enhance(weights: str, noisy: Samples, result: Result) -> Samples:
-    denoiser = load_denoiser(weights)
+def enhance(denoiser: gtcrn.Denoiser, noisy: Samples, result: Result) -> Samples:
     begin = time.perf_counter()
     enhanced = denoiser(noisy, SAMPLE_RATE)
     result.busy, result.seconds = time.perf_counter() - begin, len(noisy) / SAMPLE_RATE
