@@ -20,6 +20,7 @@ class DenoiseOptions:
     subtype: str | None = None
     bit_rate: int | None = None  # bits a second, of media files
     strict: bool = False
+    keep_highs: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def _denoise(denoiser: Denoiser, options: DenoiseOptions, job: Job, progress: Pr
         job.target,
         denoiser,
         attenuation_limit=options.attenuation_limit,
+        keep_highs=options.keep_highs,
         container=options.container,
         subtype=options.subtype,
         bit_rate=options.bit_rate,

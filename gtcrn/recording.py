@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from gtcrn.stream import Stream
 if TYPE_CHECKING:
     from gtcrn.audio.remux import Counts
 
+Opening = Callable[[int, int], Stream]  # of a sample rate in Hz and a number of channels
 Progress = Callable[[float], None]  # told the seconds of audio that have been worked on since the last call
 MARK = ".denoised"  # in the name of an output beside its input
 
@@ -45,6 +47,7 @@ def denoise_file(
     denoiser: Denoiser | None = None,
     *,
     attenuation_limit: float | None = None,
+    keep_highs: bool = False,
     container: str | None = None,
     subtype: str | None = None,
     bit_rate: int | None = None,
@@ -56,26 +59,26 @@ def denoise_file(
 
     `target` is by default NAME.denoised.EXT beside the source; it appears complete or not at all, as long as the source
     and aligned with it. `denoiser`: that of the shipped weights unless given. `attenuation_limit` is in dB (None: no
-    limit). `container` (WAV, FLAC, ...) and `subtype` (PCM_16, FLOAT, ...) stay as they are unless given, `bit_rate`
-    (bits a second, of MP3, Ogg, M4A and the like) too. `overwrite` lets the target be the source. `progress` is called
-    with the seconds of audio worked on since its last call. A file that breaks off is read as far as it goes, with a
-    remark; `strict` refuses it.
+    limit), `keep_highs` as in `Denoiser.stream`. `container` (WAV, FLAC, ...) and `subtype` (PCM_16, FLOAT, ...) stay
+    as they are unless given, `bit_rate` (bits a second, of MP3, Ogg, M4A and the like) too. `overwrite` lets the target
+    be the source. `progress` is called with the seconds of audio worked on since its last call. A file that breaks off
+    is read as far as it goes, with a remark; `strict` refuses it.
     Raises AudioError for what cannot be read or kept so, ConfigError for options that do not fit, GtcrnError where it
     cannot be written.
     """
     path = beside(Path(source), file_suffix(container) if container else None) if target is None else Path(target)
     if not overwrite and path.exists() and Path(source).exists() and path.samefile(source):
         raise AudioError(f"the output {path} is the input; overwrite=True replaces it.")
-    denoiser, progress = denoiser or load(), progress or _nothing
+    progress, opened = progress or _nothing, opening(denoiser or load(), attenuation_limit, keep_highs)
     ends: Ends = "told" if strict else "any"
     with open_audio(Path(source), ends=ends) as reader:
         suffix = media_suffix(path.suffix, container)
         if suffix and isinstance(reader, MediaReader):
-            counts = _denoise_media(Path(source), path, suffix, denoiser, attenuation_limit, bit_rate, ends, progress)
+            counts = _denoise_media(Path(source), path, suffix, opened, bit_rate, ends, progress)
             heard, remark = (counts.seconds, counts.clipped, counts.nonfinite), counts.remark
         else:
             with sink_of(path, reader, container, subtype, bit_rate) as sink:
-                heard = denoise_blocks(denoiser, reader, sink, attenuation_limit, progress)
+                heard = denoise_blocks(opened, reader, sink, progress)
             remark = reader.remark
     return Denoised(path, *heard, remark, reader.format.sample_rate, reader.format.channels)
 
@@ -85,12 +88,15 @@ def beside(source: Path, suffix: str | None = None) -> Path:
     return source.with_name(f"{source.stem}{MARK}{suffix or source.suffix}")
 
 
-def denoise_blocks(
-    denoiser: Denoiser, source: Source, sink: Sink, attenuation_limit: float | None, progress: Progress
-) -> tuple[float, int, int]:
+def opening(denoiser: Denoiser, attenuation_limit: float | None, keep_highs: bool) -> Opening:
+    """What makes a stream with these options of every recording or track."""
+    return partial(denoiser.stream, attenuation_limit=attenuation_limit, keep_highs=keep_highs)
+
+
+def denoise_blocks(opened: Opening, source: Source, sink: Sink, progress: Progress) -> tuple[float, int, int]:
     """All blocks of a source through a stream of its own into a sink: seconds, clipped and non-finite samples."""
     rate, seconds = source.format.sample_rate, 0.0
-    stream = denoiser.stream(rate, source.format.channels, attenuation_limit)
+    stream = opened(rate, source.format.channels)
     for block in source.blocks():
         sink.write(stream.push(block))
         progress(block.shape[1] / rate)
@@ -117,8 +123,7 @@ def _denoise_media(
     source: Path,
     target: Path,
     suffix: str,
-    denoiser: Denoiser,
-    attenuation_limit: float | None,
+    opened: Opening,
     bit_rate: int | None,
     ends: Ends,
     progress: Progress,
@@ -126,10 +131,7 @@ def _denoise_media(
     """Every audio track in its place, all else copied."""
     from gtcrn.audio.remux import denoise_media
 
-    def enhance(rate: int, channels: int) -> Stream:
-        return denoiser.stream(rate, channels, attenuation_limit)
-
-    return denoise_media(source, target, suffix, enhance, bit_rate, ends, progress)
+    return denoise_media(source, target, suffix, opened, bit_rate, ends, progress)
 
 
 def _nothing(seconds: float) -> None:

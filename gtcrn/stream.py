@@ -32,8 +32,10 @@ class Stream:
         channels: int,
         attenuation_limit: float | None = None,
         bypass: bool = False,
+        keep_highs: bool = False,
     ) -> None:
-        """Use `Denoiser.stream`, which says what `sample_rate`, `channels`, `attenuation_limit` and `bypass` are.
+        """Use `Denoiser.stream`, which says what `sample_rate`, `channels`, `attenuation_limit`, `bypass` and
+        `keep_highs` are.
 
         `params` are a denoiser's. Raises AudioError and ConfigError for arguments out of range.
         """
@@ -43,7 +45,7 @@ class Stream:
         self._flat = self.channels == 1  # whether samples come and go as (n,)
         self._kind: type = np.floating  # of samples: np.floating, np.int16 or bytes, as they were pushed last
         self._flushed = False
-        self.attenuation_limit, self.bypass = attenuation_limit, bypass
+        self.attenuation_limit, self.bypass, self.keep_highs = attenuation_limit, bypass, keep_highs
 
     def __repr__(self) -> str:
         delay = f"{self.latency} samples ({1000 * self.latency / self.sample_rate:.1f} ms)"
@@ -108,9 +110,17 @@ class Stream:
 
     @bypass.setter
     def bypass(self, bypass: bool) -> None:
-        if not isinstance(bypass, bool | np.bool_):
-            raise AudioError(f"bypass must be True or False, not {bypass!r}.")
-        self._stream.bypass = bool(bypass)
+        self._stream.bypass = _switch("bypass", bypass)
+
+    @property
+    def keep_highs(self) -> bool:
+        """Whether what lies above 8 kHz passes as far as the network lets pass what lies right below; can be set at any
+        time, the change fades in over a hop. At rates up to 16 kHz it changes nothing."""
+        return self._stream.keep_highs
+
+    @keep_highs.setter
+    def keep_highs(self, keep: bool) -> None:
+        self._stream.keep_highs = _switch("keep_highs", keep)
 
     @overload
     def push(self, samples: Pcm) -> bytes: ...
@@ -242,6 +252,12 @@ class Stream:
         if rows.ndim != 2 or len(rows) != self.channels:
             raise AudioError(f"samples must have the shape ({self.channels}, n), not {samples.shape}.")
         return rows
+
+
+def _switch(name: str, value: object) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise AudioError(f"{name} must be True or False, not {value!r}.")
+    return bool(value)
 
 
 async def _asynchronous(chunks: AsyncIterable[Any] | Iterable[Any]) -> AsyncIterator[Any]:

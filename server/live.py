@@ -92,6 +92,8 @@ class Live:
             self.stream.attenuation_limit = change.attenuation_limit
         if "bypass" in change.model_fields_set:
             self.stream.bypass = change.bypass
+        if "keep_highs" in change.model_fields_set:
+            self.stream.keep_highs = change.keep_highs
 
     @property
     def clipped(self) -> int:

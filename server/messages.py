@@ -13,6 +13,10 @@ Channels = Annotated[int, Field(ge=1, le=MAX_CHANNELS, description="interleaved;
 Limit = Annotated[
     float | None, Field(ge=0, le=1000, description="dB by which noise may be pulled down; null: without limit")
 ]
+KeepHighs = Annotated[
+    bool,
+    Field(description="keep what lies above 8 kHz, with a gain by what lies below"),
+]
 Bypass = Annotated[bool, Field(description="pass the delayed input on unchanged")]
 
 
@@ -32,6 +36,7 @@ class Options(Message):
     encoding: Encoding = "s16le"
     attenuation_limit: Limit = None
     bypass: Bypass = False
+    keep_highs: KeepHighs = False
 
 
 class Change(Message):
@@ -41,6 +46,7 @@ class Change(Message):
 
     attenuation_limit: Limit = None
     bypass: Bypass = False
+    keep_highs: KeepHighs = False
 
 
 class Start(Options):
@@ -121,6 +127,7 @@ class StreamStatus(Message):
     sequence: Annotated[int, Field(description="sequence number of the next frames")]
     attenuation_limit: Limit
     bypass: Bypass
+    keep_highs: KeepHighs
     seconds: float
     nonfinite: int
     clipped: int

@@ -77,7 +77,7 @@ class Service:
         """A fresh stream with an id nobody can guess, in its turn; raises ServiceError if it weighs too much."""
         place.grow(options)
         await self.turns.turn(OPEN_SECONDS)
-        form = (options.sample_rate, options.channels, options.attenuation_limit, options.bypass)
+        form = options.sample_rate, options.channels, options.attenuation_limit, options.bypass, options.keep_highs
         loop = asyncio.get_running_loop()  # filters of a new rate take up to 10 ms
         stream = await loop.run_in_executor(self.opener, self.denoiser.stream, *form)
         identity, config = f"{self.worker}-{secrets.token_urlsafe(12)}", self.denoiser.config

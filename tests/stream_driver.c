@@ -149,6 +149,7 @@ int main(int count, char **arguments)
     demand(s != NULL, "arguments in range make a stream");
     size_t room = size / sizeof(float) / (size_t)s->channels;
     demand(!gtcrn_set_attenuation_limit(s, 30) && gtcrn_set_attenuation_limit(s, NAN), "limits are judged");
+    gtcrn_set_keep_highs(s, 1);
     s = whole_run(s, in, room, out);
     FILE *file = fopen(arguments[3], "wb");
     demand(file && fwrite(out, 1, size, file) == size && !fclose(file), arguments[3]);

@@ -70,7 +70,7 @@ def verify_stream(
     with pytest.raises(AudioError, match="flushed"):
         stream.push(samples[..., :1])
 
-    for name, value in ({"attenuation_limit": None, "bypass": False} | options).items():
+    for name, value in ({"attenuation_limit": None, "bypass": False, "keep_highs": False} | options).items():
         setattr(stream, name, value)
     stream.reset()
     found, stream = _play(stream, samples, cuts, changes)

@@ -65,6 +65,7 @@ def test_tensors_are_read_or_refused_in_a_sentence() -> None:
         {"attenuation_limit": "much"},
         {"attenuation_limit": 1j},
         {"bypass": "no"},
+        {"keep_highs": "yes"},
     ],
 )
 def test_arguments_of_another_kind_are_refused_in_a_sentence(options: dict[str, Any]) -> None:

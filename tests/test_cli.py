@@ -17,6 +17,7 @@ import soundfile
 from commands import GTCRN
 from streams import noise, random_denoiser, write_weights
 
+import gtcrn
 from gtcrn.audio.pcm import PcmFormat, header
 from gtcrn.cli.app import run
 
@@ -88,6 +89,27 @@ def test_without_attenuation_a_file_stays_equal_to_the_bit(folder: Path) -> None
     write(folder / "a.wav", rate=48_000, channels=2)
     assert denoise("a.wav", "-o", "b.wav", "--attenuation-limit", "0") == 0
     np.testing.assert_array_equal(soundfile.read("a.wav")[0], soundfile.read("b.wav")[0])
+
+
+def test_highs_are_kept_as_in_the_library(folder: Path) -> None:
+    write(folder / "a.wav", rate=48_000, channels=2, subtype="FLOAT")
+    assert denoise("a.wav", "-o", "b.wav", "--keep-highs") == 0
+    denoiser, samples = gtcrn.load("../weights.safetensors"), soundfile.read("a.wav", dtype="float32")[0].T
+    np.testing.assert_array_equal(soundfile.read("b.wav")[0].T, denoiser(samples, 48_000, keep_highs=True))
+    raw = PcmFormat(48_000, 2, "f32le")
+    found = piped(
+        "-",
+        "--raw",
+        "--rate",
+        "48000",
+        "--channels",
+        "2",
+        "--encoding",
+        "f32le",
+        "--keep-highs",
+        data=raw.encode(samples)[0],
+    )
+    assert found.stdout == raw.encode(denoiser(samples, 48_000, keep_highs=True))[0]
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

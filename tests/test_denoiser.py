@@ -19,7 +19,7 @@ from gtcrn.audio.pcm import PcmFormat
 from gtcrn.types import Samples
 
 LIMITS = st.none() | st.floats(0, 60)  # dB
-OPTIONS = st.fixed_dictionaries({"bypass": st.booleans(), "attenuation_limit": LIMITS})
+OPTIONS = st.fixed_dictionaries({"bypass": st.booleans(), "attenuation_limit": LIMITS, "keep_highs": st.booleans()})
 EDGES = [0, 1, 255, 256, 257, 511, 512, 513, 1000]
 
 
@@ -72,14 +72,22 @@ def test_as_many_samples_come_out_as_go_in(rate: int, length: int) -> None:
     st.integers(0, 3_000),
     st.lists(st.integers(0, 900), min_size=1, max_size=6),
     LIMITS,
+    st.booleans(),
     st.dictionaries(st.integers(0, 3_000), OPTIONS, max_size=3),
     st.sampled_from(sorted(kernel.SIZES)),
 )
 def test_the_contract_at_any_rate_with_a_network_of_any_size(
-    rate: int, channels: int, length: int, lengths: list[int], limit: float | None, changes: Changes, network: int
+    rate: int,
+    channels: int,
+    length: int,
+    lengths: list[int],
+    limit: float | None,
+    highs: bool,
+    changes: Changes,
+    network: int,
 ) -> None:
-    denoiser = random_denoiser(channels=network)
-    verify_stream(denoiser, noise(length, channels), lengths, rate, changes, attenuation_limit=limit)
+    denoiser, options = random_denoiser(channels=network), {"attenuation_limit": limit, "keep_highs": highs}
+    verify_stream(denoiser, noise(length, channels), lengths, rate, changes, **options)
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 44_100, 48_000, 191_999])
@@ -283,7 +291,7 @@ def test_other_arrays_are_refused_in_a_sentence(samples: Any, options: dict[str,
 
 
 @pytest.mark.parametrize("wrong", [None, np.nan, np.inf, "16000", 1.5, 2j, [1], np.zeros(2), object()])
-@pytest.mark.parametrize("argument", ["sample_rate", "channels", "attenuation_limit", "bypass"])
+@pytest.mark.parametrize("argument", ["sample_rate", "channels", "attenuation_limit", "bypass", "keep_highs"])
 def test_arguments_of_a_wrong_kind_are_refused_in_a_sentence(argument: str, wrong: Any) -> None:
     if argument == "attenuation_limit" and (wrong is None or isinstance(wrong, float)):
         pytest.skip("a limit, or refused as one out of range")

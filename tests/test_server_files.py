@@ -137,6 +137,12 @@ def test_attenuation_limit(service: Running, denoiser: Denoiser) -> None:
     assert answer.content[44:] == offline(denoiser, data[44:], attenuation_limit=9)
 
 
+def test_highs_are_kept_where_that_is_asked_for(service: Running, denoiser: Denoiser) -> None:
+    data = audio_file(speech(1), rate=48_000)
+    answer = httpx.post(f"{service.http}/v1/denoise", params={"keep_highs": True}, content=data)
+    assert answer.content[44:] == offline(denoiser, data[44:], 48_000, keep_highs=True)
+
+
 def without_total(flac: bytes) -> bytes:
     """The file as it is when it was written to a pipe: its header does not say how long it is."""
     return flac[:21] + bytes([flac[21] & 0xF0, 0, 0, 0, 0]) + flac[26:]

@@ -73,6 +73,19 @@ def test_half_a_sample_is_refused_and_nothing_applied(client: httpx.Client, deno
     assert output == offline(denoiser, data)
 
 
+def test_highs_are_kept_where_that_is_asked_for(client: httpx.Client, denoiser: Denoiser) -> None:
+    data = pcm(speech(0.4))
+    opening = {"sample_rate": 48_000, "keep_highs": True}
+    path = opened(client, **opening)
+    assert client.get(path).json()["keep_highs"] is True
+    output = frames(client, path, 0, data).content + client.delete(path).content
+    assert output == offline(denoiser, data, **opening) != offline(denoiser, data, 48_000)
+    path = opened(client, sample_rate=48_000)
+    assert client.patch(path, json={"keep_highs": True}).json()["keep_highs"] is True
+    assert frames(client, path, 0, data).content + client.delete(path).content == output
+    assert client.post("/v1/denoise/pcm", params=opening, content=data).content == output
+
+
 def test_patch_changes_settings(client: httpx.Client, denoiser: Denoiser) -> None:
     data = pcm(speech(0.4))
     path = opened(client)
@@ -96,7 +109,7 @@ def test_clipped_samples_are_told(client: httpx.Client, service: Running) -> Non
     live = service.service.streams.get(path.split("/")[-1], "").live
     assert live is not None
     loud = {"flush_pcm16": lambda: b"", "clipped": 320, "nonfinite": 0}
-    live.stream = SimpleNamespace(**loud, attenuation_limit=None, bypass=False)  # type: ignore[assignment]
+    live.stream = SimpleNamespace(**loud, attenuation_limit=None, bypass=False, keep_highs=False)  # type: ignore[assignment]
     frames(client, path, 0, b"\0" * 640)
     assert client.get(path).json()["clipped"] == live.summary().clipped == 320
     assert client.delete(path).headers["gtcrn-clipped"] == "320"

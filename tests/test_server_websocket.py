@@ -113,6 +113,13 @@ def test_options_of_start_are_those_of_the_library(service: Running, denoiser: D
     bypassed = say(service.socket, {**START, "bypass": True}, data, END)
     assert limited.audio == offline(denoiser, data, attenuation_limit=6)
     assert bypassed.audio == data
+    full = {"sample_rate": 48_000, "keep_highs": True}
+    kept = say(service.socket, {**START, **full}, data, END).audio
+    assert kept == offline(denoiser, data, **full)
+    assert (
+        say(service.socket, {**START, "sample_rate": 48_000}, {"type": "set", "keep_highs": True}, data, END).audio
+        == kept
+    )
 
 
 def test_set_changes_between_two_samples(service: Running, denoiser: Denoiser) -> None:

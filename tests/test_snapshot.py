@@ -64,10 +64,11 @@ def test_equal_samples_give_equal_snapshots_whatever_the_chunks() -> None:
 
 
 def test_options_and_counts_come_back() -> None:
-    stream = random_denoiser().stream(16_000, channels=2, bypass=True)
+    stream = random_denoiser().stream(16_000, channels=2, bypass=True, keep_highs=True)
     stream.push(np.full((2, 700), np.nan))
     stream.flush()
     resumed = random_denoiser().resume(stream.snapshot())
-    assert (resumed.bypass, resumed.attenuation_limit, resumed.nonfinite) == (True, None, 1_400)
+    assert (resumed.bypass, resumed.keep_highs, resumed.attenuation_limit) == (True, True, None)
+    assert resumed.nonfinite == 1_400
     with pytest.raises(AudioError, match="flushed"):
         resumed.push(np.zeros((2, 1)))

@@ -45,6 +45,7 @@ def _add_targets(made: argparse.ArgumentParser) -> None:
 def _add_processing(made: argparse.ArgumentParser) -> None:
     add = made.add_argument
     add("--attenuation-limit", type=float, metavar="DB", help="Pull noise down by at most so many dB.")
+    add("--keep-highs", action="store_true", help="Keep what lies above 8 kHz, with a gain by what lies below.")
     add("--strict", action="store_true", help="Refuse files that break off instead of reading what is there.")
     add("--weights", metavar="PATH", help="A weights file instead of the shipped weights.")
     add("--jobs", type=_positive, metavar="N", help="Processes for many files. Default: one a CPU.")
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str]) -> int:
 
     gc.freeze()
     gc.enable()
-    kept = asked.container, asked.subtype, asked.bitrate, asked.strict
+    kept = asked.container, asked.subtype, asked.bitrate, asked.strict, asked.keep_highs
     options = DenoiseOptions(asked.weights, asked.attenuation_limit, *kept)
     report = Report(asked.quiet, asked.json, asked.output)
     if not asked.raw and (asked.rate or asked.channels or asked.encoding):

@@ -34,6 +34,7 @@ def denoise_corpus(asked: argparse.Namespace, options: DenoiseOptions) -> int:
             overwrite=asked.overwrite,
             skip_existing=asked.skip_existing,
             strict=options.strict,
+            keep_highs=options.keep_highs,
             cpus=asked.jobs,
             told=told,
         )

@@ -90,6 +90,9 @@ def live(
     list_devices: Annotated[bool, typer.Option("--list-devices", help="Print what there is.")] = False,
     rate: Annotated[int | None, typer.Option(help="Hz; default: the microphone's own.")] = None,
     attenuation_limit: Annotated[float | None, typer.Option(help="Pull noise down by at most so many dB.")] = None,
+    keep_highs: Annotated[
+        bool, typer.Option("--keep-highs", help="Keep what lies above 8 kHz, with a gain by what lies below.")
+    ] = False,
     weights: Annotated[str | None, typer.Option(help="A weights file instead of the shipped weights.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No meter, no summary; errors only.")] = False,
 ) -> None:
@@ -102,7 +105,7 @@ def live(
     if list_devices:
         live.print_devices()
     else:
-        live.run(source, target, rate, attenuation_limit, weights, quiet)
+        live.run(source, target, rate, attenuation_limit, keep_highs, weights, quiet)
 
 
 def info(

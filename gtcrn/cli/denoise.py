@@ -22,7 +22,7 @@ from gtcrn.denoiser import load
 from gtcrn.errors import ConfigError
 from gtcrn.outcome import DenoiseOptions, Outcome
 from gtcrn.plan import Job, left_out, plan
-from gtcrn.recording import Progress, denoise_blocks, sink_of
+from gtcrn.recording import Progress, denoise_blocks, opening, sink_of
 
 
 def raw_format(rate: int | None, channels: int | None, encoding: str | None) -> PcmFormat:
@@ -85,17 +85,17 @@ def denoise_pipe(
     """Standard input, output or both: `-` to `-` live, `-` to a file, a file to `-`."""
     if len(inputs) != 1:
         raise ConfigError(f"standard input and output take one recording, not {len(inputs)} inputs.")
-    denoiser = load(options.weights)
+    opened = opening(load(options.weights), options.attenuation_limit, options.keep_highs)
     with contextlib.ExitStack() as stack:
         stack.enter_context(without_words_of_libraries())
         source = _source(inputs[0], raw, stack, options.strict)
         if output not in (None, "-"):
             with sink_of(Path(output), source, options.container, options.subtype, options.bit_rate) as sink:
-                heard = denoise_blocks(denoiser, source, sink, options.attenuation_limit, lambda _: None)
+                heard = denoise_blocks(opened, source, sink, lambda _: None)
         else:
             pipe = _pipe_out(source, options, raw)
             with standard.until_nobody_reads():
-                heard = denoise_blocks(denoiser, source, pipe, options.attenuation_limit, lambda _: None)
+                heard = denoise_blocks(opened, source, pipe, lambda _: None)
                 pipe.finish()
     seconds, clipped, nonfinite = heard
     outcome = Outcome(source.name, output or "-", seconds, clipped=clipped, nonfinite=nonfinite, remark=source.remark)

@@ -69,13 +69,19 @@ def print_devices() -> None:
 
 
 def run(
-    source: str | None, target: str | None, rate: int | None, limit: float | None, weights: str | None, quiet: bool
+    source: str | None,
+    target: str | None,
+    rate: int | None,
+    limit: float | None,
+    keep_highs: bool,
+    weights: str | None,
+    quiet: bool,
 ) -> None:
     """Denoise until interrupted, then say how that went. Raises ConfigError for devices that are not there."""
     with without_words_of_libraries():  # ALSA tells of every device that it lacks
         devices.library()
         microphone, loudspeaker = devices.find(source, "input"), devices.find(target, "output")
-        passage = Passage(load(weights).stream(rate or microphone.rate, 1, limit))
+        passage = Passage(load(weights).stream(rate or microphone.rate, 1, limit, keep_highs=keep_highs))
         stream = devices.opened(microphone, loudspeaker, rate or microphone.rate, passage)
         try:
             with stream, contextlib.suppress(KeyboardInterrupt):

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 from gtcrn.audio.formats import file_suffix
 from gtcrn.denoiser import Denoiser, load
@@ -60,6 +60,7 @@ def denoise_files(
     overwrite: bool = False,
     skip_existing: bool = False,
     strict: bool = False,
+    keep_highs: bool = False,
     cpus: int | None = None,
     told: Callable[[Outcome, Summary], None] | None = None,
 ) -> Summary:
@@ -71,12 +72,12 @@ def denoise_files(
     for each recording, by default manifest.parquet in `output`; what it says is done is not done again. `address` is
     that of a Ray that runs; None: one is started here with `cpus` cores and ended. `told` is called with what became
     of each recording, and the summary so far. `skip_existing` leaves outputs that are there. `denoiser`,
-    `attenuation_limit`, `container`, `subtype`, `bit_rate`, `overwrite` and `strict` are those of
+    `attenuation_limit`, `container`, `subtype`, `bit_rate`, `overwrite`, `strict` and `keep_highs` are those of
     `gtcrn.denoise_file`. A file that is no good is a row in the manifest.
     Raises AudioError for inputs that are not there or outputs that would meet, ConfigError for options that do not fit
     and where Ray or a kind of storage is not installed, GtcrnError where no Ray answers.
     """
-    options = DenoiseOptions(None, attenuation_limit, container, subtype, bit_rate, strict)
+    options = DenoiseOptions(None, attenuation_limit, container, subtype, bit_rate, strict, keep_highs)
     denoiser = denoiser or load()
     where = None if output is None else os.fspath(output)
     suffix = file_suffix(container) if container else None
@@ -96,8 +97,7 @@ def denoise_files(
 
 
 def _made_with(denoiser: Denoiser, options: DenoiseOptions) -> dict[str, object]:
-    kept = options.attenuation_limit, options.container, options.subtype, options.bit_rate, options.strict
-    return {"weights": denoiser.fingerprint, "options": kept}
+    return {"weights": denoiser.fingerprint, "options": astuple(options)}
 
 
 def _rewrite_lists(corpus: Corpus, record: Record) -> dict[str, int]:

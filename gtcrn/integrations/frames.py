@@ -19,13 +19,15 @@ class FrameFilter:
         channels: int = 1,
         attenuation_limit: float | None = None,
         bypass: bool = False,
+        keep_highs: bool = False,
     ) -> None:
-        """`sample_rate` 8,000 to 192,000 Hz, `channels` 1 to 64, `attenuation_limit` in dB (None: no limit).
+        """`sample_rate` 8,000 to 192,000 Hz, `channels` 1 to 64, `attenuation_limit` in dB (None: no limit);
+        `bypass` and `keep_highs` as in `Denoiser.stream`.
 
         Raises AudioError or ConfigError for values out of range.
         """
         self.format = PcmFormat(sample_rate, channels, "s16le")
-        self.stream = denoiser.stream(sample_rate, channels, attenuation_limit, bypass)
+        self.stream = denoiser.stream(sample_rate, channels, attenuation_limit, bypass, keep_highs)
         self.delay = self.stream.latency - 1  # samples
         self._ready = bytes(self.delay * self.format.frame_bytes)
 

@@ -13,10 +13,14 @@ class GtcrnProcessor(rtc.FrameProcessor[rtc.AudioFrame]):
     same delay, without a gap; `enabled = False` takes the processor out of the way altogether, delay included.
     """
 
-    def __init__(self, denoiser: Denoiser | None = None, attenuation_limit: float | None = None) -> None:
-        """With the shipped weights unless a `denoiser` is given, which any number of processors can share."""
+    def __init__(
+        self, denoiser: Denoiser | None = None, attenuation_limit: float | None = None, keep_highs: bool = False
+    ) -> None:
+        """With the shipped weights unless a `denoiser` is given, which any number of processors can share; the options
+        are those of `Denoiser.stream`."""
         self._denoiser = denoiser or load()
         self._limit, self._bypass, self._enabled = attenuation_limit, False, True
+        self._keep_highs = keep_highs
         self._filter: FrameFilter | None = None
 
     @property
@@ -65,7 +69,7 @@ class GtcrnProcessor(rtc.FrameProcessor[rtc.AudioFrame]):
         """The stream so far, or a new one where a track's format is another than before."""
         here = (frame.sample_rate, frame.num_channels)
         if self._filter is None or here != (self._filter.format.sample_rate, self._filter.format.channels):
-            self._filter = FrameFilter(self._denoiser, *here, self._limit, self._bypass)
+            self._filter = FrameFilter(self._denoiser, *here, self._limit, self._bypass, self._keep_highs)
         return self._filter
 
     def _close(self) -> None:

@@ -19,10 +19,13 @@ class GtcrnFilter(BaseAudioFilter):
     how many dB noise may be pulled down (None: no limit).
     """
 
-    def __init__(self, denoiser: Denoiser | None = None, attenuation_limit: float | None = None) -> None:
-        """With the shipped weights unless a `denoiser` is given, which any number of filters can share."""
+    def __init__(
+        self, denoiser: Denoiser | None = None, attenuation_limit: float | None = None, keep_highs: bool = False
+    ) -> None:
+        """With the shipped weights unless a `denoiser` is given, which any number of filters can share; the options
+        are those of `Denoiser.stream`."""
         self._denoiser = denoiser or load()
-        self._limit, self._enabled = attenuation_limit, True
+        self._limit, self._keep_highs, self._enabled = attenuation_limit, keep_highs, True
         self._filter: FrameFilter | None = None
 
     @property
@@ -32,7 +35,8 @@ class GtcrnFilter(BaseAudioFilter):
 
     async def start(self, sample_rate: int) -> None:
         """Open a stream at the transport's rate in Hz. Raises AudioError for one that is not 8,000 to 192,000 Hz."""
-        self._filter = FrameFilter(self._denoiser, sample_rate, 1, self._limit, bypass=not self._enabled)
+        options = {"bypass": not self._enabled, "keep_highs": self._keep_highs}
+        self._filter = FrameFilter(self._denoiser, sample_rate, 1, self._limit, **options)
 
     async def stop(self) -> None:
         """Forget the stream; what it still holds (`delay` samples) is dropped."""

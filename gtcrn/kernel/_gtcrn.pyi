@@ -23,6 +23,7 @@ class Stream:
 
     attenuation_limit: float  # dB, infinity for none
     bypass: bool
+    keep_highs: bool
     @property
     def latency(self) -> int: ...
     @property

@@ -21,6 +21,7 @@ enum {
                               half that a GTConvBlock works on */
     GROUP_EIGHTS = GROUP / 8,
     UNITS = GROUP / 2, /* of a recurrent cell along the bands: a group has one in each direction */
+    TOP = 180, TOP_END = 228, /* bins from 5.6 to 7.1 kHz: above, the resampler has taken its part */
     FEATURES = 3,      /* magnitude, real, imaginary */
     BLOCKS = 3,        /* GTConvBlocks on each side, dilations 1, 2, 5 */
     HISTORY = 2 * (1 + 2 + 5), /* past frames that the blocks of one side keep */
@@ -103,7 +104,7 @@ typedef float network_frame[WIDTH][CHANNELS];
 
 typedef struct {
     struct gtcrn_memory begin; /* phase: where the rings of past frames stand, below PERIOD */
-    float unused[12];
+    float unused[11];
     network_frame encoder[HISTORY], decoder[HISTORY]; /* rings of 2 x dilation frames, block by block */
     network_frame inter[2];
     float attention[2][BLOCKS][CHANNELS];

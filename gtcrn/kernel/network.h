@@ -10,6 +10,8 @@
 #include "resample.h"
 #include "transform.h"
 
+#include <float.h>
+
 /* ---- spectrum ---- */
 
 /* Magnitude (compressed by `roots` square roots), real and imaginary part of the bins, as many as fill vectors. */
@@ -82,6 +84,17 @@ static inline void measure(const float *before, const float *after, struct gtcrn
     levels->removed = sqrtf(sum(removed)) / HOP;
 }
 
+/* The share of a frame's amplitude at the top that was left; none of silence. */
+static inline float share_left(const float *before, const float *after)
+{
+    vec was = {0}, is = {0};
+    for (int i = 2 * TOP; i < 2 * TOP_END; i += LANES) {
+        vec x = load(before + i), y = load(after + i);
+        was += x * x, is += y * y;
+    }
+    return sqrtf(sum(is) / (sum(was) + FLT_MIN));
+}
+
 /* ---- network ---- */
 
 static const int dilations[BLOCKS] = {1, 2, 5};
@@ -134,6 +147,7 @@ static inline void frame(const parameters *p, network_state *s, const float *spe
     decoder(p, s, phase, &e, x, mask);
     spread(p, (const float(*)[2])mask, spectrum, out);
     measure(spectrum, out, &s->begin);
+    s->begin.top = share_left(spectrum, out);
     s->begin.phase = (float)((phase + 1) % PERIOD);
 }
 

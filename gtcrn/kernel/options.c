@@ -18,7 +18,7 @@ gtcrn_stream *gtcrn_create_sharing(const gtcrn_params *params, const gtcrn_filte
     s->kernel = kernel;
     s->fingerprint = gtcrn_hash(params, kernel->params * sizeof(float));
     s->heard_room = (size_t)filters->latency + 2 * reach + hop + TAPS;
-    s->channel_bytes = sizeof(channel) + (kernel->state + s->heard_room + 2 * reach + 2 * HOP + TAPS) * sizeof(float);
+    s->channel_bytes = sizeof(channel) + (kernel->state + GAINS + s->heard_room + 2 * reach + 2 * HOP + TAPS) * sizeof(float);
     s->channel_bytes = (s->channel_bytes + 63) / 64 * 64;
     s->memory = calloc((size_t)channels, s->channel_bytes);
     if (s->memory) return s;
@@ -88,6 +88,10 @@ double gtcrn_attenuation_limit(const gtcrn_stream *s) { return s->limit; }
 
 int gtcrn_bypass(const gtcrn_stream *s) { return s->bypass; }
 
+void gtcrn_set_keep_highs(gtcrn_stream *s, int keep) { s->keep_highs = keep != 0; }
+
+int gtcrn_keep_highs(const gtcrn_stream *s) { return s->keep_highs; }
+
 int gtcrn_flushed(const gtcrn_stream *s) { return s->flushed; }
 
 int gtcrn_latency(const gtcrn_stream *s) { return s->filters->latency; }
@@ -109,15 +113,32 @@ static double speech_probability(double level, double reduction)
     return 1 / (1 + exp(-(6.9 + 0.109 * level - 0.074 * reduction)));
 }
 
+static double power(float amplitude) { return (double)amplitude * amplitude; }
+
+static double speech_in(const struct gtcrn_memory *of)
+{
+    double level = decibels(power(of->after));
+    return speech_probability(level, decibels(power(of->before)) - level);
+}
+
+/* As the top of what the network hears goes, so does what lies above, and further down where nobody speaks. Of voices
+   the network takes more there than it should: of twice the share that it leaves sibilants have more, and of the square
+   of the probability pauses less (chosen among a dozen such rules, on words of 15 languages in 7 noises, 0 to 20 dB). */
+float gtcrn_highs_gain(const gtcrn_stream *s, const struct gtcrn_memory *of)
+{
+    if (!s->keep_highs || s->filters->sample_rate <= SAMPLE_RATE) return 0;
+    double speech = speech_in(of);
+    return (float)fmin(2 * of->top * speech * speech, 1);
+}
+
 void gtcrn_levels(const gtcrn_stream *s, double *speech, double *noise, double *reduction)
 {
     double before = 0, after = 0, removed = 0;
     *speech = 0;
     for (int i = 0; i < s->channels; i++) {
         const struct gtcrn_memory *of = levels_of(channel_of(s, i));
-        double was = (double)of->before * of->before, is = (double)of->after * of->after, level = decibels(is);
-        *speech = fmax(*speech, speech_probability(level, decibels(was) - level));
-        before += was, after += is, removed += (double)of->removed * of->removed;
+        *speech = fmax(*speech, speech_in(of));
+        before += power(of->before), after += power(of->after), removed += power(of->removed);
     }
     *noise = decibels(removed / s->channels);
     *reduction = decibels(before / s->channels) - decibels(after / s->channels);

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-enum { VERSION = 3, BYPASS = 1, FLUSHED = 2 };
+enum { VERSION = 4, BYPASS = 1, FLUSHED = 2, KEEP_HIGHS = 4 };
 static const char magic[8] = "GTCRNsnp";
 static const int64_t LONGEST = (int64_t)1 << 45; /* samples: years; the clock computes without overflow up to there */
 static const float LOUDEST_INSIDE = 1e8f;        /* of what resamplers and synthesis make of samples up to LOUDEST */
@@ -44,7 +44,7 @@ typedef struct {
     float largest;
 } part;
 
-enum { PARTS = 5 };
+enum { PARTS = 6 };
 
 static void parts_of(const gtcrn_stream *s, channel *c, const timing *t, part parts[PARTS])
 {
@@ -53,6 +53,7 @@ static void parts_of(const gtcrn_stream *s, channel *c, const timing *t, part pa
     parts[2] = (part){c->low, (size_t)(HOP + t->low - t->frames * HOP), LOUDEST_INSIDE};
     parts[3] = (part){heard_of(s, c), (size_t)(t->taken - t->heard_start), LOUDEST};
     parts[4] = (part){wet_of(s, c), (size_t)(t->wet - t->wet_start), LOUDEST_INSIDE};
+    parts[5] = (part){gains_of(s, c), GAINS, 1};
 }
 
 static size_t size_at(const gtcrn_stream *s, int64_t taken)
@@ -74,7 +75,7 @@ static header describe(const gtcrn_stream *s)
     header h = {.version = VERSION,
                 .sample_rate = (uint32_t)s->filters->sample_rate,
                 .channels = (uint32_t)s->channels,
-                .flags = (s->bypass ? BYPASS : 0) | (s->flushed ? FLUSHED : 0),
+                .flags = (s->bypass ? BYPASS : 0) | (s->flushed ? FLUSHED : 0) | (s->keep_highs ? KEEP_HIGHS : 0),
                 .network = (uint32_t)s->kernel->channels,
                 .fingerprint = s->fingerprint,
                 .taken = s->taken,
@@ -112,7 +113,7 @@ void gtcrn_snapshot(const gtcrn_stream *s, void *bytes)
 static int sane(const header *h)
 {
     return h->sample_rate >= GTCRN_LOWEST_RATE && h->sample_rate <= GTCRN_HIGHEST_RATE && h->channels >= 1 &&
-           h->channels <= GTCRN_MOST_CHANNELS && h->flags <= (BYPASS | FLUSHED) && h->taken >= 0 &&
+           h->channels <= GTCRN_MOST_CHANNELS && h->flags <= (BYPASS | FLUSHED | KEEP_HIGHS) && h->taken >= 0 &&
            h->taken <= LONGEST && h->fade_done >= 0 && h->limit >= 0 && h->fade_start >= 0 && h->fade_start <= 1 &&
            h->fade_target >= 0 && h->fade_target <= 1 && h->network <= INT32_MAX && gtcrn_kernel_for((int)h->network);
 }
@@ -163,6 +164,7 @@ static int sound_floats(const gtcrn_stream *s, const timing *t, const unsigned c
 static void adopt(gtcrn_stream *s, const header *h)
 {
     s->bypass = (h->flags & BYPASS) != 0, s->flushed = (h->flags & FLUSHED) != 0;
+    s->keep_highs = (h->flags & KEEP_HIGHS) != 0;
     s->limit = h->limit;
     s->fade = (fade){h->fade_start, h->fade_target, h->fade_done};
     s->taken = h->taken;

@@ -3,6 +3,7 @@
    Channels know nothing of each other: each goes through the whole call, from the same timing. Every output sample is
    computed by itself or in its hop, so its bits do not depend on the chunks that the input came in. */
 #include "float_mode.h"
+#include "highs.h"
 #include "samples.h"
 
 enum { BLOCK = 256 }; /* outputs that are resampled, mixed and written at once */
@@ -44,15 +45,22 @@ static void take(gtcrn_stream *s, audio *io, size_t count, float *out)
     }
 }
 
-/* One hop through the network. Finite input makes a finite state; should it ever not be one, it begins anew. */
-static void enhance(gtcrn_stream *s, channel *c, float *out)
+/* Finite input makes a finite state; should it ever not be one, it begins anew. */
+static void recover(gtcrn_stream *s, channel *c, float *out)
 {
-    s->kernel->enhance(s->params, memory_of(c), c->overlap, c->low, out, 1);
-    if (all_within(out, HOP, FLT_MAX)) return;
     memset(memory_of(c), 0, s->kernel->state * sizeof(float));
     memset(c->overlap, 0, sizeof c->overlap);
     memset(out, 0, HOP * sizeof(float));
     s->recovered++;
+}
+
+/* One hop through the network. */
+static void enhance(gtcrn_stream *s, channel *c, float *out)
+{
+    s->kernel->enhance(s->params, memory_of(c), c->overlap, c->low, out, 1);
+    if (!all_within(out, HOP, FLT_MAX)) recover(s, c, out);
+    remember_gain(gains_of(s, c), gtcrn_highs_gain(s, levels_of(c)));
+    leave_lows(gains_of(s, c), c->low, out);
 }
 
 /* Outputs from number `from` to `to`, exclusive. */
@@ -63,6 +71,7 @@ static void give(gtcrn_stream *s, channel *c, const timing *t, fade *f, audio *i
         float block[BLOCK];
         int count = (int)least(to - from, BLOCK);
         s->kernel->resample(&s->filters->up, wet_of(s, c), t->wet_start, from, (size_t)count, block);
+        add_highs(&s->filters->up, gains_of(s, c), t->frames, from, heard_of(s, c) + (from - t->heard_start), block, count);
         mix(f, length, heard_of(s, c) + (from - t->heard_start), block, count);
         f->done = least(f->done + count, length);
         if (io->out)

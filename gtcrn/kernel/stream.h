@@ -9,6 +9,8 @@
 
 #include <float.h>
 
+enum { GAINS = 3 /* of the band above 8 kHz: those of the last frame and of two before */ };
+
 static const float LOUDEST = 1e6f; /* 120 dB above full scale: no recording; far beyond, squares would overflow */
 
 /* The share of the dry signal on its way from `start` to `target`, `done` samples of filters->fade along. */
@@ -28,7 +30,7 @@ typedef struct {
 typedef struct {
     float overlap[HOP];        /* of synthesis */
     float low[2 * HOP + TAPS]; /* the last hop analysed and what is no whole hop yet */
-    float rest[];              /* the network's memory, heard, wet */
+    float rest[];              /* the network's memory, gains, heard, wet */
 } channel;
 
 struct gtcrn_stream {
@@ -37,7 +39,7 @@ struct gtcrn_stream {
     gtcrn_filters *own; /* filters that go with the stream, or NULL */
     const gtcrn_kernel *kernel;
     uint64_t fingerprint; /* of the parameters */
-    int channels, bypass, flushed;
+    int channels, bypass, keep_highs, flushed;
     double limit; /* dB */
     fade fade;
     int64_t taken;
@@ -53,6 +55,9 @@ timing gtcrn_clock_at(const gtcrn_filters *filters, int64_t taken);
 /* The share of the dry signal that the options ask for. */
 double gtcrn_dry_share(const gtcrn_stream *stream);
 
+/* The gain of the band above 8 kHz in the last frame that a channel's network heard. */
+float gtcrn_highs_gain(const gtcrn_stream *stream, const struct gtcrn_memory *levels);
+
 static inline channel *channel_of(const gtcrn_stream *s, int index)
 {
     return (channel *)(s->memory + (size_t)index * s->channel_bytes);
@@ -62,7 +67,9 @@ static inline float *memory_of(channel *c) { return c->rest; }
 
 static inline const struct gtcrn_memory *levels_of(channel *c) { return (const struct gtcrn_memory *)c->rest; }
 
-static inline float *heard_of(const gtcrn_stream *s, channel *c) { return c->rest + s->kernel->state; }
+static inline float *gains_of(const gtcrn_stream *s, channel *c) { return c->rest + s->kernel->state; }
+
+static inline float *heard_of(const gtcrn_stream *s, channel *c) { return gains_of(s, c) + GAINS; }
 
 static inline float *wet_of(const gtcrn_stream *s, channel *c) { return heard_of(s, c) + s->heard_room; }
 

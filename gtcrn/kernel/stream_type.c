@@ -271,18 +271,24 @@ static int set_limit(stream_object *self, PyObject *value, void *unused)
     return error ? -1 : 0;
 }
 
-static PyObject *get_bypass(stream_object *self, void *unused)
+/* The switches: which one the closure says. */
+typedef struct {
+    int (*get)(const gtcrn_stream *);
+    void (*set)(gtcrn_stream *, int);
+} toggle;
+
+static const toggle bypass = {gtcrn_bypass, gtcrn_set_bypass}, keep_highs = {gtcrn_keep_highs, gtcrn_set_keep_highs};
+
+static PyObject *get_toggle(stream_object *self, void *of)
 {
-    (void)unused;
-    return PyBool_FromLong(gtcrn_bypass(self->stream));
+    return PyBool_FromLong(((const toggle *)of)->get(self->stream));
 }
 
-static int set_bypass(stream_object *self, PyObject *value, void *unused)
+static int set_toggle(stream_object *self, PyObject *value, void *of)
 {
-    int bypass = value ? PyObject_IsTrue(value) : -1;
-    (void)unused;
-    if (bypass < 0 || enter(self)) return -1;
-    gtcrn_set_bypass(self->stream, bypass);
+    int on = value ? PyObject_IsTrue(value) : -1;
+    if (on < 0 || enter(self)) return -1;
+    ((const toggle *)of)->set(self->stream, on);
     leave(self, NULL);
     return 0;
 }
@@ -336,7 +342,8 @@ static PyMethodDef stream_methods[] = {
 
 static PyGetSetDef stream_members[] = {
     {"attenuation_limit", (getter)get_limit, (setter)set_limit, NULL, NULL},
-    {"bypass", (getter)get_bypass, (setter)set_bypass, NULL, NULL},
+    {"bypass", (getter)get_toggle, (setter)set_toggle, NULL, (void *)&bypass},
+    {"keep_highs", (getter)get_toggle, (setter)set_toggle, NULL, (void *)&keep_highs},
     {"flushed", (getter)get_flushed, NULL, NULL, NULL},
     {"pending", (getter)get_pending, NULL, NULL, NULL},
     {"latency", (getter)get_latency, NULL, NULL, NULL},

@@ -11,7 +11,7 @@ from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.headers import Trailers
 from gtcrn_server.limits import TheCaller, TheService
 from gtcrn_server.live import Live
-from gtcrn_server.messages import Bypass, Channels, Encoding, Limit, Options, Rate
+from gtcrn_server.messages import Bypass, Channels, Encoding, KeepHighs, Limit, Options, Rate
 from gtcrn_server.openapi import PCM, PCM_BODY, answers
 from gtcrn_server.service import Service, Session
 
@@ -24,6 +24,7 @@ def options(
     encoding: Annotated[Encoding, Query()] = "s16le",
     attenuation_limit: Annotated[Limit, Query()] = None,
     bypass: Annotated[Bypass, Query()] = False,
+    keep_highs: Annotated[KeepHighs, Query()] = False,
 ) -> Options:
     """Options of a stream as query parameters."""
     return Options(
@@ -32,6 +33,7 @@ def options(
         encoding=encoding,
         attenuation_limit=attenuation_limit,
         bypass=bypass,
+        keep_highs=keep_highs,
     )
 
 

@@ -19,7 +19,7 @@ from gtcrn.types import Samples
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.headers import Trailers, counts
 from gtcrn_server.limits import TheCaller, TheService, bounded
-from gtcrn_server.messages import Limit
+from gtcrn_server.messages import KeepHighs, Limit
 from gtcrn_server.openapi import AUDIO, FILE_BODY, answers
 from gtcrn_server.service import Service
 from gtcrn_server.turns import Result, beside
@@ -46,6 +46,7 @@ async def denoise_file(
     ] = None,
     subtype: Annotated[str | None, Query(max_length=32, description="PCM_16, PCM_24, FLOAT, VORBIS, ...")] = None,
     attenuation_limit: Annotated[Limit, Query()] = None,
+    keep_highs: Annotated[KeepHighs, Query()] = False,
 ) -> Response:
     """Denoise an audio file: the body itself, or the multipart field `file`. The answer starts before it is complete.
 
@@ -54,7 +55,7 @@ async def denoise_file(
     job = FileJob(service, caller.client)
     try:
         await job.receive(request)
-        await job.prepare(format, subtype, attenuation_limit)
+        await job.prepare(format, subtype, attenuation_limit, keep_highs)
         return FileAnswer(job, *await job.begin())
     except BaseException:
         job.close()
@@ -97,7 +98,7 @@ class FileJob:
             raise ServiceError(Kind.MALFORMED, "The multipart body has no file in its field `file`.")
         self._source = upload.file
 
-    async def prepare(self, container: str | None, subtype: str | None, limit: float | None) -> None:
+    async def prepare(self, container: str | None, subtype: str | None, limit: float | None, keep_highs: bool) -> None:
         """Open the file and choose the answer's format. Raises AudioError, or ServiceError when it is too long."""
         opened: contextlib.AbstractContextManager[Opened] = await self.thread(lambda: open_audio(self._source))
         reader = self._resources.enter_context(opened)
@@ -110,11 +111,11 @@ class FileJob:
         self._refuse_long(frames or 0)
         self.media_type = MEDIA_TYPES[form.container]
         self.out: Encoder = encoder(form, frames)
-        self._pieces = encoded(self._denoised(reader, limit), self.out)
+        self._pieces = encoded(self._denoised(reader, limit, keep_highs), self.out)
 
-    def _denoised(self, reader: Opened, limit: float | None) -> Iterator[Samples]:
+    def _denoised(self, reader: Opened, limit: float | None, keep_highs: bool) -> Iterator[Samples]:
         rate, channels, seen = reader.format.sample_rate, reader.format.channels, 0
-        stream = self._service.denoiser.stream(rate, channels, limit)
+        stream = self._service.denoiser.stream(rate, channels, limit, keep_highs=keep_highs)
         for block in reader.blocks(BLOCK):
             seen += block.shape[1]
             self._refuse_long(seen)

@@ -125,6 +125,7 @@ def progress(held: Held, live: Live) -> StreamStatus:
         sequence=held.sequence,
         attenuation_limit=live.stream.attenuation_limit,
         bypass=live.stream.bypass,
+        keep_highs=live.stream.keep_highs,
         seconds=round(live.seconds, 6),
         nonfinite=live.summary().nonfinite,
         clipped=live.clipped,

@@ -42,6 +42,7 @@ starts = st.fixed_dictionaries(
         "encoding": st.sampled_from(list(WIDTHS)),
         "attenuation_limit": st.none() | st.floats(0, 1000),
         "bypass": st.booleans(),
+        "keep_highs": st.booleans(),
     },
 )
 WRONG = [  # a start, set or mark that cannot be one
@@ -49,8 +50,8 @@ WRONG = [  # a start, set or mark that cannot be one
     {"sample_rate": None},
     {"channels": 0}, {"channels": 65}, {"channels": -1}, {"channels": 1.5}, {"channels": [1]}, {"encoding": "mp3"},
     {"encoding": 16}, {"attenuation_limit": -1}, {"attenuation_limit": 1e9}, {"attenuation_limit": float("nan")},
-    {"attenuation_limit": "much"}, {"bypass": 2}, {"bypass": []}, {"typo": 1}, {"id": None}, {"id": 1.5},
-    {"id": "x" * 129}, {"id": {}}, {"id": [1]},
+    {"attenuation_limit": "much"}, {"bypass": 2}, {"bypass": []}, {"keep_highs": 1.5}, {"typo": 1}, {"id": None},
+    {"id": 1.5}, {"id": "x" * 129}, {"id": {}}, {"id": [1]},
 ]  # fmt: skip
 NO_MESSAGES = [
     "", "{", "[]", "null", "0", '"start"', "[" * 5_000, "{}", '{"type": null}', '{"type": "stop"}', '{"type": "ready"}',
@@ -153,7 +154,11 @@ class WebSocket(RuleBasedStateMachine):
     @live
     @rule(message=st.fixed_dictionaries(
         {"type": st.just("set")},
-        optional={"attenuation_limit": st.none() | st.floats(0, 1000), "bypass": st.booleans()},
+        optional={
+            "attenuation_limit": st.none() | st.floats(0, 1000),
+            "bypass": st.booleans(),
+            "keep_highs": st.booleans(),
+        },
     ))  # fmt: skip
     def set(self, message: dict[str, Any]) -> None:
         self.say(message)
