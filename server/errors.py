@@ -17,6 +17,7 @@ class Kind(Enum):
     UNKNOWN = ("unknown_stream", 404, 1008)
     TIMEOUT = ("timeout", 408, 1008)
     SEQUENCE = ("sequence", 409, 1008)
+    RESUME = ("resume", 409, 1008)
     GONE = ("gone", 410, 1008)
     TOO_LARGE = ("too_large", 413, 1009)
     HEADER = ("header", 431, 1009)

@@ -13,6 +13,7 @@ from gtcrn_server.admission import weight
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.messages import Change, Description, Done, Options
 from gtcrn_server.native import Lane
+from gtcrn_server.streams.saved import Saved
 from gtcrn_server.telemetry import Telemetry
 from gtcrn_server.turns import Result, Turns, beside, new_pace
 
@@ -104,6 +105,25 @@ class Live:
     def seconds(self) -> float:
         """Audio that came in."""
         return self.lane.received / self.options.sample_rate
+
+    def saved(self, owner: str) -> tuple[Saved, bytes]:
+        """The stream as it stands, for `go_on` in another process: what is known of it, and its snapshot."""
+        lane = self.lane
+        head = Saved(
+            owner=owner,
+            options=self.options,
+            received=lane.received,
+            sent=lane.sent,
+            busy=lane.busy,
+            nonfinite=self._nonfinite,
+            clipped=self._clipped,
+        )
+        return head, self.stream.snapshot()
+
+    def go_on(self, saved: Saved) -> None:
+        """Count from where the stream was, whose snapshot has been resumed."""
+        self.lane.received, self.lane.sent, self.lane.busy = saved.received, saved.sent, saved.busy
+        self._nonfinite, self._clipped = saved.nonfinite, saved.clipped
 
     def description(self) -> Description:
         options, latency = self.options, self.stream.latency

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
 from gtcrn.audio.limits import HIGHEST_RATE, LOWEST_RATE, MAX_CHANNELS
 from gtcrn_server.errors import Kind, ServiceError
@@ -52,6 +52,14 @@ class Change(Message):
 class Start(Options):
     type: Literal["start"]
     levels: Annotated[bool, Field(description="tell what the network hears, every 96 ms")] = False
+    tokens: Annotated[float | None, Field(ge=1, le=60, description="give a token every so many seconds")] = None
+    resume: Annotated[str | None, Field(description="the token of the stream to continue, with its options")] = None
+
+    @model_validator(mode="after")
+    def _options_are_known(self) -> "Start":
+        if self.resume is not None and self.model_fields_set & Options.model_fields.keys():
+            raise ValueError("a stream that is resumed has the options it was opened with")
+        return self
 
 
 class Set(Change):
@@ -87,8 +95,22 @@ class Description(Message):
     latency_ms: float
 
 
-class Ready(Description):
+class Position(Message):
+    """Where a stream stands, in samples of a channel since it was opened."""
+
+    received: Annotated[int, Field(description="samples that the service has")]
+    sent: Annotated[int, Field(description="samples that have come back")]
+
+
+class Ready(Description, Position):
     type: Literal["ready"] = "ready"
+
+
+class Token(Position):
+    """What continues the stream from here, on any host with the same settings."""
+
+    type: Literal["token"] = "token"
+    token: str
 
 
 class Marked(Message):

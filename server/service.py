@@ -2,27 +2,33 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import secrets
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from time import monotonic
-from typing import Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from gtcrn.denoiser import Denoiser
+from gtcrn.errors import GtcrnError
+from gtcrn.stream import Stream
 from gtcrn_server.admission import Places, weight
 from gtcrn_server.errors import Kind, Problem, ServiceError, problem
 from gtcrn_server.live import Live
 from gtcrn_server.messages import Options
-from gtcrn_server.native import Lane
 from gtcrn_server.settings import Settings
+from gtcrn_server.streams.saved import Saved, refusal, state_keys
+from gtcrn_server.streams.store import MemoryStore, StreamStore
 from gtcrn_server.telemetry import Telemetry
-from gtcrn_server.transports.store import MemoryStore, StreamStore
 from gtcrn_server.turns import Turns
+
+if TYPE_CHECKING:
+    from gtcrn_server.sessions import Session
 
 
 class Guarded(Protocol):
@@ -35,7 +41,6 @@ WATCH_SECONDS = 0.05  # between two looks at how late the event loop is
 SWEEP_EVERY = 5  # looks
 FILE_NICENESS = 19
 OPEN_SECONDS = 0.1  # after which a stream is opened even while audio of others is due
-TELL_SECONDS = 5.0  # between two times that a stream is told that its audio is late
 FAREWELL_SECONDS = 5.0  # for the last words of a stream that the service ends
 
 
@@ -44,6 +49,7 @@ class Service:
 
     def __init__(self, settings: Settings, denoiser: Denoiser, worker: int = 0) -> None:
         self.settings, self.denoiser, self.worker = settings, denoiser, worker
+        self.state_keys = state_keys(settings.state_keys)
         self.telemetry = Telemetry(worker)
         self.turns = Turns()
         self.streams: StreamStore = MemoryStore()
@@ -71,15 +77,32 @@ class Service:
 
     def refuse_if_leaving(self) -> None:
         if self.leaving:
-            raise ServiceError(Kind.LEAVING, "The service is shutting down; connect again, to another instance.")
+            raise leaving()
 
     async def open(self, options: Options, place: "Place") -> Live:
         """A fresh stream with an id nobody can guess, in its turn; raises ServiceError if it weighs too much."""
         place.grow(options)
         await self.turns.turn(OPEN_SECONDS)
         form = options.sample_rate, options.channels, options.attenuation_limit, options.bypass, options.keep_highs
-        loop = asyncio.get_running_loop()  # filters of a new rate take up to 10 ms
-        stream = await loop.run_in_executor(self.opener, self.denoiser.stream, *form)
+        return self._live(options, await self._aside(partial(self.denoiser.stream, *form)))
+
+    async def resume(self, saved: Saved, snapshot: bytes, place: "Place") -> Live:
+        """The stream that was `saved`, at its position; raises ServiceError where it belongs to another service."""
+        place.grow(saved.options)
+        await self.turns.turn(OPEN_SECONDS)
+        try:
+            stream = await self._aside(partial(self.denoiser.resume, snapshot))
+        except GtcrnError as error:
+            raise refusal(str(error).rstrip(".")) from error
+        live = self._live(saved.options, stream)
+        live.go_on(saved)
+        return live
+
+    async def _aside(self, make: Callable[[], Stream]) -> Stream:
+        """Filters of a new rate take up to 10 ms."""
+        return await asyncio.get_running_loop().run_in_executor(self.opener, make)
+
+    def _live(self, options: Options, stream: Stream) -> Live:
         identity, config = f"{self.worker}-{secrets.token_urlsafe(12)}", self.denoiser.config
         return Live(identity, options, stream, config, self.telemetry, self.turns, self.opener)
 
@@ -129,14 +152,21 @@ class Service:
         for session in list(self.sessions):
             if reason := session.overdue(now, self.settings):
                 session.interrupt(reason)
+            session.remind(now)
         settings = self.settings
         self.streams.expire(now - settings.idle_seconds, now - settings.session_seconds)
 
     async def drain(self, hurry: Callable[[], bool]) -> None:
-        """Take nothing new, let running streams finish for `drain_seconds`, or until `hurry`, then end the rest."""
+        """Take nothing new, let running streams finish for `drain_seconds`, or until `hurry`, then end the rest.
+
+        Streams that can go on elsewhere do so at once.
+        """
         self.leaving = True
         clock = asyncio.get_running_loop().time
         deadline = clock() + self.settings.drain_seconds
+        for session in list(self.sessions):
+            if session.token_seconds < math.inf:
+                session.interrupt(ServiceError(Kind.LEAVING, "The service is shutting down; go on with the token."))
         while (self.telemetry.live or self.files.taken) and clock() < deadline and not hurry():
             await asyncio.sleep(WATCH_SECONDS)
         tasks = [session.task for session in self.sessions]
@@ -144,6 +174,11 @@ class Service:
             session.interrupt(ServiceError(Kind.LEAVING, "The service is shutting down; the stream ends here."))
         if tasks:
             await asyncio.wait(tasks, timeout=FAREWELL_SECONDS + 1)
+
+
+def leaving() -> ServiceError:
+    """Why nothing new is taken."""
+    return ServiceError(Kind.LEAVING, "The service is shutting down; connect again, to another instance.")
 
 
 class Place:
@@ -186,69 +221,3 @@ def _yield_to_live_audio() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), FILE_NICENESS)
-
-
-class Session:
-    """The place of one connection in the service, as a context; the service may end it from outside."""
-
-    def __init__(self, service: Service, transport: str, client: str) -> None:
-        self._service, self._transport, self._client = service, transport, client
-        self._clock = monotonic
-        self.started = False  # the client has said what it wants
-        self.reason: ServiceError | None = None
-        self.lane: Lane | None = None  # on which audio comes that touches nothing else
-        self.behind = 0.0  # seconds that the audio of this stream waits, where it is to be told
-        self._told = -TELL_SECONDS  # when it was told last
-
-    def __enter__(self) -> "Session":
-        task = asyncio.current_task()
-        assert task is not None, "a session belongs to a task"
-        self.place = self._service.admit(self._transport, self._client)
-        self.task: asyncio.Task[object] = task
-        self.opened = self.touched = self._clock()
-        self._service.sessions.add(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._service.sessions.discard(self)
-        self.place.give()
-        self.reason = None  # it holds the frames that it came through, and they this session
-
-    def touch(self) -> None:
-        """A message came."""
-        self.touched = self._clock()
-
-    def late(self, now: float, behind: float) -> None:
-        """Its audio waits so long; the client is to be told, but not all the time."""
-        if now - self._told > TELL_SECONDS:
-            self._told, self.behind = now, behind
-            if self.lane:
-                self.lane.free = False
-
-    def overdue(self, now: float, settings: Settings) -> ServiceError | None:
-        """Why the session must end now, if it must."""
-        touched = max(self.touched, self.lane.heard) if self.lane else self.touched
-        idle, age = now - touched, now - self.opened
-        if not self.started and age > settings.start_seconds:
-            return ServiceError(Kind.TIMEOUT, f"No start message came within {settings.start_seconds:g} s.")
-        if idle > settings.idle_seconds:
-            return ServiceError(Kind.TIMEOUT, f"Nothing came for {settings.idle_seconds:g} s.")
-        if age > settings.session_seconds:
-            return ServiceError(Kind.TIMEOUT, f"A stream may last {settings.session_seconds:g} s.")
-        return None
-
-    def interrupt(self, reason: ServiceError) -> None:
-        """End the session: `guard` raises `reason` where its task waits. The first reason counts."""
-        if self.reason is None:
-            self.reason = reason
-            self.task.cancel()
-
-    async def guard(self, work: Awaitable[None]) -> None:
-        """Await `work`; raises the reason of an interruption in place of the cancellation."""
-        try:
-            await work
-        except asyncio.CancelledError:
-            if self.reason is None:
-                raise
-            self.task.uncancel()
-            raise self.reason from None

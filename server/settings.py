@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gtcrn.errors import ConfigError
 
+LEAST_SECRET = 16  # characters
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -62,6 +63,13 @@ class Settings(BaseSettings):
     slow_reader_seconds: float = Field(10, gt=0, description="time a client may leave its answers unread")
     drain_seconds: float = Field(30, ge=0, description="time that running streams have after SIGTERM (then close 1001)")
 
+    state_keys: Names = Field(
+        (),
+        description="secrets that sign streams which go on elsewhere, comma-separated: the first signs, all are "
+        "believed; the same on every host; empty: made at the start",
+    )
+    token_seconds: float = Field(300, gt=0, description="age up to which a token continues its stream (close 1008)")
+
     api_keys: Names = Field((), description="keys, comma-separated; empty: no key is asked for")
     allow_anonymous: bool = Field(False, description="without keys, serve other machines than this one all the same")
     status_needs_key: bool = Field(True, description="/metrics, /v1/info and /openapi.json ask for a key too")
@@ -85,10 +93,19 @@ class Settings(BaseSettings):
         ("127.0.0.1", "::1"), description="addresses that may call there: the protocol has no keys"
     )
 
-    @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", "audiosocket_clients", mode="before")
+    @field_validator(
+        "allowed_hosts", "allowed_origins", "trusted_proxies", "audiosocket_clients", "state_keys", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("state_keys")
+    @classmethod
+    def _long_enough(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        if any(len(key) < LEAST_SECRET for key in keys):
+            raise ValueError(f"a secret has {LEAST_SECRET} characters or more")
+        return keys
 
     @field_validator("api_keys", mode="before")
     @classmethod

@@ -3,7 +3,6 @@
 import re
 import shlex
 import shutil
-import socket
 import ssl
 import subprocess
 import tomllib
@@ -18,7 +17,8 @@ yaml = pytest.importorskip("yaml")
 pytest.importorskip("torch")
 pytest.importorskip("fastapi")
 
-from serving import END, START, offline, pcm, running, say, settings, speech, wait_for  # noqa: E402 (only where the service is installed)
+from served import free_port, nginx  # noqa: E402
+from serving import END, START, offline, pcm, running, say, settings, speech  # noqa: E402 (only where the service is installed)
 from streams import random_denoiser  # noqa: E402
 
 from gtcrn_server.app import create_app  # noqa: E402
@@ -94,17 +94,10 @@ def test_strangers_stay_out(manifests: dict[str, Any], pod: dict[str, Any]) -> N
     assert "egress" not in policy
 
 
-def answers(port: int) -> bool:
-    with socket.socket() as connection:
-        return connection.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.mark.skipif(not shutil.which("nginx") or not shutil.which("openssl"), reason="needs nginx and openssl")
 def test_a_stream_through_nginx(tmp_path: Path) -> None:
     """The example as it stands, but for places: its syntax, and a stream, a file and a page's request through it."""
-    denoiser, data, free = random_denoiser(), pcm(speech(1)), socket.create_server(("127.0.0.1", 0))
-    port = free.getsockname()[1]
-    free.close()
+    denoiser, data, port = random_denoiser(), pcm(speech(1)), free_port()
     certificate = (
         f"openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=gtcrn.example -keyout {tmp_path}/gtcrn.key"
     )
@@ -112,12 +105,7 @@ def test_a_stream_through_nginx(tmp_path: Path) -> None:
     with running(denoiser, allowed_hosts="gtcrn.example") as service:
         text = (DEPLOY / "nginx.conf").read_text().replace("127.0.0.1:8000", f"127.0.0.1:{service.port}")
         text = text.replace("listen 443", f"listen 127.0.0.1:{port}").replace("/etc/nginx", str(tmp_path))
-        (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/pid;\nerror_log stderr;\n{text}")
-        command = ["nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")]
-        subprocess.run([*command, "-t"], check=True, capture_output=True)
-        process = subprocess.Popen([*command, "-g", "daemon off;"], stderr=subprocess.DEVNULL)
-        try:
-            wait_for(lambda: answers(port))
+        with nginx(tmp_path, text, port):
             trust = ssl._create_unverified_context()
             answer = say(
                 f"wss://gtcrn.example:{port}/v1/stream",
@@ -134,9 +122,6 @@ def test_a_stream_through_nginx(tmp_path: Path) -> None:
             told = httpx.post(f"{url}/v1/denoise/pcm", content=data, headers=headers, verify=False)
             assert told.content == offline(denoiser, data)
             assert httpx.get(f"{url}/metrics", headers=headers, verify=False).status_code == 403
-        finally:
-            process.terminate()
-            process.wait(10)
 
 
 def last_stage() -> str:

@@ -311,10 +311,32 @@ def test_a_service_that_leaves_and_is_gone(open_page: Open) -> None:
         page.click("#start")
         expect(page.locator("#delay")).to_have_text(re.compile("ms"))
         service.stop()
-        expect(page.locator("#problem")).to_contain_text("shutting down")
+        expect(page.locator("#status")).to_have_text("Connecting again…")
         service.thread.join(20)
+        with running(random_denoiser(), port=service.port):
+            expect(page.locator("#problem")).to_contain_text("not signed by this service")
         page.click("#start")
         expect(page.locator("#problem")).to_contain_text("cannot be reached")
+
+
+@pytest.mark.slow
+def test_the_microphone_goes_on_where_its_host_is_replaced(open_page: Open) -> None:
+    keys = "a secret that both hosts know"
+    with running(random_denoiser(), state_keys=keys) as service:
+        page = open_page(service, quiet=False)
+        page.click("#start")
+        expect(page.locator("#delay")).to_have_text(re.compile("ms"))
+        service.stop()
+        expect(page.locator("#status")).to_have_text("Connecting again…")
+        service.thread.join(20)
+    with running(random_denoiser(), port=service.port, state_keys=keys) as other:
+        expect(page.locator("#status")).to_contain_text("Listening")
+        wait_for(lambda: other.service.telemetry.live_audio.seconds > 1)
+        session = next(iter(other.service.sessions))
+        assert session.lane
+        assert session.lane.received / RATE > other.service.telemetry.live_audio.seconds + 0.1  # what the first one had
+        page.click("#start")
+        expect(page.locator("#start-text")).to_have_text("Start microphone")
 
 
 def test_a_phone_needs_no_sideways_scrolling(open_page: Open, service: Running, recording: Path) -> None:

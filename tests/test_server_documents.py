@@ -18,7 +18,7 @@ from serving import Running, offline, pcm, running, say, speech
 import gtcrn_server
 from gtcrn import Denoiser
 from gtcrn_server.errors import Kind
-from gtcrn_server.messages import Done, Error, Levels, Marked, Overloaded, Ready, parse
+from gtcrn_server.messages import Done, Error, Levels, Marked, Overloaded, Ready, Token, parse
 from gtcrn_server.settings import Settings
 
 FOLDER = Path(gtcrn_server.__file__).parent
@@ -57,6 +57,7 @@ def test_the_answers_of_the_protocol_page_are_the_models(service: Running) -> No
         "ready": Ready,
         "mark": Marked,
         "levels": Levels,
+        "token": Token,
         "done": Done,
         "overloaded": Overloaded,
         "error": Error,

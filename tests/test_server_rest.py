@@ -10,7 +10,7 @@ from serving import Running, cut, offline, pcm, running, say, settings, speech, 
 
 from gtcrn import Denoiser
 from gtcrn_server.service import Service
-from gtcrn_server.transports.store import REMEMBERED, Held, MemoryStore
+from gtcrn_server.streams.store import REMEMBERED, Held, MemoryStore
 
 
 @pytest.fixture(scope="module")

@@ -31,15 +31,12 @@ class Meter:
     def __new__(cls, *bounds: float) -> Meter: ...
 
 class Lane:
-    """The audio of one stream, and its count. Raises what `process` raises."""
+    """The audio of one stream, and its count, which begins at 0 unless it is set. Raises what `process` raises."""
 
     free: bool  # whether `answer` may answer; True at first
-    @property
-    def received(self) -> int: ...  # samples of a channel
-    @property
-    def sent(self) -> int: ...
-    @property
-    def busy(self) -> float: ...  # seconds of work
+    received: int  # samples of a channel
+    sent: int
+    busy: float  # seconds of work
     @property
     def heard(self) -> float: ...  # when `answer` answered last, 0 before
     def __new__(

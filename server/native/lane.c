@@ -156,9 +156,9 @@ static PyMethodDef lane_methods[] = {
 #define LANE(type, name, flags) {#name, type, offsetof(lane_object, name), flags, NULL}
 static PyMemberDef lane_members[] = {
     LANE(T_BOOL, free, 0),
-    LANE(T_LONGLONG, received, READONLY),
-    LANE(T_LONGLONG, sent, READONLY),
-    LANE(T_DOUBLE, busy, READONLY),
+    LANE(T_LONGLONG, received, 0), /* a stream that goes on sets where it was */
+    LANE(T_LONGLONG, sent, 0),
+    LANE(T_DOUBLE, busy, 0),
     LANE(T_DOUBLE, heard, READONLY),
     {NULL, 0, 0, 0, NULL},
 };

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import gc
+import secrets
 import socket
 import sys
 from collections.abc import Sequence
@@ -100,6 +101,7 @@ def work(settings: Settings, sockets: Sequence[socket.socket], worker: int = 0, 
 def serve(settings: Settings) -> None:
     """Listen and serve until a signal comes. Raises GtcrnError when it cannot begin."""
     gtcrn.load(settings.weights)  # a fault in it is told here, once
+    settings = settings.model_copy(update={"state_keys": settings.state_keys or (secrets.token_hex(32),)})
     bound = listen(settings.host, settings.port)
     host, port = bound.getsockname()[:2]
     print(f"gtcrn serves on http://{host}:{port} with {settings.workers} worker(s); stop it with Ctrl+C.", flush=True)

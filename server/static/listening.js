@@ -14,6 +14,8 @@ export class Listening {
     this.page = page;
     this.live = new (page.local ? Local : Live)(page.graph);
     this.live.addEventListener("measure", ({ detail }) => this.measure(detail));
+    this.live.addEventListener("lost", () => this.page.say("Connecting again…"));
+    this.live.addEventListener("resumed", () => this.greet());
     this.live.addEventListener("over", ({ detail }) => this.over(detail));
   }
 
@@ -25,9 +27,12 @@ export class Listening {
     if (window.MediaRecorder) this.session = new Session(page.graph);
     axis.ofLive(page.after.seconds);
     if (!page.local) this.watchFactor();
-    const { sample_rate: rate, latency_ms: latency } = this.live.description;
-    page.say(`Listening at ${rate / 1000} kHz. Switch Denoise to compare.`);
-    this.latency = latency;
+    this.latency = this.live.description.latency_ms;
+    this.greet();
+  }
+
+  greet() {
+    this.page.say(`Listening at ${this.live.description.sample_rate / 1000} kHz. Switch Denoise to compare.`);
   }
 
   // The switch is heard when the sound that was captured then has come back.

@@ -10,7 +10,7 @@ const PLAIN = { echoCancellation: false, noiseSuppression: false, autoGainContro
 const MONO = { outputChannelCount: [1], channelCount: 1, channelCountMode: "explicit" };
 
 export class Live extends EventTarget {
-  // Events: "ready" (description), "measure" ({delay, gaps}), "over" ({summary, problem}).
+  // Events: "ready" (description), "measure" ({delay, gaps}), "lost", "resumed", "over" ({summary, problem}).
   constructor(graph) {
     super();
     this.graph = graph;
@@ -61,6 +61,7 @@ export class Live extends EventTarget {
 
   heed(event, resolve) {
     if (event.type === "done") this.summary = event;
+    if (event.type === "lost" || event.type === "resumed") this.tell(event.type);
     if (event.type !== "ready") return;
     this.description = event;
     this.tell("ready", event);

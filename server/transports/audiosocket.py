@@ -16,7 +16,8 @@ from gtcrn.errors import GtcrnError
 from gtcrn_server.admission import network
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.messages import Options
-from gtcrn_server.service import Service, Session
+from gtcrn_server.service import Service
+from gtcrn_server.sessions import Session
 from gtcrn_server.transports.call import Voice, in_time, reaching_the_bot, until_one_leaves
 
 HEADER = struct.Struct("!BH")

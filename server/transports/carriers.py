@@ -26,7 +26,8 @@ from gtcrn_server.admission import network
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.limits import Caller, check_key, presented_keys
 from gtcrn_server.messages import Options
-from gtcrn_server.service import FAREWELL_SECONDS, Service, Session
+from gtcrn_server.service import FAREWELL_SECONDS, Service
+from gtcrn_server.sessions import Session
 from gtcrn_server.transports.call import Voice, in_time, reaching_the_bot, until_one_leaves
 from gtcrn_server.transports.websocket import MAX_REASON, Hangup
 

@@ -13,7 +13,8 @@ from gtcrn_server.limits import TheCaller, TheService
 from gtcrn_server.live import Live
 from gtcrn_server.messages import Bypass, Channels, Encoding, KeepHighs, Limit, Options, Rate
 from gtcrn_server.openapi import PCM, PCM_BODY, answers
-from gtcrn_server.service import Service, Session
+from gtcrn_server.service import Service
+from gtcrn_server.sessions import Session
 
 router = APIRouter(tags=["files"])
 

@@ -12,7 +12,7 @@ from gtcrn_server.live import Live
 from gtcrn_server.messages import Change, Description, Options, StreamStatus
 from gtcrn_server.openapi import PCM, PCM_BODY, answers, faults
 from gtcrn_server.service import Service
-from gtcrn_server.transports.store import Held
+from gtcrn_server.streams.store import Held
 
 router = APIRouter(prefix="/v1/streams", tags=["streams"], route_class=BoundedRoute)
 Identity = Annotated[str, Path(max_length=64)]

@@ -17,7 +17,9 @@ from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.limits import PROTOCOL, Caller, check_key, presented_keys, unknown_query
 from gtcrn_server.live import Live
 from gtcrn_server.messages import Change, Error, Levels, Mark, Marked, Message, Overloaded, Ready, Reset, Start, parse
-from gtcrn_server.service import FAREWELL_SECONDS, Service, Session
+from gtcrn_server.service import FAREWELL_SECONDS, Service, leaving
+from gtcrn_server.sessions import Session
+from gtcrn_server.streams.tokens import read, refuse_too_long, token
 from gtcrn_server.transports.direct import EXTENSION, Direct
 from gtcrn_server.turns import new_pace
 
@@ -43,6 +45,9 @@ class StreamSocket:
         headers = Headers(scope=scope)
         offered = scope.get("subprotocols", [])
         await receive()  # websocket.connect
+        if self._service.leaving:
+            await _refuse(self._service, send)
+            return
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL if PROTOCOL in offered else None})
         with contextlib.suppress(Hangup):
             direct = scope.get("extensions", {}).get(EXTENSION) or Direct()
@@ -51,6 +56,14 @@ class StreamSocket:
             address = network(peer[0]) if peer else ""
             keys, asked = presented_keys(headers, offered), QueryParams(scope.get("query_string", b""))
             await Conversation(self._service, receive, send, direct).run(keys, address, list(asked))
+
+
+async def _refuse(service: Service, send: Send) -> None:
+    """Answer the handshake with 503, on which a load balancer asks another host."""
+    told = service.tell(leaving())
+    headers = [(b"retry-after", str(service.settings.retry_after).encode()), (b"content-type", b"text/plain")]
+    await send({"type": "websocket.http.response.start", "status": told.kind.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": told.message.encode()})
 
 
 class Conversation:
@@ -63,11 +76,15 @@ class Conversation:
         self._levels_at: float = math.inf  # samples received, at which the levels are told next
         self._faults = 0
         self._orders = new_pace()  # of messages other than audio
+        self._owner = ""  # the caller's key, digested
+        self._movable = False  # the client asked for tokens
+        self._unsent = b""  # audio that has left the stream and not this conversation
 
     async def run(self, keys: list[str], address: str, asked: list[str]) -> None:
         """Admit, converse, close; what ends it early is told to the client. `asked`: names in the address' query."""
         try:
             caller = Caller(check_key(self._service.settings, keys), address)
+            self._owner = caller.key
             if asked:
                 raise unknown_query(asked[0], "; options belong into the start message")
             with Session(self._service, "websocket", caller.client) as session:
@@ -86,13 +103,14 @@ class Conversation:
 
     async def _converse(self, session: Session) -> None:
         start = await self._start()
-        self._live = live = await self._service.open(start, session.place)
+        self._live = live = await self._open(start, session)
+        lane = live.lane
         if start.levels:
-            self._levels_at = LEVEL_FRAMES * live.frame
-        live.lane.free = free = not start.levels
+            self._levels_at = lane.received + LEVEL_FRAMES * live.frame
+        lane.free = free = not start.levels
         session.started = True
-        session.lane, self._direct.answer = live.lane, live.lane.answer
-        await self._say(Ready(**live.description().model_dump()))
+        session.lane, self._direct.answer = lane, lane.answer
+        await self._say(Ready(**live.description().model_dump(), received=lane.received, sent=lane.sent))
         while True:
             event = await self._next()
             session.touch()
@@ -102,7 +120,21 @@ class Conversation:
                 return
             if session.behind:
                 await self._tell_late(session)
-            live.lane.free = free and not self._marks
+            if session.token_due:
+                session.token_due = False
+                await self._say(token(self._service, live, self._owner))
+            lane.free = free and not self._marks
+
+    async def _open(self, start: Start, session: Session) -> Live:
+        """The stream that `start` asks for: a new one, or where another was."""
+        if start.resume is None:
+            live = await self._service.open(start, session.place)
+        else:
+            live = await self._service.resume(*read(self._service, start.resume, self._owner), session.place)
+        if start.tokens is not None:
+            refuse_too_long(self._service, live, self._owner)
+            session.token_seconds, self._movable = start.tokens, True
+        return live
 
     async def _tell_late(self, session: Session) -> None:
         behind, session.behind = session.behind, 0.0
@@ -134,7 +166,9 @@ class Conversation:
 
     async def _sound(self, live: Live, output: bytes) -> None:
         if output:
+            self._unsent = output
             await self._emit({"type": "websocket.send", "bytes": output})
+            self._unsent = b""
         if live.lane.received >= self._levels_at:
             self._levels_at = live.lane.received + LEVEL_FRAMES * live.frame
             await self._say(Levels(**{name: round(value, 3) for name, value in asdict(live.stream.levels).items()}))
@@ -179,15 +213,25 @@ class Conversation:
     async def _finish(self, live: Live) -> None:
         """The tail, the marks that waited for it, and what there is to say about the stream."""
         self._live = None  # once only, whatever breaks in
-        await self._sound(live, await live.finish())
+        await self._sound(live, self._unsent + await live.finish())
         await self._say(live.summary())
 
+    async def _part(self, live: Live) -> None:
+        """The last words on a stream that the service ends by itself: its end, or how it goes on elsewhere."""
+        self._live = None
+        if not self._movable:
+            return await self._finish(live)
+        await self._sound(live, self._unsent)
+        return await self._say(token(self._service, live, self._owner))
+
     async def _fail(self, error: Exception) -> None:
-        """Tell what was wrong and close; a stream that the service ends by itself still gets its tail."""
+        """Tell what was wrong and close; a stream that the service ends by itself is not cut off."""
         told = self._service.tell(error)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_SECONDS):
-                if self._live and told.kind in (Kind.TIMEOUT, Kind.LEAVING):
+                if self._live and told.kind is Kind.LEAVING:
+                    await self._part(self._live)
+                elif self._live and told.kind is Kind.TIMEOUT:
                     await self._finish(self._live)
                 await self._say(Error(code=told.kind.code, message=told.message))
                 await self._close(told.kind.close, told.message)

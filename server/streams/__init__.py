@@ -1,0 +1,1 @@
+"""Streams apart from the connection that brought them: as bytes, and between two requests."""

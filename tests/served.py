@@ -1,0 +1,103 @@
+"""`gtcrn serve` as a process, and nginx before several of them."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from networks import random_network
+from serving import wait_for
+
+from gtcrn import checkpoint
+
+
+def random_weights(folder: Path) -> Path:
+    """A file of random weights, those of the fixture `denoiser`."""
+    path = folder / "random.safetensors"
+    checkpoint.write(path, checkpoint.from_model(random_network()))
+    return path
+
+
+@dataclass
+class Serving:
+    """`gtcrn serve` with its address."""
+
+    process: subprocess.Popen[str]
+    http: str
+
+    @property
+    def socket(self) -> str:
+        return self.http.replace("http", "ws") + "/v1/stream"
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(20)
+
+
+@contextlib.contextmanager
+def serving(weights: Path, *arguments: str, **settings: object) -> Iterator[Serving]:
+    """The command with these arguments and GTCRN_ settings; ended with SIGTERM."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GTCRN_")}
+    environment |= {f"GTCRN_{name.upper()}": str(value) for name, value in settings.items()}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gtcrn", "serve", "--port", "0", "--weights", str(weights), *arguments],
+        env={"GTCRN_MAX_QUEUE_MS": "60000", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found, "the service does not say where it is"
+        yield Serving(process, found[0])
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def ready(url: str) -> int | None:
+    """The status of /readyz, if there is any."""
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(f"{url}/readyz").status_code
+    return None
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextlib.contextmanager
+def nginx(folder: Path, text: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """nginx in the foreground with this configuration, which listens on `port`."""
+    (folder / "nginx.conf").write_text(f"pid {folder}/pid;\nerror_log stderr;\n{text}")
+    command = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    subprocess.run([*command, "-t"], check=True, capture_output=True)
+    process = subprocess.Popen([*command, "-g", "daemon off;"], stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: answers(port))
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def upstream(text: str, hosts: Sequence[Serving]) -> str:
+    """The configuration with these hosts in place of the one on port 8000."""
+    servers = "\n".join(f"        server {host.http.removeprefix('http://')};" for host in hosts)
+    return re.sub(r"^ *server 127.0.0.1:8000.*?$", servers, text, flags=re.MULTILINE)

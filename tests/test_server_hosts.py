@@ -1,0 +1,135 @@
+"""Several hosts behind nginx: what clients notice when one of them leaves, dies or is put in again."""
+
+import asyncio
+import contextlib
+import importlib.util
+import re
+import shutil
+import signal
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from served import Serving, free_port, nginx, random_weights, ready, serving, upstream
+from serving import cut, offline, pcm, speech, wait_for
+
+import gtcrn_server
+from gtcrn import Denoiser
+
+pytestmark = [pytest.mark.cluster, pytest.mark.skipif(not shutil.which("nginx"), reason="needs nginx")]
+SERVER = Path(gtcrn_server.__file__).parent
+KEY = "a secret that all hosts know"
+
+
+@dataclass
+class Hosts:
+    """Services behind one nginx."""
+
+    port: int
+    weights: Path
+    settings: dict[str, Any]
+    each: list[Serving] = field(default_factory=list)
+    stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def start(self, port: int = 0) -> None:
+        """One more; on the port of one that is gone, it takes its place."""
+        host = self.stack.enter_context(serving(self.weights, "--port", str(port), **self.settings))
+        wait_for(lambda: ready(host.http) == 200)
+        self.each.append(host)
+
+    def streams(self, transport: str) -> list[int]:
+        """How many each host has now, None for those that are gone."""
+        return [active(host.http, transport) for host in self.each]
+
+
+def active(url: str, transport: str) -> int:
+    text = httpx.get(f"{url}/metrics").text
+    found = re.findall(rf'^gtcrn_active_streams{{transport="{transport}".*}} ([\d.]+)', text, re.MULTILINE)
+    return int(sum(map(float, found)))
+
+
+@contextlib.contextmanager
+def hosts(folder: Path, **settings: Any) -> Iterator[Hosts]:
+    """Two hosts behind the nginx.conf of server/deploy, without its TLS."""
+    settings = {"state_keys": KEY, "drain_seconds": 10, **settings}
+    group = Hosts(free_port(), random_weights(folder), settings)
+    with group.stack:
+        group.start()
+        group.start()
+        text = upstream((SERVER / "deploy" / "nginx.conf").read_text(), group.each)
+        text = re.sub(r"^ *ssl_.*$", "", text.replace("listen 443 ssl", f"listen 127.0.0.1:{group.port}"), flags=re.M)
+        with nginx(folder, text, group.port):
+            yield group
+
+
+def example(name: str) -> Any:
+    """A module of server/examples."""
+    spec = importlib.util.spec_from_file_location(name, SERVER / "examples" / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+async def paced(data: bytes) -> AsyncIterator[bytes]:
+    """20 ms each 20 ms."""
+    for piece in cut(data, (640,)):
+        yield piece
+        await asyncio.sleep(0.02)
+
+
+@dataclass
+class Run:
+    """A client's recording, and what became of it."""
+
+    data: bytes
+    client: Any
+    audio: bytes = b""
+
+    async def __call__(self) -> None:
+        async for audio in self.client.run(paced(self.data)):
+            self.audio += audio
+
+
+def clients(group: Hosts, count: int, seconds: float) -> list[Run]:
+    url = f"ws://127.0.0.1:{group.port}/v1/stream"
+    reconnecting = example("reconnecting").Reconnecting
+    return [Run(pcm(speech(seconds, seed=i)), reconnecting(url, 1.0)) for i in range(count)]
+
+
+def test_websocket_streams_survive_a_rolling_restart_and_lose_nothing(tmp_path: Path, denoiser: Denoiser) -> None:
+    async def restarted(group: Hosts, runs: list[Run]) -> None:
+        streaming = asyncio.gather(*(run() for run in runs))
+        while await asyncio.to_thread(group.streams, "websocket") != [3, 3]:  # least connections
+            await asyncio.sleep(0.05)
+        for host in list(group.each):
+            host.process.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(host.process.wait, 5)  # less than the drain: nobody is waited for
+            group.each.remove(host)
+            assert await asyncio.to_thread(group.streams, "websocket") != [0]
+            await asyncio.to_thread(group.start, int(host.http.rpartition(":")[2]))
+        await streaming
+
+    with hosts(tmp_path) as group:
+        runs = clients(group, 6, 12.0)
+        asyncio.run(restarted(group, runs))
+    assert [run.audio == offline(denoiser, run.data) for run in runs] == [True] * 6
+    assert all(run.client.connections >= 2 for run in runs)
+
+
+def test_websocket_streams_survive_a_host_that_is_killed(tmp_path: Path, denoiser: Denoiser) -> None:
+    async def bereaved(group: Hosts, runs: list[Run]) -> None:
+        streaming = asyncio.gather(*(run() for run in runs))
+        await asyncio.sleep(2.5)
+        group.each[0].kill()
+        await streaming
+
+    with hosts(tmp_path) as group:
+        runs = clients(group, 6, 5.0)
+        asyncio.run(bereaved(group, runs))
+    assert [run.audio == offline(denoiser, run.data) for run in runs] == [True] * 6
+    assert sorted(run.client.connections for run in runs) == [1, 1, 1, 2, 2, 2]
