@@ -1,13 +1,23 @@
 """One file of many through the denoiser: what became of it, for people, scripts and manifests."""
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from gtcrn import recording
 from gtcrn.denoiser import Denoiser
-from gtcrn.errors import GtcrnError
+from gtcrn.errors import AudioError, GtcrnError
 from gtcrn.plan import Job
 from gtcrn.recording import Progress
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What measures an input and its output: `measure` gives a figure for each of `names`, or raises AudioError."""
+
+    names: tuple[str, ...]
+    measure: Callable[[Path, Path], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -20,7 +30,11 @@ class DenoiseOptions:
     subtype: str | None = None
     bit_rate: int | None = None  # bits a second, of media files
     strict: bool = False
+<<<<<<< HEAD
     keep_highs: bool = False
+=======
+    scoring: Scoring | None = None
+>>>>>>> e32847e (gtcrn denoise --ray --score: DNSMOS before and after, and the level of what went, in the manifest)
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,7 @@ class Outcome:
     refused: bool = False
     skipped: bool = False
     remark: str | None = None
+    scores: dict[str, float] = field(default_factory=dict)
 
     def named(self, name: str, before: str) -> "Outcome":
         """The same by another name, in what is said too."""
@@ -54,6 +69,14 @@ def denoise_file(denoiser: Denoiser, options: DenoiseOptions, job: Job, progress
     except Exception as error:  # one file must not end a run of many, whatever a library makes of it
         outcome = failure(name, error)
     return replace(outcome, target=str(job.target), took=time.monotonic() - started)
+
+
+def scored(scoring: Scoring, job: Job, outcome: Outcome) -> Outcome:
+    """The outcome with its scores, or with a remark why there are none."""
+    try:
+        return replace(outcome, scores=scoring.measure(job.source, job.target))
+    except AudioError as error:
+        return replace(outcome, remark=outcome.remark or f"{job.source} has no scores: {error}")
 
 
 def failure(name: str, error: Exception) -> Outcome:
@@ -105,4 +128,5 @@ def record(outcome: Outcome) -> dict[str, object]:
         "nonfinite": outcome.nonfinite,
         "remark": outcome.remark,
         "error": outcome.error,
+        **outcome.scores,
     }

@@ -35,6 +35,7 @@ def test_an_input_is_never_taken_for_the_address(typed: list[str], address: str 
     [
         (["-", "--ray"], "--ray is for files"),
         (["a.wav", "--manifest", "m"], "--manifest goes with --ray"),
+        (["a.wav", "--score"], "--score goes with --ray"),
         (["a.wav", "--ray=nowhere:x"], "nowhere:x is no address of Ray"),
         (["gone/*.wav", "--ray"], "no file matches 'gone/*.wav'."),
     ],

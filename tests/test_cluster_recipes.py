@@ -7,13 +7,15 @@ from pathlib import Path
 
 import dying
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
-from audio_trees import dns_tree, folder_contents, hiss, pair_folders, save
+from audio_trees import dns_tree, folder_contents, hiss, pair_folders, save, voice
 
 from gtcrn.cli.app import run
 from gtcrn.cluster import cores, ordered
 from gtcrn.cluster.ordered import in_order
 from gtcrn.errors import AudioError, GtcrnError
+from gtcrn_recipes.evaluation.before_after import NAMES, before_and_after
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("_ray")]
 pytest.importorskip("ray")
@@ -103,6 +105,25 @@ def test_scores_are_the_same_text(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert _without_times(said[0].out) == _without_times(said[1].out)
     assert _rows(tmp_path / "alone.csv") == _rows(tmp_path / "ray.csv")
     assert len(_rows(tmp_path / "ray.csv")) == 5
+
+
+def test_the_manifest_has_scores_before_and_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    noisy = save(tmp_path / "in/a.wav", voice(2.0) + hiss(2.0))
+    save(tmp_path / "in/silent.wav", np.zeros(16_000))
+    (tmp_path / "in/bad.wav").write_text("no audio")
+    assert run(["denoise", "in", "-o", "out", "--ray", "--score", "-q"]) == 2
+    rows = {row["input"]: row for row in pq.read_table("out/manifest.parquet").to_pylist()}
+    expected = before_and_after(noisy, tmp_path / "out/a.wav")
+    assert {name: rows["in/a.wav"][name] for name in NAMES} == pytest.approx(expected, abs=1e-4)
+    assert rows["in/silent.wav"]["remark"] == "in/silent.wav has no scores: enhanced is silent."
+    assert rows["in/silent.wav"]["status"] == "written"
+    assert rows["in/bad.wav"]["noisy_ovrl"] is None
+    capfd.readouterr()
+    assert run(["denoise", "in", "-o", "out", "--ray", "-q"]) == 2
+    assert "is the manifest of a run with other weights or options" in capfd.readouterr().err
 
 
 def _without_times(report: str) -> list[str]:

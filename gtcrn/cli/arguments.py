@@ -64,6 +64,7 @@ def _add_raw(made: argparse.ArgumentParser) -> None:
 def _add_cluster(made: argparse.ArgumentParser) -> None:
     add = made.add_argument
     add(RAY, metavar="ADDRESS", help="On Ray: HOST:PORT, ray://HOST:PORT, auto or, without one, on this machine.")
+    add("--score", action="store_true", help="With --ray: DNSMOS before and after in the manifest (extra: eval).")
     add("--manifest", metavar="PATH", help="With --ray: what became of each file. Default: manifest.parquet in -o.")
 
 
@@ -111,6 +112,8 @@ def main(arguments: Sequence[str]) -> int:
         return cluster.denoise_corpus(asked, options)
     if asked.manifest:
         raise ConfigError("--manifest goes with --ray; --json tells the same of each file.")
+    if asked.score:
+        raise ConfigError("--score goes with --ray; gtcrn evaluate scores files of one machine.")
     if "-" in (*asked.inputs, asked.output):
         if asked.json and (asked.output or "-") == "-":
             raise ConfigError("--json prints on standard output, which carries the audio here.")

@@ -12,7 +12,8 @@ from gtcrn.cli.progress import files_bar
 from gtcrn.cli.report import clock, say
 from gtcrn.cluster import Summary, denoise_files
 from gtcrn.denoiser import load
-from gtcrn.outcome import DenoiseOptions, Outcome, record
+from gtcrn.errors import needs
+from gtcrn.outcome import DenoiseOptions, Outcome, Scoring, record
 
 NAMED = 20  # failures that are printed; the manifest has all
 
@@ -36,11 +37,20 @@ def denoise_corpus(asked: argparse.Namespace, options: DenoiseOptions) -> int:
             strict=options.strict,
             keep_highs=options.keep_highs,
             cpus=asked.jobs,
+            scoring=_scoring() if asked.score else None,
             told=told,
         )
     if not (asked.quiet or asked.json):
         _report(summary, time.monotonic() - started)
     return 0 if not summary.failed else 2 if summary.failed == summary.refused else 1
+
+
+def _scoring() -> Scoring:
+    """Of the recipes, which stand on top of this package. Raises ConfigError where their packages are missing."""
+    with needs("eval"):
+        from gtcrn_recipes.evaluation.before_after import scoring
+
+    return scoring()
 
 
 @contextmanager

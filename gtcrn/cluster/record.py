@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import pyarrow as pa
@@ -39,14 +39,16 @@ def legible(text: str) -> str:
 
 
 class Record:
-    """The rows in `folder`, a path or an address, as a context manager; `made_with` is what their files depend on.
+    """The rows in `folder`, a path or an address, as a context manager; `made_with` is what their files depend on,
+    `scores` names columns of figures.
 
     Opening it forgets what failed or was cut short, which is to be tried again: `done` are the keys of the inputs that
     need no more work. Raises ConfigError where the rows were made with something else.
     """
 
-    def __init__(self, folder: str, made_with: dict[str, object]) -> None:
+    def __init__(self, folder: str, made_with: dict[str, object], scores: Sequence[str] = ()) -> None:
         self.folder, self._made_with = folder, json.dumps(made_with, sort_keys=True)
+        self._schema = pa.schema([*SCHEMA, *(pa.field(name, pa.float64()) for name in scores)])
         self._rows: list[dict[str, object]] = []
         self._written = time.monotonic()
         self._drop_replaced()
@@ -121,7 +123,7 @@ class Record:
     def _write(self, rows: Iterator[dict[str, object]], replaces: list[str]) -> None:
         about = {"made_with": self._made_with, "replaces": json.dumps(replaces)}
         name = f"part-{time.time_ns():020}-{os.urandom(4).hex()}.parquet"
-        schema = SCHEMA.with_metadata(about)
+        schema = self._schema.with_metadata(about)
         with places.to_write(places.joined(self.folder, name)) as path, whole(path) as file:
             write_rows(file, rows, schema)
 

@@ -15,7 +15,7 @@ from gtcrn.cluster import places, shards
 from gtcrn.cluster.items import Item
 from gtcrn.cluster.record import MEMBER
 from gtcrn.denoiser import Denoiser
-from gtcrn.outcome import DenoiseOptions, Outcome, denoise_file, failure
+from gtcrn.outcome import DenoiseOptions, Outcome, denoise_file, failure, scored
 from gtcrn.plan import Job
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def denoise_item(denoiser: Denoiser, options: DenoiseOptions, item: Item, base: 
 
 def _denoise(denoiser: Denoiser, options: DenoiseOptions, item: Item, source: Path, target: Path) -> Iterator[Outcome]:
     def denoise(job: Job) -> Outcome:
-        return denoise_file(denoiser, options, job, lambda _: None)
+        outcome = denoise_file(denoiser, options, job, lambda _: None)
+        return scored(options.scoring, job, outcome) if options.scoring and not outcome.error else outcome
 
     if shards.is_shard(item.source):
         members = shards.Members(denoise, file_suffix(options.container) if options.container else None)

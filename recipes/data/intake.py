@@ -1,5 +1,6 @@
 """One audio file in, mono 16 kHz int16 out, or the reason why it is of no use for training."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,14 +87,19 @@ def read_mono(path: Path, first_channel: bool = False) -> Samples:
     """Float samples (n,) at 16 kHz: the mean of the channels, or the first one. Raises AudioError."""
     with Reader(path) as file:
         rate = file.format.sample_rate
-        resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
-        same = rate == SAMPLE_RATE
-        parts = []
-        for block in file.blocks(BLOCK_SECONDS * rate):
-            mono = np.ascontiguousarray(block[0] if first_channel else block.mean(axis=0))
-            parts.append(mono if same else resampler.resample_chunk(mono))
-        if not same:
-            parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        return mono(file.blocks(BLOCK_SECONDS * rate), rate, first_channel)
+
+
+def mono(blocks: Iterable[Samples], rate: int, first_channel: bool = False) -> Samples:
+    """Blocks (channels, n) at `rate` Hz as samples (n,) at 16 kHz."""
+    resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
+    same = rate == SAMPLE_RATE
+    parts = []
+    for block in blocks:
+        samples = np.ascontiguousarray(block[0] if first_channel else block.mean(axis=0))
+        parts.append(samples if same else resampler.resample_chunk(samples))
+    if not same:
+        parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
     return np.concatenate(parts)
 
 
