@@ -30,11 +30,8 @@ class DenoiseOptions:
     subtype: str | None = None
     bit_rate: int | None = None  # bits a second, of media files
     strict: bool = False
-<<<<<<< HEAD
     keep_highs: bool = False
-=======
     scoring: Scoring | None = None
->>>>>>> e32847e (gtcrn denoise --ray --score: DNSMOS before and after, and the level of what went, in the manifest)
 
 
 @dataclass(frozen=True)

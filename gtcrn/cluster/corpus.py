@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field, fields
 
 from gtcrn.audio.formats import file_suffix
 from gtcrn.denoiser import Denoiser, load
@@ -72,23 +72,14 @@ def denoise_files(
     beside each); of `inputs`, a list or shard comes out as what it was. `manifest` is a folder of Parquet with a row
     for each recording, by default manifest.parquet in `output`; what it says is done is not done again. `address` is
     that of a Ray that runs; None: one is started here with `cpus` cores and ended. `told` is called with what became
-<<<<<<< HEAD
-    of each recording, and the summary so far. `skip_existing` leaves outputs that are there. `denoiser`,
-    `attenuation_limit`, `container`, `subtype`, `bit_rate`, `overwrite`, `strict` and `keep_highs` are those of
-=======
     of each recording, and the summary so far. `skip_existing` leaves outputs that are there. `scoring` adds columns to
-    the manifest (see `gtcrn_recipes.evaluation.before_after`). `denoiser`,
-    `attenuation_limit`, `container`, `subtype`, `bit_rate`, `overwrite` and `strict` are those of
->>>>>>> e32847e (gtcrn denoise --ray --score: DNSMOS before and after, and the level of what went, in the manifest)
+    the manifest (see `gtcrn_recipes.evaluation.before_after`). `denoiser`, `attenuation_limit`, `container`,
+    `subtype`, `bit_rate`, `overwrite`, `strict` and `keep_highs` are those of
     `gtcrn.denoise_file`. A file that is no good is a row in the manifest.
     Raises AudioError for inputs that are not there or outputs that would meet, ConfigError for options that do not fit
     and where Ray or a kind of storage is not installed, GtcrnError where no Ray answers.
     """
-<<<<<<< HEAD
-    options = DenoiseOptions(None, attenuation_limit, container, subtype, bit_rate, strict, keep_highs)
-=======
-    options = DenoiseOptions(None, attenuation_limit, container, subtype, bit_rate, strict, scoring)
->>>>>>> e32847e (gtcrn denoise --ray --score: DNSMOS before and after, and the level of what went, in the manifest)
+    options = DenoiseOptions(None, attenuation_limit, container, subtype, bit_rate, strict, keep_highs, scoring)
     denoiser = denoiser or load()
     where = None if output is None else os.fspath(output)
     suffix = file_suffix(container) if container else None
@@ -108,13 +99,9 @@ def denoise_files(
 
 
 def _made_with(denoiser: Denoiser, options: DenoiseOptions) -> dict[str, object]:
-<<<<<<< HEAD
-    return {"weights": denoiser.fingerprint, "options": astuple(options)}
-=======
-    kept = options.attenuation_limit, options.container, options.subtype, options.bit_rate, options.strict
+    kept = [getattr(options, option.name) for option in fields(options) if option.name != "scoring"]
     made_with: dict[str, object] = {"weights": denoiser.fingerprint, "options": kept}
     return made_with | ({"scores": options.scoring.names} if options.scoring else {})
->>>>>>> e32847e (gtcrn denoise --ray --score: DNSMOS before and after, and the level of what went, in the manifest)
 
 
 def _rewrite_lists(corpus: Corpus, record: Record) -> dict[str, int]:
