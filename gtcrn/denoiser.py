@@ -27,10 +27,15 @@ def load(source: str | os.PathLike[str] | None = None) -> "Denoiser":
     Files are safetensors as this project writes them or, where torch is installed, a published `.tar`.
     Raises CheckpointError when there are none, or they are damaged or foreign; ConfigError for another network.
     """
+    return Denoiser(read(weights_file(source)))
+
+
+def weights_file(source: str | os.PathLike[str] | None = None) -> Path:
+    """Where the weights lie that `load` takes for `source`. Raises CheckpointError for a name that nothing ships by."""
     if not isinstance(source, str | os.PathLike | None):
         raise CheckpointError(f"weights are named by a text or a path, not by {source!r:.40}.")
     if source is not None and (os.path.sep in os.fspath(source) or Path(source).suffix or Path(source).is_file()):
-        return Denoiser(read(source))
+        return Path(source)
     name = "gtcrn" if source is None else os.fspath(source)
     entry = SHIPPED / f"{name}.safetensors"
     if not entry.is_file():
@@ -39,7 +44,7 @@ def load(source: str | os.PathLike[str] | None = None) -> "Denoiser":
             f"no weights named {name!r} come with this version (there are: {', '.join(names) or 'none'}); "
             "give the path of a weights file."
         )
-    return Denoiser(read(entry))
+    return entry
 
 
 class Denoiser:

@@ -181,7 +181,7 @@ def test_a_killed_run_resumes(data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [path.stem for path in RECIPES])
 def test_every_recipe_runs_two_steps(data: Path, tmp_path: Path, name: str) -> None:
-    chosen = recipe(data, "train.steps=2", "train.init=", name=name)
+    chosen = recipe(data, "train.steps=2", name=name)
     run = train.train(chosen, tmp_path / name, quiet=True, device="cpu")
     assert run.progress.step == 2
     assert torch.isfinite(weights_of(run)).all()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from networks import randomise
+from networks import random_network
 
 from gtcrn.config import GTCRNConfig
 from gtcrn.errors import ConfigError
@@ -15,10 +15,7 @@ NARROW = GTCRNConfig(channels=8, input_exponent=0.25)
 
 
 def narrow() -> GTCRN:
-    torch.manual_seed(3)
-    model = GTCRN(NARROW)
-    randomise(model)
-    return model
+    return random_network(3, NARROW)
 
 
 def enhanced(model: GTCRN) -> torch.Tensor:

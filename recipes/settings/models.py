@@ -183,7 +183,7 @@ class TrainSettings(Section):
     native: bool = Field(True, description="On a CPU, the compiled layers: the same network, faster.")
     precision: Literal["32-true", "bf16-mixed"] = Field("32-true", description="Numbers of the network.")
     seed: Natural = Field(1, description="Of the weights and of every draw.")
-    init: str = Field("", description="Weights to start from, of this network or a narrower one; empty: random.")
+    init: str = Field("", description="Weights to begin with, a file or shipped, as wide or narrower; empty: random.")
     pesq_from: Share = Field(0.0, description="Share of the steps before the loss's PESQ term counts.")
     log_every: Count = Field(50, description="Steps between two lines of the history.")
     validate_every: Count = Field(1000, description="Steps between two validations (SI-SDR) and checkpoints.")

@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gtcrn import checkpoint
 from gtcrn.audio.place import whole
+from gtcrn.denoiser import weights_file
 from gtcrn.errors import CheckpointError, ConfigError
 from gtcrn.network.model import GTCRN
 from gtcrn_recipes.settings import Recipe, TrainSettings, to_table
@@ -164,7 +165,7 @@ def rate(step: int, settings: TrainSettings) -> float:
 
 
 def _initialised(recipe: Recipe) -> GTCRN:
-    found = checkpoint.read(recipe.train.init)
+    found = checkpoint.read(weights_file(recipe.train.init))
     if found.config == recipe.model:
         return checkpoint.to_model(found)
     if widens(found.config, recipe.model):
