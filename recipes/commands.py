@@ -85,7 +85,8 @@ def evaluate(
 ) -> None:
     """Score noisy and enhanced files, by SNR and kind of noise too.
 
-    WB-PESQ, STOI, ESTOI, SI-SDR, CSIG/CBAK/COVL and DNSMOS. Without --enhanced and --weights the shipped ones enhance.
+    WB-PESQ, STOI, ESTOI, SI-SDR, CSIG/CBAK/COVL and DNSMOS; DistillMOS where it is named. Without --enhanced and
+    --weights the shipped ones enhance.
 
     A set-up is right when the noisy test set of VCTK-DEMAND reads WB-PESQ 1.97 and STOI 0.921.
     """

@@ -18,6 +18,7 @@ from gtcrn_recipes.evaluation import composite, metrics
 
 CLEAN = voice(3.0)
 NOISY = CLEAN + hiss(3.0)
+SAMPLES = Path(__file__).parent.parent / "samples"
 WITH_CLEAN = (metrics.wb_pesq, metrics.stoi, metrics.estoi, metrics.si_sdr, metrics.composite)
 
 
@@ -160,3 +161,13 @@ def test_noisy_figures_of_the_reference_pairs(shared: Path) -> None:
     ]
     means = [np.mean([score(*pair) for pair in pairs]) for score in (metrics.wb_pesq, metrics.estoi, metrics.si_sdr)]
     np.testing.assert_allclose(means, (1.133, 0.370, -6.81), atol=0.005)
+
+
+@pytest.mark.slow
+def test_distillmos_prefers_clean_speech_whatever_the_level(capsys: pytest.CaptureFixture[str]) -> None:
+    clean, noisy = (sf.read(SAMPLES / f"{name}.wav", dtype="float32")[0] for name in ("clean", "noisy"))
+    score = metrics.distillmos(clean)
+    assert 1 <= metrics.distillmos(noisy) < score
+    assert score < 5.01
+    assert metrics.distillmos(0.1 * clean) == pytest.approx(score, abs=1e-3)
+    assert capsys.readouterr().out == ""

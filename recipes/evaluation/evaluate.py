@@ -25,6 +25,7 @@ COMPOSITE = ("csig", "cbak", "covl")
 DNSMOS = ("ovrl", "sig", "bak", "p808")
 WITH_CLEAN = ("pesq", "stoi", "estoi", "si_sdr", *COMPOSITE)
 METRICS = (*WITH_CLEAN, *DNSMOS)
+ASKED = ("distillmos",)  # scored only where it is named: it needs torch and seconds a file
 KINDS = ("noise", "music", "babble")
 TOLERANCE = SAMPLE_RATE // 10  # samples that lengths may differ by; the common part is scored
 
@@ -135,11 +136,14 @@ def chosen(names: str, with_clean: bool) -> tuple[str, ...]:
     """
     possible = METRICS if with_clean else DNSMOS
     wanted = tuple(name.strip() for name in names.split(",")) if names else possible
-    if unknown := sorted(set(wanted) - set(possible)):
-        raise ConfigError(f"no metric {unknown[0]!r} without clean files or at all; valid here: {', '.join(possible)}.")
+    if unknown := sorted(set(wanted) - {*possible, *ASKED}):
+        valid = ", ".join((*possible, *ASKED))
+        raise ConfigError(f"no metric {unknown[0]!r} without clean files or at all; valid here: {valid}.")
     for metric, package in {"pesq": "pesq", "csig": "pesq", "stoi": "pystoi", "ovrl": "speechmos.dnsmos"}.items():
         if metric in wanted:
             metrics.extra(package)
+    if set(wanted) & set(ASKED):
+        metrics.extra("distillmos", "mos")
     return wanted
 
 
@@ -222,6 +226,8 @@ def measures(
             yield several, lambda: metrics.composite(*aligned(clean, audio), pesq=done.get("pesq"))._asdict()
     if several := wanted & set(DNSMOS):
         yield several, lambda: metrics.dnsmos(audio)
+    if "distillmos" in wanted:
+        yield {"distillmos"}, lambda: {"distillmos": metrics.distillmos(audio)}
 
 
 def scored(name: str, metric: Callable[[Samples, Samples], float], clean: Samples, audio: Samples) -> Scores:

@@ -1,16 +1,18 @@
 """Scores of enhanced speech, one signature each: (clean, enhanced), float samples (n,), full scale 1.
 
-All but SI-SDR need the extra `gtcrn[eval]`. Arguments of unequal length, empty, silent or with NaN raise AudioError.
+All but SI-SDR need the extra `gtcrn[eval]`, DistillMOS `gtcrn[mos]`. Arguments of unequal length, empty, silent or with NaN raise AudioError.
 PESQ is that of the package `pesq`: P.862.2 without Corrigendum 2, as nearly all published figures are; values of other
 implementations differ.
 """
 
+import contextlib
+import io
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -101,6 +103,20 @@ def dnsmos_scorer() -> Callable[[npt.NDArray[np.float32], int, bool], dict[str, 
     return cast(Callable[[npt.NDArray[np.float32], int, bool], dict[str, float]], scorer)
 
 
+def distillmos(enhanced: Audio) -> float:
+    """DistillMOS (Stahl & Gamper 2025), 1 to 5: predicted mean opinion score of audio at 16 kHz, whatever its level."""
+    torch, audio = extra("torch", "mos"), sound(enhanced, "enhanced").astype(np.float32)
+    with torch.inference_mode():
+        return float(distillmos_network()(torch.from_numpy(audio)[None]))
+
+
+@cache
+def distillmos_network() -> Callable[[Any], Any]:
+    """The package's network, loaded once; it tells where from on standard output."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return cast(Callable[[Any], Any], extra("distillmos", "mos").ConvTransformerSQAModel().eval())
+
+
 def composite(clean: Audio, enhanced: Audio, pesq: float | None = None) -> Composite:
     """CSIG, CBAK and COVL of a pair at 16 kHz; `pesq` spares computing WB-PESQ again."""
     from gtcrn_recipes.evaluation.composite import llr, regression, segmental_snr, wss
@@ -130,7 +146,7 @@ def sound(audio: Audio, name: str) -> npt.NDArray[np.float64]:
     return samples
 
 
-def extra(module: str) -> ModuleType:
-    """A package of the extra `eval`; raises ConfigError that says how to install it."""
-    with needs("eval"):
+def extra(module: str, name: str = "eval") -> ModuleType:
+    """A package of an extra of ours; raises ConfigError that says how to install it."""
+    with needs(name):
         return import_module(module)
