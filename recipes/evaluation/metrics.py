@@ -1,6 +1,7 @@
 """Scores of enhanced speech, one signature each: (clean, enhanced), float samples (n,), full scale 1.
 
-All but SI-SDR need the extra `gtcrn[eval]`, DistillMOS `gtcrn[mos]`. Arguments of unequal length, empty, silent or with NaN raise AudioError.
+All but SI-SDR need the extra `gtcrn[eval]`, DistillMOS `gtcrn[mos]`. Arguments of unequal length, empty, silent or with
+NaN raise AudioError.
 PESQ is that of the package `pesq`: P.862.2 without Corrigendum 2, as nearly all published figures are; values of other
 implementations differ.
 """
