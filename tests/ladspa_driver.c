@@ -16,8 +16,8 @@ static size_t allocations;
 void *malloc(size_t size) { return allocations++, __libc_malloc(size); }
 void *calloc(size_t count, size_t size) { return allocations++, __libc_calloc(count, size); }
 
-enum { MOST = 1000000, LIMIT = 0, BYPASS = 1, LATENCY = 2, AUDIO = 3 };
-static float in[2][MOST], out[2][MOST], controls[3] = {100, 0, 0};
+enum { MOST = 1000000, LIMIT = 0, BYPASS, KEEP_HIGHS, LATENCY, AUDIO };
+static float in[2][MOST], out[2][MOST], controls[4] = {100, 0, 0, 0};
 
 static void demand(int met, const char *what)
 {
@@ -58,7 +58,7 @@ static void at_rate(const LADSPA_Descriptor *d, unsigned long rate)
     demand(allocations > before, "the host sees what a plugin allocates");
     for (int i = 0; i < MOST; i++) in[0][i] = in[1][i] = i % 7 ? (float)(i % 100) / 200 - 0.25f : odd[i / 7 % 6];
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
-        controls[LIMIT] = i % 3 == 2 ? NAN : 10 * (float)i, controls[BYPASS] = i % 2;
+        controls[LIMIT] = i % 3 == 2 ? NAN : 10 * (float)i, controls[BYPASS] = i % 2, controls[KEEP_HIGHS] = i % 4 < 2;
         run(d, plugin, counts[i]);
     }
     demand(controls[LATENCY] >= 32 * (float)rate / 1000 - 1, "the delay is told");

@@ -53,7 +53,7 @@ def check(folder: Path, late: bool, subtype: str, tolerance: float) -> None:
     """out.wav is in.wav denoised; `late` where the host does not take the plugin's delay away."""
     samples, rate = soundfile.read(folder / "in.wav", dtype="float32", always_2d=True)
     found, found_rate = soundfile.read(folder / "out.wav", dtype="float32", always_2d=True)
-    wanted = gtcrn.load()(np.ascontiguousarray(samples.T), rate, attenuation_limit=LIMIT).T
+    wanted = gtcrn.load()(np.ascontiguousarray(samples.T), rate, attenuation_limit=LIMIT, keep_highs=True).T
     delay = gtcrn.load().stream(rate).latency - 1 if late else 0
     assert (found_rate, found.shape, soundfile.info(folder / "out.wav").subtype) == (rate, samples.shape, subtype)
     assert not found[:delay].any()
@@ -72,7 +72,7 @@ def write(folder: Path, rate: int, channels: int, subtype: str) -> None:
 def test_applyplugin(ladspa: Path, tmp_path: Path, rate: int, channels: int, label: str) -> None:
     write(tmp_path, rate, channels, "PCM_16")
     run(
-        ["applyplugin", "in.wav", "out.wav", str(ladspa / "gtcrn_ladspa.so"), f"gtcrn_{label}", f"{LIMIT}", "0"],
+        ["applyplugin", "in.wav", "out.wav", str(ladspa / "gtcrn_ladspa.so"), f"gtcrn_{label}", f"{LIMIT}", "0", "1"],
         tmp_path,
     )
     check(tmp_path, True, "PCM_16", ROUNDED)
@@ -82,7 +82,7 @@ def test_applyplugin(ladspa: Path, tmp_path: Path, rate: int, channels: int, lab
 @FORMS
 def test_sox_takes_the_delay_away(ladspa: Path, tmp_path: Path, rate: int, channels: int, label: str) -> None:
     write(tmp_path, rate, channels, "PCM_24")
-    effect = ["ladspa", "-l", "gtcrn_ladspa", f"gtcrn_{label}", f"{LIMIT}", "0"]
+    effect = ["ladspa", "-l", "gtcrn_ladspa", f"gtcrn_{label}", f"{LIMIT}", "0", "1"]
     run(["sox", "in.wav", "-e", "float", "-b", "32", "out.wav", *effect], tmp_path, LADSPA_PATH=str(ladspa))
     check(tmp_path, False, "FLOAT", FLOAT)
 
@@ -91,7 +91,7 @@ def test_sox_takes_the_delay_away(ladspa: Path, tmp_path: Path, rate: int, chann
 @FORMS
 def test_gstreamer(ladspa: Path, tmp_path: Path, rate: int, channels: int, label: str) -> None:
     write(tmp_path, rate, channels, "FLOAT")
-    element = f"ladspa-gtcrn-ladspa-so-gtcrn-{label} attenuation-limit={LIMIT}"
+    element = f"ladspa-gtcrn-ladspa-so-gtcrn-{label} attenuation-limit={LIMIT} keep-highs=true"
     pipeline = f"filesrc location=in.wav ! wavparse ! audioconvert ! {element} ! wavenc ! filesink location=out.wav"
     places = {"LADSPA_PATH": str(ladspa), "GST_REGISTRY": str(tmp_path / "registry")}
     if subprocess.run(["gst-inspect-1.0", "ladspa"], env=os.environ | places, capture_output=True).returncode:
@@ -104,7 +104,20 @@ def test_gstreamer(ladspa: Path, tmp_path: Path, rate: int, channels: int, label
 @FORMS
 def test_lilv(lv2: Path, tmp_path: Path, rate: int, channels: int, label: str) -> None:
     write(tmp_path, rate, channels, "FLOAT")
-    command = ["lv2apply", "-i", "in.wav", "-o", "out.wav", "-c", "limit", f"{LIMIT}", f"urn:gtcrn:{label}"]
+    command = [
+        "lv2apply",
+        "-i",
+        "in.wav",
+        "-o",
+        "out.wav",
+        "-c",
+        "limit",
+        f"{LIMIT}",
+        "-c",
+        "keep_highs",
+        "1",
+        f"urn:gtcrn:{label}",
+    ]
     run(command, tmp_path, LV2_PATH=f"{lv2}:/usr/lib/lv2")
     check(tmp_path, True, "FLOAT", FLOAT)
 

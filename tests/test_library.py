@@ -43,13 +43,18 @@ def flags(prefix: Path, *options: str) -> str:
     ).stdout
 
 
-def check_against_python(command: list[Path | str], rate: int, channels: int, **environment: Any) -> None:
+def check_against_python(
+    command: list[Path | str], rate: int, channels: int, highs: bool = False, **environment: Any
+) -> None:
     data, _ = PcmFormat(rate, channels, "s16le").encode(noise(rate // 4, channels))
     result = subprocess.run(
-        [*command, str(rate), str(channels), "20"], input=data, capture_output=True, env={**os.environ, **environment}
+        [*command, str(rate), str(channels), "20", str(int(highs))],
+        input=data,
+        capture_output=True,
+        env={**os.environ, **environment},
     )
     assert result.returncode == 0, result.stderr
-    stream = gtcrn.load().stream(rate, channels, attenuation_limit=20)
+    stream = gtcrn.load().stream(rate, channels, attenuation_limit=20, keep_highs=highs)
     wanted = np.frombuffer(stream.push_pcm16(data) + stream.flush_pcm16(), "<i2").astype(int)
     np.testing.assert_allclose(np.frombuffer(result.stdout, "<i2"), wanted, rtol=0, atol=1)
 
@@ -84,6 +89,6 @@ def test_the_example_links_the_installed_library(tmp_path: Path, prefix: Path, l
     program = tmp_path / "denoise"
     compile_example(language, prefix, program)
     for rate, channels in ((16_000, 1), (44_100, 2)):
-        check_against_python([program], rate, channels, LD_LIBRARY_PATH=str(prefix / "lib"))
+        check_against_python([program], rate, channels, language == "c", LD_LIBRARY_PATH=str(prefix / "lib"))
     for wrong in (["1", "1"], ["16000"], ["16000", "1", "-3"]):
         assert subprocess.run([program, *wrong], env={"LD_LIBRARY_PATH": str(prefix / "lib")}).returncode == 2

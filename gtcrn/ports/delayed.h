@@ -59,11 +59,12 @@ static inline void delayed_reset(delayed *d)
 }
 
 /* What the host's knobs stand at. A limit that is no number or below 0 changes nothing. */
-static inline void delayed_set(delayed *d, float limit, int bypass)
+static inline void delayed_set(delayed *d, float limit, int bypass, int keep_highs)
 {
     if (limit != d->limit && !gtcrn_set_attenuation_limit(d->stream, limit >= DELAYED_NO_LIMIT ? INFINITY : limit))
         d->limit = limit;
     if (bypass != gtcrn_bypass(d->stream)) gtcrn_set_bypass(d->stream, bypass);
+    gtcrn_set_keep_highs(d->stream, keep_highs);
 }
 
 /* Any number of samples; out[c] may be any in[c]. */

@@ -4,7 +4,11 @@
 
 #include "delayed.h"
 
-enum { LIMIT, BYPASS, LATENCY, AUDIO /* first the inputs, then the outputs, of 1 or 2 channels */, MOST_PORTS = AUDIO + 4 };
+enum {
+    LIMIT, BYPASS, KEEP_HIGHS, LATENCY,
+    AUDIO /* first the inputs, then the outputs, of 1 or 2 channels */,
+    MOST_PORTS = AUDIO + 4
+};
 
 typedef struct {
     delayed *denoiser;
@@ -32,7 +36,8 @@ static inline void plugin_run(plugin *p, unsigned long samples)
 {
     delayed *d = p->denoiser;
     float **audio = p->ports + AUDIO;
-    if (p->ports[LIMIT] && p->ports[BYPASS]) delayed_set(d, *p->ports[LIMIT], *p->ports[BYPASS] > 0);
+    const float *limit = p->ports[LIMIT], *bypass = p->ports[BYPASS], *highs = p->ports[KEEP_HIGHS];
+    if (limit && bypass && highs) delayed_set(d, *limit, *bypass > 0, *highs > 0);
     if (p->ports[LATENCY]) *p->ports[LATENCY] = (float)d->delay;
     for (int i = 0; i < 2 * d->channels; i++)
         if (!audio[i]) return;

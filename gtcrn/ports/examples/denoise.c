@@ -1,4 +1,6 @@
-/* Denoise raw 16-bit PCM from standard input to standard output: denoise RATE CHANNELS [DECIBELS] < noisy > clean
+/* Denoise raw 16-bit PCM from standard input to standard output: denoise RATE CHANNELS [DECIBELS [HIGHS]] < noisy > clean
+
+   DECIBELS: the attenuation limit. HIGHS: 1 keeps what lies above 8 kHz.
 
    cc denoise.c $(pkg-config --cflags --libs gtcrn) -o denoise */
 #include <gtcrn.h>
@@ -19,10 +21,11 @@ int main(int count, char **arguments)
     int rate = count > 1 ? atoi(arguments[1]) : 0, channels = count > 2 ? atoi(arguments[2]) : 0;
     gtcrn_stream *stream = gtcrn_create(gtcrn_weights(), rate, channels);
     if (!stream) {
-        fprintf(stderr, "usage: denoise RATE CHANNELS [DECIBELS], 8000 to 192000 Hz, 1 to 64 channels\n");
+        fprintf(stderr, "usage: denoise RATE CHANNELS [DECIBELS [HIGHS]], 8000 to 192000 Hz, 1 to 64 channels\n");
         return 2;
     }
     if (count > 3 && gtcrn_set_attenuation_limit(stream, atof(arguments[3]))) return 2;
+    if (count > 4) gtcrn_set_keep_highs(stream, atoi(arguments[4]));
 
     size_t frame = (size_t)channels * sizeof(int16_t), got, ready;
     int16_t *in = malloc(CHUNK * frame), *out = room_for(stream, channels);

@@ -26,17 +26,19 @@ static void cleanup(LADSPA_Handle instance) { plugin_free(instance); }
 enum { CONTROL_IN = LADSPA_PORT_INPUT | LADSPA_PORT_CONTROL, CONTROL_OUT = LADSPA_PORT_OUTPUT | LADSPA_PORT_CONTROL,
        AUDIO_IN = LADSPA_PORT_INPUT | LADSPA_PORT_AUDIO, AUDIO_OUT = LADSPA_PORT_OUTPUT | LADSPA_PORT_AUDIO };
 
-static const LADSPA_PortDescriptor mono_ports[] = {CONTROL_IN, CONTROL_IN, CONTROL_OUT, AUDIO_IN, AUDIO_OUT};
-static const LADSPA_PortDescriptor stereo_ports[] = {CONTROL_IN, CONTROL_IN, CONTROL_OUT, AUDIO_IN,
-                                                     AUDIO_IN,   AUDIO_OUT,  AUDIO_OUT};
-static const char *const mono_names[] = {"Attenuation limit (dB)", "Bypass", "latency", "Input", "Output"};
-static const char *const stereo_names[] = {"Attenuation limit (dB)", "Bypass",      "latency",     "Input left",
-                                           "Input right",            "Output left", "Output right"};
+static const LADSPA_PortDescriptor mono_ports[] = {CONTROL_IN, CONTROL_IN, CONTROL_IN, CONTROL_OUT, AUDIO_IN,
+                                                   AUDIO_OUT};
+static const LADSPA_PortDescriptor stereo_ports[] = {CONTROL_IN, CONTROL_IN, CONTROL_IN, CONTROL_OUT,
+                                                     AUDIO_IN,   AUDIO_IN,   AUDIO_OUT,  AUDIO_OUT};
+#define CONTROLS "Attenuation limit (dB)", "Bypass", "Keep highs", "latency"
+static const char *const mono_names[] = {CONTROLS, "Input", "Output"};
+static const char *const stereo_names[] = {CONTROLS, "Input left", "Input right", "Output left", "Output right"};
 
 /* Of both: the audio ports have none. */
 static const LADSPA_PortRangeHint hints[MOST_PORTS] = {
     [LIMIT] = {LADSPA_HINT_BOUNDED_BELOW | LADSPA_HINT_BOUNDED_ABOVE | LADSPA_HINT_DEFAULT_MAXIMUM, 0, 100},
     [BYPASS] = {LADSPA_HINT_TOGGLED | LADSPA_HINT_DEFAULT_0, 0, 0},
+    [KEEP_HIGHS] = {LADSPA_HINT_TOGGLED | LADSPA_HINT_DEFAULT_0, 0, 0},
 };
 
 #define DESCRIPTOR(id, label, name, kind)                                                                           \
