@@ -35,6 +35,7 @@ function wrongOptions() {
   for (const attenuationLimit of [-1, NaN])
     refused(() => open({ attenuationLimit }), `attenuation limit must be 0 dB or more, not ${attenuationLimit}.`);
   refused(() => open({ bypass: 1 }), "bypass must be true or false, not 1.");
+  refused(() => open({ keepHighs: "no" }), "keepHighs must be true or false, not no.");
 }
 
 function wrongSamples() {

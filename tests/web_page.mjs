@@ -122,7 +122,7 @@ export async function refusals() {
   const missing = await loadGtcrn({ url: "nothing.wasm" }).catch((error) => error.message);
   const foreign = await loadGtcrn({ url: "package.json" }).catch((error) => error.message);
   const make = (rate, options) => refusal(() => new GtcrnWorkletNode(context(rate), { wasmBinary, ...options }));
-  return [make(4000), make(16000, { maxChannels: 0 }), make(16000, { attenuationLimit: -1 }), make(16000, { bypass: 1 }), missing, foreign];
+  return [make(4000), make(16000, { maxChannels: 0 }), make(16000, { attenuationLimit: -1 }), make(16000, { bypass: 1 }), make(16000, { keepHighs: 0 }), missing, foreign];
 }
 
 // As LiveKit's client does: the track before, the processor's, then one of another microphone; root mean squares of both.

@@ -14,6 +14,8 @@ export interface DenoiserOptions {
   attenuationLimit?: number | null;
   /** Whether the delayed input passes unchanged. */
   bypass?: boolean;
+  /** Whether what lies above 8 kHz is kept, with a gain by what lies below; at rates up to 16 kHz it changes nothing. */
+  keepHighs?: boolean;
 }
 
 export interface NodeOptions extends DenoiserOptions {
@@ -23,7 +25,17 @@ export interface NodeOptions extends DenoiserOptions {
   maxChannels?: number;
 }
 
-export interface Levels {
+/** What the network makes of the last 32 ms that it heard, all channels together; limit and bypass change nothing. */
+export interface NetworkLevels {
+  /** The probability that someone speaks, 0 to 1. */
+  speech: number;
+  /** The level of what is taken away as noise, dBFS, -90 at least. */
+  noise: number;
+  /** By how many dB the sound becomes quieter. */
+  reduction: number;
+}
+
+export interface Levels extends NetworkLevels {
   /** dBFS, root mean square since the last report, -120 at least. */
   before: number;
   after: number;
@@ -40,6 +52,7 @@ export declare class GtcrnWorkletNode extends AudioWorkletNode {
   /** Can be set at any time; the change fades in over 16 ms. */
   attenuationLimit: number | null;
   bypass: boolean;
+  keepHighs: boolean;
   /** From now on "levels" events (CustomEvent<Levels>), `seconds` apart (0.1); 0 ends them. */
   reportLevels(seconds?: number): void;
   /** Gives the memory back, after which there is a "destroyed" event; the node is silent from then on. */
@@ -67,6 +80,8 @@ export declare class GtcrnStream {
   readonly nonfinite: number;
   attenuationLimit: number | null;
   bypass: boolean;
+  keepHighs: boolean;
+  readonly levels: NetworkLevels;
   /** Full scale is 1. Raises Error after `flush`, and RangeError for another number of channels. */
   push(samples: Float32Array): Float32Array;
   push(samples: Float32Array[]): Float32Array[];

@@ -1,6 +1,6 @@
 // The denoiser for web pages: `loadGtcrn` fetches it, `GtcrnWorkletNode` puts it into an audio graph.
 
-import { judge, judgeBypass, judgeLimit } from "./stream.js";
+import { judge, judgeLimit, judgeSwitch } from "./stream.js";
 
 export { GtcrnStream } from "./stream.js";
 
@@ -35,19 +35,22 @@ const Base =
 export class GtcrnWorkletNode extends Base {
   #limit;
   #bypass;
+  #keepHighs;
 
-  constructor(context, { wasmBinary, maxChannels = 1, attenuationLimit = null, bypass = false }) {
+  constructor(context, { wasmBinary, maxChannels = 1, attenuationLimit = null, bypass = false, keepHighs = false }) {
     judge(context.sampleRate, maxChannels);
     judgeLimit(attenuationLimit);
-    judgeBypass(bypass);
+    judgeSwitch("bypass", bypass);
+    judgeSwitch("keepHighs", keepHighs);
     super(context, "gtcrn", {
       channelCount: maxChannels,
       channelCountMode: "explicit",
       outputChannelCount: [maxChannels],
-      processorOptions: { wasmBinary, maxChannels, attenuationLimit, bypass },
+      processorOptions: { wasmBinary, maxChannels, attenuationLimit, bypass, keepHighs },
     });
     this.#limit = attenuationLimit;
     this.#bypass = bypass;
+    this.#keepHighs = keepHighs;
     this.ready = this.#listen();
   }
 
@@ -78,9 +81,19 @@ export class GtcrnWorkletNode extends Base {
   }
 
   set bypass(bypass) {
-    judgeBypass(bypass);
+    judgeSwitch("bypass", bypass);
     this.#bypass = bypass;
     this.port.postMessage({ bypass });
+  }
+
+  get keepHighs() {
+    return this.#keepHighs;
+  }
+
+  set keepHighs(keep) {
+    judgeSwitch("keepHighs", keep);
+    this.#keepHighs = keep;
+    this.port.postMessage({ keepHighs: keep });
   }
 
   // From now on "levels" events, `seconds` apart; 0 ends them.

@@ -8,6 +8,7 @@ enum { BLOCK = 1024 }; /* samples of a channel at most that one call takes */
 
 typedef struct {
     delayed *denoiser;
+    double levels[3];
     size_t out_room;   /* floats of a channel */
     float samples[];   /* in, BLOCK for each channel; out */
 } web_stream;
@@ -91,3 +92,12 @@ EXPORT(set_limit) void set_limit(web_stream *s, double decibels)
 }
 
 EXPORT(set_bypass) void set_bypass(web_stream *s, int bypass) { gtcrn_set_bypass(s->denoiser->stream, bypass); }
+
+EXPORT(set_keep_highs) void set_keep_highs(web_stream *s, int keep) { gtcrn_set_keep_highs(s->denoiser->stream, keep); }
+
+/* Speech probability, noise level and reduction, as gtcrn_levels tells them. */
+EXPORT(levels) const double *levels(web_stream *s)
+{
+    gtcrn_levels(s->denoiser->stream, s->levels, s->levels + 1, s->levels + 2);
+    return s->levels;
+}

@@ -16,7 +16,7 @@ export declare class GtcrnTrackProcessor {
   /** The node while it runs: its limit, bypass and levels. */
   readonly node: GtcrnWorkletNode | undefined;
   init(options: { track: MediaStreamTrack; audioContext: AudioContext }): Promise<void>;
-  /** With another track, as when the microphone changes; limit and bypass stay as they were set. */
+  /** With another track, as when the microphone changes; limit and switches stay as they were set. */
   restart(options: { track: MediaStreamTrack; audioContext: AudioContext }): Promise<void>;
   destroy(): Promise<void>;
 }

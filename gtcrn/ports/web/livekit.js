@@ -32,11 +32,11 @@ export class GtcrnTrackProcessor {
     [this.processedTrack] = target.stream.getAudioTracks();
   }
 
-  // With another track, as when the microphone changes; limit and bypass stay as they were set.
+  // With another track, as when the microphone changes; limit and switches stay as they were set.
   async restart(options) {
-    const { attenuationLimit, bypass } = this.node ?? {};
+    const { attenuationLimit, bypass, keepHighs } = this.node ?? {};
     await this.destroy();
-    if (attenuationLimit !== undefined) Object.assign(this.#options, { attenuationLimit, bypass });
+    if (attenuationLimit !== undefined) Object.assign(this.#options, { attenuationLimit, bypass, keepHighs });
     await this.init(options);
   }
 

@@ -14,11 +14,12 @@ class GtcrnProcessor extends AudioWorkletProcessor {
     this.port.postMessage({ delay: this.stream.latency - 1 });
   }
 
-  heed({ attenuationLimit, bypass, levels, destroy }) {
+  heed({ attenuationLimit, bypass, keepHighs, levels, destroy }) {
     if (destroy) return this.end();
     if (levels !== undefined) this.meter.every = levels * sampleRate;
     if (attenuationLimit !== undefined) this.stream.attenuationLimit = attenuationLimit;
     if (bypass !== undefined) this.stream.bypass = bypass;
+    if (keepHighs !== undefined) this.stream.keepHighs = keepHighs;
   }
 
   end() {
@@ -37,7 +38,7 @@ class GtcrnProcessor extends AudioWorkletProcessor {
 
   measure(input, output) {
     const levels = this.meter.add(input, output);
-    if (levels) this.port.postMessage({ levels });
+    if (levels) this.port.postMessage({ levels: { ...levels, ...this.stream.levels } });
   }
 }
 

@@ -43,16 +43,17 @@ export function judgeLimit(limit) {
   if (limit !== null && !(limit >= 0)) throw new RangeError(`attenuation limit must be 0 dB or more, not ${limit}.`);
 }
 
-export function judgeBypass(bypass) {
-  if (typeof bypass !== "boolean") throw new TypeError(`bypass must be true or false, not ${bypass}.`);
+export function judgeSwitch(name, value) {
+  if (typeof value !== "boolean") throw new TypeError(`${name} must be true or false, not ${value}.`);
 }
 
 // What both kinds of streams have: options, counts, an end.
 class Stream {
   #limit = null;
   #bypass = false;
+  #keepHighs = false;
 
-  constructor(wasmBinary, { sampleRate = 16000, channels = 1, attenuationLimit = null, bypass = false } = {}) {
+  constructor(wasmBinary, { sampleRate = 16000, channels = 1, attenuationLimit = null, bypass = false, keepHighs = false } = {}) {
     judge(sampleRate, channels);
     this.sampleRate = sampleRate;
     this.channels = channels;
@@ -63,6 +64,7 @@ class Stream {
     this.latency = this.call.latency(this.handle);
     this.attenuationLimit = attenuationLimit;
     this.bypass = bypass;
+    this.keepHighs = keepHighs;
   }
 
   get attenuationLimit() {
@@ -80,9 +82,26 @@ class Stream {
   }
 
   set bypass(bypass) {
-    judgeBypass(bypass);
+    judgeSwitch("bypass", bypass);
     this.#bypass = bypass;
     this.call.set_bypass(this.open(), bypass);
+  }
+
+  get keepHighs() {
+    return this.#keepHighs;
+  }
+
+  set keepHighs(keep) {
+    judgeSwitch("keepHighs", keep);
+    this.#keepHighs = keep;
+    this.call.set_keep_highs(this.open(), keep);
+  }
+
+  // What the network makes of the last 32 ms, all channels together.
+  get levels() {
+    const place = this.call.levels(this.open());
+    const [speech, noise, reduction] = new Float64Array(this.call.memory.buffer, place, 3);
+    return { speech, noise, reduction };
   }
 
   get nonfinite() {

@@ -15,7 +15,7 @@ async function make() {
   await context.audioWorklet.addModule(workletUrl);
   const node = new GtcrnWorkletNode(context, { wasmBinary: await loadGtcrn(), maxChannels: 2 });
   node.connect(context.destination);
-  node.addEventListener("levels", ({ detail }) => Object.entries(detail).forEach(show));
+  node.addEventListener("levels", ({ detail }) => ["before", "after"].forEach((name) => show(name, detail[name])));
   node.reportLevels();
   const delay = await node.ready;
   const late = Math.round((1000 * delay) / context.sampleRate);
@@ -24,7 +24,7 @@ async function make() {
   return node;
 }
 
-function show([name, level]) {
+function show(name, level) {
   byId(name).value = level;
   byId(`${name}-text`).textContent = `${Math.round(level)} dBFS`;
 }
