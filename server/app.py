@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from importlib.metadata import version
 from typing import Any, get_args
 
@@ -27,8 +28,10 @@ from gtcrn_server.service import Service
 from gtcrn_server.settings import Settings
 from gtcrn_server.transports import duplex, files
 from gtcrn_server.transports import rest as streams
+from gtcrn_server.transports.asterisk import ChanWebSocket
 from gtcrn_server.transports.audiosocket import AudioSocket
-from gtcrn_server.transports.carriers import CARRIERS, CarrierSocket
+from gtcrn_server.transports.carriers import CARRIERS, MediaStream
+from gtcrn_server.transports.relay import Dialect, RelaySocket
 from gtcrn_server.transports.websocket import StreamSocket
 
 status = APIRouter(tags=["status"], dependencies=[Depends(refuse_unknown_query)])
@@ -56,12 +59,23 @@ def create_app(settings: Settings, denoiser: Denoiser, worker: int = 0) -> FastA
         app.include_router(router, dependencies=[Depends(require_key), Depends(refuse_unknown_query)])
     app.include_router(status)
     app.router.routes.append(WebSocketRoute("/v1/stream", StreamSocket(service)))
-    for carrier in CARRIERS if settings.call_bot else ():
-        app.router.routes.append(WebSocketRoute(f"/v1/{carrier.name}", CarrierSocket(service, carrier)))
+    _add_calls(app, service)
     add_page(app, (*working, status))
     _answer_errors(app)
     _add_headers(app, settings)
     return app
+
+
+def _add_calls(app: FastAPI, service: Service) -> None:
+    """The WebSockets of calls whose bot is known."""
+    settings = service.settings
+    places: list[tuple[str, Callable[[], Dialect], str | None]] = [
+        *((carrier.name, partial(MediaStream, carrier), settings.call_bot) for carrier in CARRIERS),
+        (ChanWebSocket.name, ChanWebSocket, settings.asterisk_bot),
+    ]
+    for name, dialect, bot in places:
+        if bot:
+            app.router.routes.append(WebSocketRoute(f"/v1/{name}", RelaySocket(service, dialect, bot)))
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,8 @@
 """Who may talk to the service, and how much a request body may hold."""
 
 import asyncio
+import base64
+import contextlib
 import difflib
 import hashlib
 import hmac
@@ -97,10 +99,19 @@ def check_key(settings: Settings, presented: Iterable[str]) -> str:
 
 
 def presented_keys(headers: Headers, subprotocols: Iterable[str]) -> list[str]:
-    """Keys of a WebSocket handshake: a bearer token, or a subprotocol `key.KEY` as browsers can send it."""
+    """Keys of a WebSocket handshake: a bearer token, the password of a user and his password, as Asterisk can send
+    it, or a subprotocol `key.KEY`, as browsers can."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    bearer = [token.strip()] if scheme.lower() == "bearer" else []
-    return bearer + [name.removeprefix(KEY_PREFIX) for name in subprotocols if name.startswith(KEY_PREFIX)]
+    readers: dict[str, Callable[[str], str]] = {"bearer": str.strip, "basic": _password}
+    shown = [read(token)] if (read := readers.get(scheme.lower())) else []
+    return shown + [name.removeprefix(KEY_PREFIX) for name in subprotocols if name.startswith(KEY_PREFIX)]
+
+
+def _password(token: str) -> str:
+    """Of Basic credentials (RFC 7617); empty where they cannot be read."""
+    with contextlib.suppress(ValueError):
+        return base64.b64decode(token, validate=True).decode().partition(":")[2]
+    return ""
 
 
 def too_large(limit: int) -> ServiceError:

@@ -83,6 +83,11 @@ class Settings(BaseSettings):
         pattern="^wss?://",
         description="WebSocket that calls at /v1/twilio and /v1/telnyx go to; empty: none",
     )
+    asterisk_bot: str | None = Field(
+        None,
+        pattern="^wss?://",
+        description="WebSocket that calls of Asterisk's chan_websocket at /v1/asterisk go to; empty: none",
+    )
     audiosocket_port: int | None = Field(
         None, ge=0, le=65535, description="TCP port for Asterisk's AudioSocket; empty: none"
     )
@@ -131,7 +136,7 @@ class Settings(BaseSettings):
             raise ValueError("GTCRN_AUDIOSOCKET_PORT and GTCRN_AUDIOSOCKET_BOT go together")
         return self
 
-    @field_validator("weights", "call_bot", "audiosocket_port", "audiosocket_bot", mode="before")
+    @field_validator("weights", "call_bot", "asterisk_bot", "audiosocket_port", "audiosocket_bot", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from calls import DELAY, Bot, bot, denoised
+from calls import DELAY, Bot, bot, delayed, denoised
 from pydantic import ValidationError
 from serving import pcm, running, settings, speech, wait_for
 from websockets.exceptions import ConnectionClosed
@@ -72,15 +72,47 @@ def test_the_bot_hears_the_caller_denoised_and_everything_else_as_it_was(
         assert one.gone.wait(5)
         assert service.service.telemetry.opened[carrier] == 1
         wait_for(lambda: not service.service.telemetry.live)
+    rest = [media(b"")] * -(-DELAY // STEP)
     assert [message["event"] for message in one.heard] == [
-        message["event"] for message in (*first, *pieces[:10], digit, echo, *pieces[10:], stop)
+        message["event"] for message in (*first, *pieces[:10], digit, echo, *pieces[10:], *rest, stop)
     ]
     assert one.heard[:2] == first
     assert one.heard[12:14] == [digit, echo]
     one.heard.remove(echo)
     sizes = [len(base64.b64decode(m["media"]["payload"])) for m in one.heard if m["event"] == "media"]
     assert set(sizes) == {STEP}
-    assert played(one) == denoised(denoiser, data, law)
+    assert played(one) == denoised(denoiser, data, law, STEP)
+
+
+@pytest.mark.parametrize("stops", [True, False], ids=["stop", "hangup"])
+def test_the_last_words_come_before_the_end_and_all_is_counted(denoiser: Denoiser, stops: bool) -> None:
+    """A caller who says little and is gone; Twilio numbers what it sends from 1, as text."""
+    data = codes(0.06)
+    pieces = [data[at : at + STEP] for at in range(0, len(data), STEP)]
+    words = [start("twilio"), *(media(p, chunk=str(i + 1), timestamp=str(20 * i)) for i, p in enumerate(pieces))]
+    words += [{"event": "mark"}, {"event": "stop"}] * stops
+    words = [{**word, "sequenceNumber": str(i + 1)} for i, word in enumerate(words)]
+    with bot() as one, running(denoiser, call_bot=one.url) as service:
+        with connect(f"ws://127.0.0.1:{service.port}/v1/twilio") as call:
+            said(call, *words)
+            if stops:
+                assert closed(call) == (1000, "")
+        assert one.gone.wait(5)
+    assert played(one) == denoised(denoiser, data, "ulaw", STEP)
+    heard = [message for message in one.heard if message["event"] == "media"]
+    assert [message["media"]["chunk"] for message in heard] == [str(i + 1) for i in range(len(heard))]
+    assert [message["media"]["timestamp"] for message in heard] == [str(20 * i) for i in range(len(heard))]
+    assert [message["sequenceNumber"] for message in one.heard] == [str(i + 1) for i in range(len(one.heard))]
+    assert one.heard[-1]["event"] == ("stop" if stops else "media")
+
+
+def test_a_call_without_a_word_has_no_last_words(denoiser: Denoiser) -> None:
+    with bot() as one, running(denoiser, call_bot=one.url) as service:
+        with connect(f"ws://127.0.0.1:{service.port}/v1/telnyx") as call:
+            said(call, start("telnyx"), {"event": "stop", "sequence_number": "9" * 5000})
+            assert closed(call) == (1000, "")
+        assert one.gone.wait(5)
+    assert one.heard[1:] == [{"event": "stop", "sequence_number": "9" * 5000}]
 
 
 def test_the_delay_is_what_the_pages_say(denoiser: Denoiser) -> None:
@@ -137,6 +169,8 @@ def test_what_is_wrong_is_told_in_the_close(denoiser: Denoiser, messages: list[A
 def test_a_key_may_come_as_a_parameter_that_the_bot_does_not_see(denoiser: Denoiser) -> None:
     with bot() as one, running(denoiser, call_bot=one.url, api_keys=("right",)) as service:
         address = f"ws://127.0.0.1:{service.port}/v1/twilio"
+        with connect(f"{address}?key=right") as call:
+            assert closed(call) == (1008, "key: there is no such query parameter.")
         for wrong in ({}, {"customParameters": {"key": "wrong"}}, {"customParameters": {"key": 1}}):
             with connect(address) as call:
                 said(call, start("twilio", **wrong))
@@ -228,12 +262,23 @@ def test_asterisk_is_heard_denoised_at_every_rate(denoiser: Denoiser, kind: int,
         call.sendall(IDENTITY + b"".join(audio[:3]) + packet(3, b"5") + b"".join(audio[3:]) + packet(0))
         assert call.recv(100) == packet(0x10, b"\1\2")
         line.thread.join(10)
-    heard = packets(line.heard)
-    assert [kind for kind, _ in heard] == [1, kind, kind, kind, 3, *[kind] * (len(audio) - 3), 0]
+    heard, wanted = packets(line.heard), delayed(denoiser, data, rate, size)
+    assert [each for each, _ in heard] == [1, kind, kind, kind, 3, *[kind] * (len(wanted) // size - 3), 0]
     assert (heard[0], heard[4]) == ((1, uuid.UUID(int=7).bytes), (3, b"5"))
-    stream = denoiser.stream(rate)
-    wanted = bytes(2 * (stream.latency - 1)) + stream.push_pcm16(data)
-    assert b"".join(part for each, part in heard if each == kind) == wanted[: len(data)]
+    assert b"".join(part for each, part in heard if each == kind) == wanted
+
+
+def test_what_is_inside_comes_when_the_rate_changes_and_when_the_line_breaks(denoiser: Denoiser) -> None:
+    line, narrow, wide = Line(), pcm(speech(0.1, sample_rate=8_000)), pcm(speech(0.1, seed=1))
+    with asterisk(denoiser, line) as call:
+        call.sendall(IDENTITY + packet(0x10, narrow) + packet(0x12, wide))
+        call.shutdown(socket.SHUT_WR)
+        line.thread.join(10)
+    heard = packets(line.heard)[1:]
+    for kind, data, rate in ((0x10, narrow, 8_000), (0x12, wide, 16_000)):
+        whole = delayed(denoiser, data, rate, 2)
+        assert b"".join(part for each, part in heard if each == kind) == whole
+    assert [kind for kind, _ in heard] == [0x10, 0x10, 0x12, 0x12]
 
 
 @pytest.mark.parametrize("first", [packet(0x10, bytes(320)), packet(1, b"short")], ids=["audio", "short"])

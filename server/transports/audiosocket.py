@@ -1,8 +1,8 @@
 """Asterisk's AudioSocket: a TCP port beside HTTP's, between Asterisk and the bot that the settings name.
 
 A message is a kind (1 byte), a length (2, big-endian) and so many bytes. All go on as they came, in their order,
-but that signed linear audio from Asterisk (kinds 0x10 to 0x18, 8 to 192 kHz) is denoised, a constant delay late. There
-are no keys in this protocol, so addresses say who may call.
+but that signed linear audio from Asterisk (kinds 0x10 to 0x18, 8 to 192 kHz) is denoised, a constant delay late, to
+the last sample. There are no keys in this protocol, so addresses say who may call.
 """
 
 import asyncio
@@ -99,12 +99,22 @@ class Exchange:
             bot_writer.close()
 
     async def _caller(self, reader: asyncio.StreamReader, bot: asyncio.StreamWriter) -> None:
-        while True:
-            kind, data = await _read(reader)
-            self._session.touch()
-            await self._write(bot, kind, await self._clean(kind, data) if kind in RATES else data)
-            if kind in (HANGUP, FAULT):
-                return
+        """What Asterisk says, to the bot, to the last sample."""
+        last = await self._listen(reader, bot)
+        await self._finish(bot)
+        if last:
+            await self._write(bot, *last)
+
+    async def _listen(self, reader: asyncio.StreamReader, bot: asyncio.StreamWriter) -> tuple[int, bytes] | None:
+        """Until the call ends, by the message that is returned or by a connection that is closed."""
+        with contextlib.suppress(EOFError):
+            while True:
+                kind, data = await _read(reader)
+                self._session.touch()
+                if kind in (HANGUP, FAULT):
+                    return kind, data
+                await self._write(bot, kind, await self._clean(kind, data, bot) if kind in RATES else data)
+        return None
 
     async def _bot(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -113,12 +123,18 @@ class Exchange:
             if kind == HANGUP:
                 return
 
-    async def _clean(self, kind: int, data: bytes) -> bytes:
+    async def _clean(self, kind: int, data: bytes, bot: asyncio.StreamWriter) -> bytes:
         """Denoised; a call whose audio is of another rate than before begins anew."""
         if kind != self._kind or self._voice is None:
+            await self._finish(bot)
             options = Options(sample_rate=round(1000 * RATES[kind]))
             self._voice, self._kind = Voice(await self._service.open(options, self._session.place)), kind
         return await self._voice(data)
+
+    async def _finish(self, bot: asyncio.StreamWriter) -> None:
+        """What is still inside of the voice, to the bot."""
+        for piece in await self._voice.tail() if self._voice else ():
+            await self._write(bot, self._kind, piece)
 
     async def _write(self, writer: asyncio.StreamWriter, kind: int, data: bytes) -> None:
         """Raises ServiceError where the other side leaves too much unread for too long."""

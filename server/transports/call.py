@@ -5,26 +5,49 @@ import contextlib
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any
 
+import numpy as np
+
+from gtcrn.audio import laws
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.live import Live
 from gtcrn_server.service import Service
 
+PHONE_RATE = 8_000  # Hz
+FULL = 32_768  # of PCM16
+
 
 class Voice:
-    """A caller's PCM16, piece by piece: each comes back as long as it was, a constant delay late."""
+    """A caller's audio, piece by piece: each comes back as long as it was, a constant delay late; at last the tail.
 
-    def __init__(self, live: Live) -> None:
-        self._live = live
-        self.delay = live.stream.latency - 1  # samples
-        self._ready = bytearray(self.delay * live.width)
+    Pieces are PCM16, or codes of the law that is named ("ulaw", "alaw").
+    """
 
-    async def __call__(self, pcm: bytes) -> bytes:
+    def __init__(self, live: Live, law: str = "") -> None:
+        self._live, self._law = live, law
+        self._ready = bytearray((live.stream.latency - 1) * live.width)
+        self._last = 0  # bytes of PCM in the last piece
+
+    async def __call__(self, data: bytes) -> bytes:
         """Raises ServiceError for half a sample."""
+        pcm = (laws.decode(data, self._law) * FULL).astype("<i2").tobytes() if self._law else data
         async for output in self._live.feed(pcm):
             self._ready += output
-        piece = bytes(self._ready[: len(pcm)])
-        del self._ready[: len(pcm)]
-        return piece
+        self._last = len(pcm) or self._last
+        return self._take(len(pcm))
+
+    async def tail(self) -> list[bytes]:
+        """What is still inside, in pieces no longer than the last one was, filled up with silence; then it is over."""
+        if not self._last:
+            return []
+        self._ready += await self._live.finish()
+        size = min(self._last, len(self._ready))
+        self._ready += bytes(-len(self._ready) % size)
+        return [self._take(size) for _ in range(0, len(self._ready), size)]
+
+    def _take(self, size: int) -> bytes:
+        piece = bytes(self._ready[:size])
+        del self._ready[:size]
+        return laws.encode((np.frombuffer(piece, "<i2") / FULL).astype(np.float32), self._law) if self._law else piece
 
 
 async def until_one_leaves(*ends: Coroutine[Any, Any, None]) -> None:
