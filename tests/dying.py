@@ -1,8 +1,13 @@
 """Work for Ray's processes in tests, in a module that they import quickly."""
 
 import os
+import resource
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
+from gtcrn.cluster import work
 from gtcrn.cluster.items import Item
 from gtcrn.errors import AudioError
 from gtcrn.outcome import DenoiseOptions, Outcome
@@ -45,3 +50,20 @@ def die_over_3(number: int) -> int:
 def refuse(number: int) -> int:
     """As work does over data that are no good."""
     raise AudioError(f"{number} is no good.")
+
+
+@contextmanager
+def small_disk(size: int) -> Iterator[None]:
+    """No file of this process can have more bytes than that, as where a disk is full."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+
+def on_a_small_disk(weights: Any, options: DenoiseOptions, base: str, batch: list[Item]) -> list[Outcome]:
+    """The task, with room for outputs of 3 s."""
+    with small_disk(100_000):
+        return work.denoise_batch(weights, options, base, batch)

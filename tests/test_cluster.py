@@ -174,6 +174,30 @@ def test_a_file_over_which_processes_die_costs_no_other(monkeypatch: pytest.Monk
 
 
 @pytest.mark.usefixtures("_ray")
+def test_a_disk_that_is_full_costs_the_files_that_had_no_room(corpus: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks, "denoise_batch", dying.on_a_small_disk)
+        summary = denoise_files(["in"], "out")
+    assert (summary.failed, summary.refused) == (2, 1)
+    assert manifest()["in/long.wav"]["error"].endswith("cannot be written to its end; the disk may be full.")
+    assert not any(name.startswith(("long", ".")) for name in sounds("out"))
+    assert run(["denoise", "in", "-o", "local", "-q"]) == 2
+    assert denoise_files(["in"], "out").planned == 2
+    assert identical(sounds("out"), sounds("local"))
+
+
+@pytest.mark.usefixtures("_ray")
+def test_a_disk_without_room_for_the_manifest_ends_the_run_in_a_sentence(
+    corpus: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with dying.small_disk(1_000):
+        assert run(["denoise", "in", "-o", "out", "--ray", "-q"]) == 1
+    assert "too large" in capfd.readouterr().err.splitlines()[-1]
+    assert denoise_files(["in"], "out").failed == 1
+    assert len(manifest()) == 25
+
+
+@pytest.mark.usefixtures("_ray")
 def test_machines_without_this_package_end_the_run_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "denoise_batch", dying.fail)
     with pytest.raises(gtcrn.GtcrnError, match=r"^the cluster cannot do this: .*No module named 'gtcrn'[^\n]*$"):

@@ -68,6 +68,21 @@ def test_an_address_to_an_address(folder: Path) -> None:
     assert remote.find("/worked") == ["/worked/deep/a.wav"]
 
 
+def test_a_file_that_cannot_be_read_is_an_outcome(folder: Path) -> None:
+    (folder / "loop.wav").symlink_to("loop.wav")
+    [outcome] = denoise("loop.wav", "out/loop.wav")
+    assert outcome.error
+    assert outcome.error.startswith("loop.wav cannot be read: ")
+    assert not outcome.refused
+
+
+def test_addresses_of_a_local_file_system(folder: Path) -> None:
+    [outcome] = denoise(f"local://{folder}/a.wav", f"local://{folder}/out/a.wav")
+    assert outcome.error is None
+    assert Path("out/a.wav").read_bytes() == expected("a.wav")
+    assert [path.name for path in Path("out").iterdir()] == ["a.wav"]
+
+
 def test_what_is_wrong_at_an_address_is_said_by_its_name(folder: Path) -> None:
     remote, _ = places.filesystem("memory://corpus")
     remote.pipe_file("/corpus/bad.wav", b"no audio")
