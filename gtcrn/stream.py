@@ -8,12 +8,10 @@ from typing import Any, Self, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from gtcrn import kernel, snapshot
+from gtcrn import flow, kernel, snapshot
 from gtcrn.audio.limits import judge
 from gtcrn.errors import AudioError, ConfigError
 from gtcrn.types import Integers, Levels, Pcm, Samples, as_samples
-
-INLINE_SECONDS = 0.25  # audio whose denoising takes less than handing it to a thread and back gains
 
 filters = lru_cache(maxsize=32)(kernel.Filters)  # immutable: made once for all streams of a sample rate
 
@@ -167,23 +165,12 @@ class Stream:
         self._flushed = True
         return out[0] if self._flat else out
 
-    async def over(self, chunks: AsyncIterable[Any] | Iterable[Any]) -> AsyncIterator[Any]:
+    def over(self, chunks: AsyncIterable[Any] | Iterable[Any]) -> AsyncIterator[Any]:
         """Denoised chunks of what `chunks` gives, as they are ready and of its kind, the rest at the end.
 
         What takes long is done in a thread: the event loop stays free. Raises as `push` does.
         """
-        from asyncio import to_thread
-
-        async for chunk in _asynchronous(chunks):
-            ready = await to_thread(self.push, chunk) if self._is_long(chunk) else self.push(chunk)
-            if _length(ready):
-                yield ready
-        if _length(rest := self.flush()):
-            yield rest
-
-    def _is_long(self, chunk: Any) -> bool:
-        samples = len(chunk) // 2 if isinstance(chunk, Pcm) else np.size(chunk)
-        return samples > INLINE_SECONDS * self.sample_rate
+        return flow.denoised(self, chunks)
 
     def _push_integers(self, samples: Integers) -> Integers:
         rows = self._shaped(samples)
@@ -258,17 +245,3 @@ def _switch(name: str, value: object) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise AudioError(f"{name} must be True or False, not {value!r}.")
     return bool(value)
-
-
-async def _asynchronous(chunks: AsyncIterable[Any] | Iterable[Any]) -> AsyncIterator[Any]:
-    if isinstance(chunks, AsyncIterable):
-        async for chunk in chunks:
-            yield chunk
-    else:
-        for chunk in chunks:
-            yield chunk
-
-
-def _length(samples: Any) -> int:
-    """Samples of an array, or bytes."""
-    return len(samples) if isinstance(samples, bytes) else int(samples.size)

@@ -111,63 +111,71 @@ class TestPipecat:
 
     def run(self, filtering: Any, rate: int, pcm: Pcm, control: dict[int, Any] | None = None) -> list[bytes]:
         """The audio behind an input transport with this filter; a `control` frame goes in before the chunk it names."""
-        from pipecat.frames.frames import EndFrame, InputAudioRawFrame
-        from pipecat.pipeline.pipeline import Pipeline
-        from pipecat.pipeline.worker import PipelineParams, PipelineWorker
-        from pipecat.processors.frame_processor import FrameProcessor
-        from pipecat.transports.base_input import BaseInputTransport
-        from pipecat.transports.base_transport import TransportParams
-        from pipecat.workers.runner import WorkerRunner
-
-        size, heard = rate // 50, []
+        size, heard = rate // 50, list[bytes]()
         chunks = [pcm[start : start + size].tobytes() for start in range(0, len(pcm), size)]
 
-        class Ear(FrameProcessor):  # type: ignore[misc]  # Any where it is not installed
+        async def main() -> None:
+            from pipecat.workers.runner import WorkerRunner
+
+            microphone = self.microphone(filtering, rate)
+            worker = self.worker([microphone, self.ear(heard)], rate)
+            runner = WorkerRunner(handle_sigint=False)
+            await runner.add_workers(worker)
+            speaking = self.speak(microphone, worker, rate, chunks, heard, control or {})
+            await asyncio.wait_for(asyncio.gather(runner.run(), speaking), 60)
+
+        asyncio.run(main())
+        assert [len(piece) for piece in heard] == [len(chunk) for chunk in chunks]
+        return heard
+
+    def microphone(self, filtering: Any, rate: int) -> Any:
+        from pipecat.transports.base_input import BaseInputTransport
+        from pipecat.transports.base_transport import TransportParams
+
+        class Microphone(BaseInputTransport):  # type: ignore[misc]  # Any where it is not installed
+            async def start(self, frame: Any) -> None:
+                await super().start(frame)
+                await self.set_transport_ready(frame)
+
+        return Microphone(TransportParams(audio_in_enabled=True, audio_in_filter=filtering, audio_in_sample_rate=rate))
+
+    def ear(self, heard: list[bytes]) -> Any:
+        from pipecat.frames.frames import InputAudioRawFrame
+        from pipecat.processors.frame_processor import FrameProcessor
+
+        class Ear(FrameProcessor):  # type: ignore[misc]
             async def process_frame(self, frame: Any, direction: Any) -> None:
                 await super().process_frame(frame, direction)
                 if isinstance(frame, InputAudioRawFrame):
                     heard.append(frame.audio)
                 await self.push_frame(frame, direction)
 
-        class Microphone(BaseInputTransport):  # type: ignore[misc]
-            async def start(self, frame: Any) -> None:
-                await super().start(frame)
-                await self.set_transport_ready(frame)
+        return Ear()
 
-        async def main() -> None:
-            params = TransportParams(audio_in_enabled=True, audio_in_filter=filtering, audio_in_sample_rate=rate)
-            microphone = Microphone(params)
-            worker = PipelineWorker(
-                Pipeline([microphone, Ear()]),
-                params=PipelineParams(audio_in_sample_rate=rate),
-                cancel_on_idle_timeout=False,
-            )
+    def worker(self, processors: list[Any], rate: int) -> Any:
+        from pipecat.pipeline.pipeline import Pipeline
+        from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 
-            async def speak() -> None:
-                while microphone._audio_task is None:
-                    await asyncio.sleep(0.01)
-                for number, chunk in enumerate(chunks):
-                    if control and number in control:
-                        while len(heard) < number:
-                            await asyncio.sleep(0.001)
-                        await microphone.process_frame(control[number], direction())
-                    await microphone.push_audio_frame(InputAudioRawFrame(audio=chunk, sample_rate=rate, num_channels=1))
-                while len(heard) < len(chunks):
-                    await asyncio.sleep(0.01)
-                await worker.queue_frame(EndFrame())
+        params = PipelineParams(audio_in_sample_rate=rate)
+        return PipelineWorker(Pipeline(processors), params=params, cancel_on_idle_timeout=False)
 
-            runner = WorkerRunner(handle_sigint=False)
-            await runner.add_workers(worker)
-            await asyncio.wait_for(asyncio.gather(runner.run(), speak()), 60)
+    async def speak(
+        self, microphone: Any, worker: Any, rate: int, chunks: list[bytes], heard: list[bytes], control: dict[int, Any]
+    ) -> None:
+        from pipecat.frames.frames import EndFrame, InputAudioRawFrame
+        from pipecat.processors.frame_processor import FrameDirection
 
-        def direction() -> Any:
-            from pipecat.processors.frame_processor import FrameDirection
-
-            return FrameDirection.DOWNSTREAM
-
-        asyncio.run(main())
-        assert [len(piece) for piece in heard] == [len(chunk) for chunk in chunks]
-        return heard
+        while microphone._audio_task is None:
+            await asyncio.sleep(0.01)
+        for number, chunk in enumerate(chunks):
+            if number in control:
+                while len(heard) < number:
+                    await asyncio.sleep(0.001)
+                await microphone.process_frame(control[number], FrameDirection.DOWNSTREAM)
+            await microphone.push_audio_frame(InputAudioRawFrame(audio=chunk, sample_rate=rate, num_channels=1))
+        while len(heard) < len(chunks):
+            await asyncio.sleep(0.01)
+        await worker.queue_frame(EndFrame())
 
     @pytest.mark.parametrize("rate", RATES)
     def test_a_pipeline_hears_what_a_file_holds(self, shipped: Denoiser, rate: int) -> None:
