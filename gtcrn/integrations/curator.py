@@ -1,0 +1,58 @@
+"""A stage for audio pipelines of NeMo Curator: `stages=[ManifestReader("in.jsonl"), GtcrnStage("clean"), ...]`."""
+
+import os
+from dataclasses import dataclass
+
+from loguru import logger
+from nemo_curator.backends.base import WorkerMetadata
+from nemo_curator.stages.base import ProcessingStage
+from nemo_curator.tasks import AudioTask
+
+from gtcrn.denoiser import load
+from gtcrn.errors import AudioError, ConfigError
+from gtcrn.recording import denoise_file
+
+
+@dataclass
+class GtcrnStage(ProcessingStage[AudioTask, AudioTask]):
+    """Denoises each task's file and passes the task on with the clean file's name; offsets and durations stay true.
+
+    Outputs are those of `gtcrn denoise`, below `output_folder` by the names that inputs have below `input_root`. A file
+    that is no good is logged and leaves the pipeline, as a task does that a filter of Curator refuses; a full disk ends
+    it. Raises ConfigError for an input outside `input_root`. `weights` and `attenuation_limit` (dB) are those of
+    `gtcrn.load` and `gtcrn.denoise_file`.
+    """
+
+    output_folder: str
+    input_root: str = os.sep
+    weights: str | None = None
+    attenuation_limit: float | None = None
+    audio_filepath_key: str = "audio_filepath"
+    name: str = "GtcrnStage"
+
+    def __post_init__(self) -> None:
+        """Relative paths count from where the pipeline is made, not from where its workers are."""
+        self.output_folder, self.input_root = map(os.path.abspath, (self.output_folder, self.input_root))
+
+    def inputs(self) -> tuple[list[str], list[str]]:
+        return [], [self.audio_filepath_key]
+
+    def outputs(self) -> tuple[list[str], list[str]]:
+        return [], [self.audio_filepath_key]
+
+    def setup(self, worker_metadata: WorkerMetadata | None = None) -> None:
+        self._denoiser = load(self.weights)
+
+    def process(self, task: AudioTask) -> AudioTask | None:
+        source = os.path.abspath(task.data[self.audio_filepath_key])
+        relative = os.path.relpath(source, self.input_root)
+        if relative.startswith(os.pardir):
+            raise ConfigError(f"{source} is not below the stage's input_root, {self.input_root}.")
+        target = os.path.join(self.output_folder, relative)
+        try:
+            denoise_file(source, target, self._denoiser, attenuation_limit=self.attenuation_limit)
+        except AudioError as error:
+            logger.warning(str(error))
+            return None
+        task.data[self.audio_filepath_key] = target
+        return task

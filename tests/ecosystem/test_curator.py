@@ -1,0 +1,60 @@
+"""NeMo Curator's own pipeline, reader, writer and Ray executor, with our stage between them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from audio_trees import save, voice
+
+import gtcrn
+from gtcrn.cluster import connection
+from gtcrn.errors import ConfigError
+
+pytest.importorskip("nemo_curator")
+
+from nemo_curator.backends.ray_data import RayDataExecutor
+from nemo_curator.pipeline import Pipeline
+from nemo_curator.stages.audio.common import ManifestReader, ManifestWriterStage
+from nemo_curator.tasks import AudioTask
+
+from gtcrn.integrations.curator import GtcrnStage
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for n in range(3):
+        save(tmp_path / f"in/{n}/talk.wav", voice(1.0, n))
+    (tmp_path / "in/bad.wav").write_text("no audio")
+    paths = [*sorted((tmp_path / "in").rglob("talk.wav")), tmp_path / "in/bad.wav"]
+    rows = [{"audio_filepath": str(path), "duration": 1.0, "text": str(n)} for n, path in enumerate(paths)]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path
+
+
+@pytest.fixture
+def _ray() -> Iterator[None]:
+    with connection.connected(None, 3):
+        yield
+
+
+@pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")  # Ray's own settings, by Ray
+@pytest.mark.usefixtures("_ray")
+def test_a_pipeline_of_curator_denoises_a_manifest(folder: Path) -> None:
+    stages = [ManifestReader(str(folder / "in.jsonl")), GtcrnStage("clean", str(folder / "in"))]
+    pipeline = Pipeline(name="denoise", stages=[*stages, ManifestWriterStage(str(folder / "out.jsonl"))])
+    assert len(pipeline.run(RayDataExecutor()) or []) == 3
+    rows = sorted(map(json.loads, Path("out.jsonl").read_text().splitlines()), key=lambda row: row["text"])
+    assert [row["text"] for row in rows] == ["0", "1", "2"]
+    for n, row in enumerate(rows):
+        assert row["audio_filepath"] == str(folder / f"clean/{n}/talk.wav")
+        expected = gtcrn.denoise_file(f"in/{n}/talk.wav", f"expected{n}.wav").path
+        assert Path(row["audio_filepath"]).read_bytes() == expected.read_bytes()
+
+
+def test_a_task_outside_the_root_is_refused(folder: Path) -> None:
+    stage = GtcrnStage("clean", str(folder / "elsewhere"))
+    stage.setup()
+    with pytest.raises(ConfigError, match="is not below the stage's input_root"):
+        stage.process(AudioTask(data={"audio_filepath": "in/0/talk.wav"}))
