@@ -22,9 +22,10 @@ from gtcrn import Denoiser
 from gtcrn.audio.pcm import PcmFormat
 from gtcrn.types import Samples
 from gtcrn_server.page import STATIC
-from gtcrn_server.processes.serving import GracefulServer, listen, server
+from gtcrn_server.processes.serving import GracefulServer, server
 from gtcrn_server.service import Service
 from gtcrn_server.settings import Settings
+from gtcrn_server.sockets import listen
 
 START = {"type": "start"}
 END = {"type": "end"}

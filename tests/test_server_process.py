@@ -6,6 +6,7 @@ import io
 import os
 import re
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 import soundfile
-from served import Serving, random_weights, ready, serving
+from served import Serving, free_port, random_weights, ready, serving
 from serving import END, START, Answer, cut, offline, pcm, receive_all, send_all, speech, wait_for
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -157,6 +158,41 @@ def test_a_sibling_that_hangs_does_not_hold_up_the_metrics(weights: Path) -> Non
             assert told.text.count("gtcrn_real_time_factor{") == 1
         finally:
             os.kill(hung, signal.SIGCONT)
+
+
+def test_any_worker_takes_a_call_of_audiosocket(weights: Path) -> None:
+    """One that hangs keeps none waiting, whichever it is; the words of a call reach the bot to its hangup."""
+    words, place = b"\1\0\x10" + bytes(16) + b"\x10\0\2ab" + b"\0\0\0", free_port()
+    with socket.create_server(("127.0.0.1", 0)) as line:
+        line.settimeout(10)
+        bot = f"127.0.0.1:{line.getsockname()[1]}"
+        with serving(weights, "--workers", "2", audiosocket_port=place, audiosocket_bot=bot) as service:
+            wait_for(lambda: ready(service.http) == 200)
+            wait_for(lambda: metrics(service).count("gtcrn_real_time_factor{") == 2)
+            for hung in workers_of(service):
+                os.kill(hung, signal.SIGSTOP)
+                try:
+                    for _ in range(4):
+                        with socket.create_connection(("127.0.0.1", place), 10) as call:
+                            call.sendall(words)
+                            heard, _ = line.accept()
+                            with heard, heard.makefile("rb") as stream:
+                                assert stream.read(19) == words[:19]
+                                assert stream.read()[-3:] == b"\0\0\0"
+                finally:
+                    os.kill(hung, signal.SIGCONT)
+
+
+def test_a_port_of_calls_that_is_taken_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for name, value in {"PORT": 0, "AUDIOSOCKET_PORT": port, "AUDIOSOCKET_BOT": "127.0.0.1:1"}.items():
+            monkeypatch.setenv(f"GTCRN_{name}", str(value))
+        monkeypatch.delenv("GTCRN_SHARED", raising=False)  # of these tests, no setting
+        assert cli.run(["serve"]) == 2
+    assert capsys.readouterr().err == f"gtcrn: cannot listen on 127.0.0.1 port {port}: Address already in use.\n"
 
 
 DEAD: Any = SimpleNamespace(exitcode=-9)

@@ -1,6 +1,7 @@
 """From settings to running processes: the socket, uvicorn with a shutdown that lets streams finish, workers."""
 
 import asyncio
+import contextlib
 import functools
 import gc
 import secrets
@@ -14,18 +15,17 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 import gtcrn
 from gtcrn.audio.quiet import without_words_of_libraries
-from gtcrn.errors import ConfigError, GtcrnError
+from gtcrn.errors import GtcrnError
 from gtcrn_server.app import create_app
 from gtcrn_server.processes.siblings import Siblings
 from gtcrn_server.processes.workers import Workers
 from gtcrn_server.service import Service
 from gtcrn_server.settings import Settings
+from gtcrn_server.sockets import listen
 from gtcrn_server.transports.direct import DirectProtocol
 from gtcrn_server.transports.guard import HEADER_BYTES, Guard
 
 SWITCH_SECONDS = 0.0005  # how long a file's thread may keep the interpreter from live audio
-DEAD_PEER_MS = 30_000  # until what was sent must be acknowledged
-BACKLOG = 1024
 
 
 class GracefulServer(uvicorn.Server):
@@ -46,12 +46,15 @@ def server(
     worker: int = 0,
     siblings: Sequence[int] = (),
     http: type[asyncio.Protocol] = AutoHTTPProtocol,
+    calls: socket.socket | None = None,
 ) -> GracefulServer:
     """A uvicorn server for one worker; it listens on the sockets that its `run` is given.
 
-    `siblings` are the loopback ports of all workers, if there are several; `http` is one of uvicorn's HTTP protocols.
+    `siblings` are the loopback ports of all workers, if there are several; `http` is one of uvicorn's HTTP protocols;
+    `calls` is AudioSocket's socket, where it is open already.
     """
     app = create_app(settings, denoiser, worker)
+    app.state.audiosocket.bound = calls
     guard: Any = functools.partial(Guard, app.state.service, http)
     config = uvicorn.Config(
         Siblings(app, settings, worker, siblings) if siblings else app,
@@ -70,29 +73,20 @@ def server(
     return GracefulServer(config, app.state.service)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """The bound socket. Raises ConfigError when the address cannot be had."""
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # connections inherit it
-            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
-        bound.bind(address)
-        bound.listen(BACKLOG)
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}.") from error
-    return bound
-
-
-def work(settings: Settings, sockets: Sequence[socket.socket], worker: int = 0, siblings: Sequence[int] = ()) -> None:
+def work(
+    settings: Settings,
+    sockets: Sequence[socket.socket],
+    worker: int = 0,
+    siblings: Sequence[int] = (),
+    calls: socket.socket | None = None,
+) -> None:
     """Be one worker until SIGTERM."""
     try:
         denoiser = gtcrn.load(settings.weights)
     except GtcrnError as error:  # they were there when the first process looked
         sys.exit(f"gtcrn: worker {worker} cannot start: {error}")
     with without_words_of_libraries():  # decoders print about every odd frame of an upload; our log goes on
-        instance = server(settings, denoiser, worker, siblings)
+        instance = server(settings, denoiser, worker, siblings, calls=calls)
         sys.setswitchinterval(SWITCH_SECONDS)
         gc.freeze()  # what lives from now to the end need not be looked through
         instance.run(sockets=list(sockets))
@@ -102,10 +96,21 @@ def serve(settings: Settings) -> None:
     """Listen and serve until a signal comes. Raises GtcrnError when it cannot begin."""
     gtcrn.load(settings.weights)  # a fault in it is told here, once
     settings = settings.model_copy(update={"state_keys": settings.state_keys or (secrets.token_hex(32),)})
-    bound = listen(settings.host, settings.port)
+    with contextlib.ExitStack() as opened:
+        bound = opened.enter_context(listen(settings.host, settings.port))
+        calls = None
+        if settings.audiosocket_port is not None:
+            calls = opened.enter_context(listen(settings.host, settings.audiosocket_port))
+        _announce(settings, bound, calls)
+        if settings.workers == 1:
+            work(settings, [bound], calls=calls)
+        else:
+            own = [opened.enter_context(listen("127.0.0.1", 0)) for _ in range(settings.workers)]
+            Workers(settings, bound, own, functools.partial(work, calls=calls)).run()
+
+
+def _announce(settings: Settings, bound: socket.socket, calls: socket.socket | None) -> None:
     host, port = bound.getsockname()[:2]
-    print(f"gtcrn serves on http://{host}:{port} with {settings.workers} worker(s); stop it with Ctrl+C.", flush=True)
-    if settings.workers == 1:
-        work(settings, [bound])
-    else:
-        Workers(settings, bound, [listen("127.0.0.1", 0) for _ in range(settings.workers)], work).run()
+    workers = f"with {settings.workers} worker(s)"
+    also = f", AudioSocket on port {calls.getsockname()[1]}" if calls else ""
+    print(f"gtcrn serves on http://{host}:{port} {workers}{also}; stop it with Ctrl+C.", flush=True)

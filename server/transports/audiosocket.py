@@ -8,8 +8,8 @@ the last sample. There are no keys in this protocol, so addresses say who may ca
 import asyncio
 import contextlib
 import logging
+import socket
 import struct
-import sys
 from collections.abc import AsyncIterator
 
 from gtcrn.errors import GtcrnError
@@ -18,6 +18,7 @@ from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.messages import Options
 from gtcrn_server.service import Service
 from gtcrn_server.sessions import Session
+from gtcrn_server.sockets import listen
 from gtcrn_server.transports.call import Voice, in_time, reaching_the_bot, until_one_leaves
 
 HEADER = struct.Struct("!BH")
@@ -30,6 +31,7 @@ class AudioSocket:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self.bound: socket.socket | None = None  # to listen on, where it is open already: workers share it
         self.port = 0  # that it listens on, once it does
 
     @contextlib.asynccontextmanager
@@ -39,9 +41,8 @@ class AudioSocket:
         if settings.audiosocket_port is None:
             yield
             return
-        shared = True if settings.workers > 1 and sys.platform == "linux" else None
-        place = (settings.host, settings.audiosocket_port)
-        listener = await asyncio.start_server(self._serve, *place, reuse_port=shared)
+        bound = self.bound or listen(settings.host, settings.audiosocket_port)
+        listener = await asyncio.start_server(self._serve, sock=bound)
         self.port = listener.sockets[0].getsockname()[1]
         try:
             yield
