@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from gtcrn import AudioError, ConfigError
+from gtcrn import ConfigError
 from gtcrn.cli import comparison
 from gtcrn.cli.app import run
 from gtcrn.cli.comparison import Line, compare, delay, draw, enhanced, markdown
@@ -30,15 +30,21 @@ def missing() -> Step:
     raise ModuleNotFoundError("No module named 'nowhere'", name="nowhere")
 
 
+def broken() -> Step:
+    raise RuntimeError("no weights\nin the wheel")
+
+
 LATE = Peer("late", "late", 16_000, 160, lambda: late_copy(777))
 HIGH = Peer("high", "high", 48_000, 480, lambda: late_copy(0))
 WHOLE = Peer("whole", "whole", 16_000, 0, lambda: lambda samples: samples)
 ABSENT = Peer("absent", "absent-package", 16_000, 160, missing)
+BROKEN = Peer("broken", "broken", 16_000, 160, broken)
+MUTE = Peer("mute", "mute", 16_000, 160, lambda: np.zeros_like)
 
 
 @pytest.fixture
 def peers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparison, "PEERS", (LATE, HIGH, WHOLE, ABSENT))
+    monkeypatch.setattr(comparison, "PEERS", (LATE, HIGH, WHOLE, ABSENT, BROKEN))
 
 
 @pytest.fixture
@@ -74,6 +80,7 @@ def test_costs_scores_and_what_is_missing(pairs: Path, tmp_path: Path) -> None:
     assert all(by_name[name].microseconds > 0 for name in ("late", "high", "whole"))
     assert by_name["whole"].scores == pytest.approx(by_name["noisy"].scores)
     assert "skipped: absent: nowhere is not installed (pip install 'absent-package')" in table
+    assert "skipped: broken: it does not start: no weights in the wheel" in table
     assert table.count("\n| ") == 2 + 4  # head and rule, noisy and three peers
     draw(lines, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
@@ -90,11 +97,31 @@ def test_a_part_of_them_and_no_pairs() -> None:
 
 
 @pytest.mark.usefixtures("peers")
-def test_a_folder_without_pairs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["bench", "--peers", "--pairs", str(tmp_path)]) == 2
-    assert "has no files in noisy/" in capsys.readouterr().err
-    with pytest.raises(AudioError):
-        compare(tmp_path)
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--pairs", "{empty}"], "there is no folder"),
+        (["--json"], "--peers goes with"),
+        (["--weights", "gtcrn"], "--peers goes with"),
+        (["--quick"], "--peers goes with"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_done_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], told: str
+) -> None:
+    assert run(["bench", "--peers", *(option.format(empty=tmp_path) for option in options)]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_what_cannot_be_scored_is_told_and_left_out(
+    pairs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(comparison, "PEERS", (MUTE, WHOLE))
+    mute, whole = compare(pairs)[1:]
+    assert np.isnan(list(mute.scores.values())).all()
+    assert whole.scores["si_sdr"] > 0
+    assert "not scored: mute, a: pesq:" in capsys.readouterr().err
 
 
 def test_weights_that_were_scored_already_are_not_scored_again() -> None:

@@ -142,6 +142,8 @@ def bench(
     if peers or pairs or plot:
         from gtcrn.cli import comparison
 
+        if weights or as_json or quick:
+            raise ConfigError("--peers goes with --pairs and --plot, not with --weights, --json and --quick.")
         comparison.report(pairs, plot, machine())
         return
     rows = measure(weights, quick)

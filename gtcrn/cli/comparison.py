@@ -3,16 +3,16 @@
 import contextlib
 import os
 import statistics
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from gtcrn.cli.peers import PEERS, Peer, Step
-from gtcrn.errors import AudioError, ConfigError
+from gtcrn.errors import ConfigError, needs
 from gtcrn.types import Samples
 
 RUNS = 5  # rounds through all peers; medians are reported
@@ -44,7 +44,8 @@ def report(pairs: Path | None, plot: Path | None, machine: str) -> None:
 def compare(pairs: Path | None, names: Sequence[str] = ()) -> list[Line]:
     """Cost of every peer that is installed (or only of these names), and the mean scores on a folder of pairs.
 
-    `pairs` holds noisy/ and clean/ with files of the same names, 16 kHz. Raises ConfigError for unknown names.
+    `pairs` holds noisy/ and clean/ with files of the same names. Raises ConfigError for unknown names and a folder
+    without pairs, AudioError for a file that cannot be read; what cannot be scored is told on stderr and left out.
     """
     if unknown := set(names) - {peer.name for peer in PEERS}:
         raise ConfigError(f"no peer is called {min(unknown)!r}; there are {', '.join(peer.name for peer in PEERS)}.")
@@ -55,7 +56,7 @@ def compare(pairs: Path | None, names: Sequence[str] = ()) -> list[Line]:
     if pairs:
         noisy = Line(Peer("noisy", "", RATE, 0, lambda: lambda samples: samples))
         for line in (noisy, *(line for line in running if not line.peer.same)):
-            line.scores = _scores(line.peer, pairs)
+            line.scores = _mean_scores(line.peer, pairs)
         lines.insert(0, noisy)
     return lines
 
@@ -79,6 +80,8 @@ def _opened(peer: Peer) -> Line:
         peer.open()
     except ImportError as error:
         return Line(peer, skipped=f"{error.name or peer.package} is not installed (pip install '{peer.package}')")
+    except (OSError, RuntimeError) as error:  # a library or weights that its wheel lacks
+        return Line(peer, skipped=f"it does not start: {' '.join(str(error).split())}")
     return Line(peer)
 
 
@@ -112,7 +115,8 @@ def _pieces(peer: Peer, samples: Samples) -> list[Samples]:
 
 def enhanced(peer: Peer, noisy: Samples) -> Samples:
     """A 16 kHz recording through a fresh peer: resampled as it wants, and moved back by its delay."""
-    import soxr
+    with needs("eval"):
+        import soxr
 
     tail = np.zeros(int(FARTHEST * RATE), np.float32)
     there = soxr.resample(np.concatenate((noisy, tail)), RATE, peer.rate, quality="VHQ")
@@ -130,26 +134,23 @@ def delay(reference: Samples, late: Samples) -> int:
     return int(np.argmax(product[: int(FARTHEST * RATE)]))
 
 
-def _scores(peer: Peer, pairs: Path) -> dict[str, float]:
-    from gtcrn_recipes.evaluation import metrics
+def _mean_scores(peer: Peer, pairs: Path) -> dict[str, float]:
+    with needs("eval"):
+        from gtcrn_recipes.data.intake import read_mono
+        from gtcrn_recipes.evaluation.evaluate import find_trials, score
+        from gtcrn_recipes.evaluation.scoreboard import mean
+        from gtcrn_recipes.parallel import progress
 
-    measures = (metrics.wb_pesq, metrics.estoi, metrics.si_sdr)
-    rows = []
-    for clean, noisy in _read(pairs):
-        result = enhanced(peer, noisy)
-        rows.append([measure(clean, result) for measure in measures])
-    return dict(zip(SCORES, np.mean(rows, axis=0).tolist(), strict=True))
-
-
-def _read(pairs: Path) -> Iterator[tuple[Samples, Samples]]:
-    found = sorted((pairs / "noisy").glob("*"))
-    if not found:
-        raise AudioError(f"{pairs} has no files in noisy/.")
-    for path in found:
-        sides = [soundfile.read(pairs / side / path.name, dtype="float32") for side in ("clean", "noisy")]
-        if any(rate != RATE for _, rate in sides):
-            raise AudioError(f"{path} must be at {RATE} Hz.")
-        yield sides[0][0], sides[1][0]
+    trials = find_trials(pairs / "noisy", pairs / "clean")
+    faults: list[str] = []
+    found = [
+        score(read_mono(clean), enhanced(peer, read_mono(noisy)), SCORES, f"{peer.name}, {name}:", faults)
+        for name, noisy, clean in progress(((t.name, t.noisy, t.clean) for t in trials), len(trials), peer.name)
+        if clean
+    ]
+    for fault in faults:
+        print(f"not scored: {fault}", file=sys.stderr)
+    return {name: mean([scores[name] for scores in found if name in scores]).value for name in SCORES}
 
 
 def markdown(lines: Sequence[Line], machine: str) -> str:
@@ -178,18 +179,22 @@ def _score(line: Line) -> tuple[str, str, str]:
 
 def draw(lines: Sequence[Line], path: Path) -> None:
     """Quality against cost, a dot a peer. Raises ConfigError where there are no scores to draw."""
-    dots = [line for line in lines if line.scores and line.microseconds]
-    if not dots:
+    if not any(line.scores for line in lines):
         raise ConfigError("a picture of quality against cost needs --pairs.")
-    import matplotlib
+    with needs("eval"):
+        from gtcrn_recipes.evaluation.plots import new_figure, save
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
-    for line in dots:
-        axes.plot(line.microseconds, line.scores["pesq"], "o")
-        axes.annotate(line.peer.name, (line.microseconds, line.scores["pesq"]), (4, 4), textcoords="offset points")
-    axes.set(xscale="log", xlabel="microseconds of one core for 16 ms", ylabel="WB-PESQ")
+    figure = new_figure(7, 4.5)
+    axes = figure.subplots()
+    for line in (line for line in lines if line.scores):
+        cost, pesq = line.microseconds, line.scores["pesq"]
+        if cost:
+            axes.plot(cost, pesq, "o")
+            axes.annotate(line.peer.name, (cost, pesq), (0, 7), textcoords="offset points", ha="center")
+        else:
+            axes.axhline(pesq, color="grey", linestyle=":", label=line.peer.name)
+    axes.set(xscale="log", xlabel="microseconds of one core for 16 ms of audio", ylabel="WB-PESQ")
+    axes.margins(x=0.2)
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=110)
+    axes.legend()
+    save(figure, path)

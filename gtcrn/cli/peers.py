@@ -43,6 +43,7 @@ def gtcrn_torch() -> Step:
 
     from gtcrn.checkpoint import to_model
 
+    torch.set_num_threads(1)  # several would spin for the one core that all peers share
     model = to_model(load().checkpoint)
     state, window = model.initial_state(), np.sin(np.pi * np.arange(512) / 512)
     past: Samples = np.zeros(256, np.float32)
