@@ -1,6 +1,7 @@
 """Sockets that listen; workers share them."""
 
 import socket
+from typing import Any
 
 from gtcrn.errors import ConfigError
 
@@ -17,7 +18,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}.") from error
 
 
-def _listen(bound: socket.socket, address: object) -> socket.socket:
+def _listen(bound: socket.socket, address: tuple[Any, ...]) -> socket.socket:
     """The socket, which is closed where it cannot have the address."""
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
