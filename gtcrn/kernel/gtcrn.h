@@ -82,14 +82,16 @@ GTCRN_API size_t gtcrn_flush_s16(gtcrn_stream *stream, int16_t *out);
 /* ---- options ---- */
 
 /* By how many dB noise may be pulled down, 0 or more, INFINITY (as at first) for no limit; and whether the delayed input
-   passes unchanged. A change fades in over 16 ms, before the first sample it is there at once. What lies above 8 kHz the
-   network does not hear, and it goes with the noise, as at first, or is kept: then it passes with one gain for each frame,
-   as the network lets pass what lies right below and hears speech. Up to 16 kHz that changes nothing. */
+   passes unchanged. A change fades in over 16 ms, before the first sample it is there at once. */
 GTCRN_API int gtcrn_set_attenuation_limit(gtcrn_stream *stream, double decibels);
 GTCRN_API void gtcrn_set_bypass(gtcrn_stream *stream, int bypass);
-GTCRN_API void gtcrn_set_keep_highs(gtcrn_stream *stream, int keep);
 GTCRN_API double gtcrn_attenuation_limit(const gtcrn_stream *stream);
 GTCRN_API int gtcrn_bypass(const gtcrn_stream *stream);
+
+/* Whether what lies above 8 kHz, which the network does not hear, is kept (at first it goes with the noise): then it
+   passes with one gain a frame, by how much the network leaves of 5.6 to 7.1 kHz and how sure it is that someone speaks.
+   At sample rates up to 16 kHz that changes nothing. A change fades in as the others do. */
+GTCRN_API void gtcrn_set_keep_highs(gtcrn_stream *stream, int keep);
 GTCRN_API int gtcrn_keep_highs(const gtcrn_stream *stream);
 
 /* ---- what the network makes of what it hears ---- */

@@ -123,7 +123,7 @@ static double speech_in(const struct gtcrn_memory *of)
 
 /* As the top of what the network hears goes, so does what lies above, and further down where nobody speaks. Of voices
    the network takes more there than it should: of twice the share that it leaves sibilants have more, and of the square
-   of the probability pauses less (chosen among a dozen such rules, on words of 15 languages in 7 noises, 0 to 20 dB). */
+   of the probability pauses less (chosen among a dozen such rules, on words of 16 languages in 7 noises, 0 to 20 dB). */
 float gtcrn_highs_gain(const gtcrn_stream *s, const struct gtcrn_memory *of)
 {
     if (!s->keep_highs || s->filters->sample_rate <= SAMPLE_RATE) return 0;
