@@ -15,7 +15,7 @@ async function make() {
   await context.audioWorklet.addModule(workletUrl);
   const node = new GtcrnWorkletNode(context, { wasmBinary: await loadGtcrn(), maxChannels: 2 });
   node.connect(context.destination);
-  node.addEventListener("levels", ({ detail }) => ["before", "after"].forEach((name) => show(name, detail[name])));
+  node.addEventListener("levels", ({ detail }) => show(detail));
   node.reportLevels();
   const delay = await node.ready;
   const late = Math.round((1000 * delay) / context.sampleRate);
@@ -24,9 +24,12 @@ async function make() {
   return node;
 }
 
-function show(name, level) {
-  byId(name).value = level;
-  byId(`${name}-text`).textContent = `${Math.round(level)} dBFS`;
+function show({ before, after, speech }) {
+  for (const [name, level] of Object.entries({ before, after })) {
+    byId(name).value = level;
+    byId(`${name}-text`).textContent = `${Math.round(level)} dBFS`;
+  }
+  byId("speech").value = speech;
 }
 
 async function settings() {
@@ -35,6 +38,7 @@ async function settings() {
   const node = await denoiser();
   node.attenuationLimit = value === max ? null : Number(value);
   node.bypass = !byId("denoise").checked;
+  node.keepHighs = byId("highs").checked;
 }
 
 async function startMicrophone() {
@@ -72,4 +76,4 @@ const attempt = (work) => async (event) => {
 
 byId("microphone").onclick = attempt(() => (microphone ? stopMicrophone() : startMicrophone()));
 byId("file").onchange = attempt(({ target }) => play(target.files));
-byId("denoise").onchange = byId("limit").oninput = attempt(settings);
+byId("denoise").onchange = byId("highs").onchange = byId("limit").oninput = attempt(settings);
