@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, get_args
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -40,9 +41,12 @@ KEYLESS: dict[int | str, dict[str, Any]] = {
 }  # routes without a key
 
 
-def create_app(settings: Settings, denoiser: Denoiser, worker: int = 0) -> FastAPI:
-    """An independent service: two of them in one process share nothing but the denoiser they are given."""
-    service = Service(settings, denoiser, worker)
+def create_app(settings: Settings, denoiser: Denoiser, worker: int = 0, metrics: Path | None = None) -> FastAPI:
+    """An independent service: two of them in one process share nothing but the denoiser they are given.
+
+    `metrics` is the folder in which several workers count together.
+    """
+    service = Service(settings, denoiser, worker, metrics)
     app = FastAPI(
         title="gtcrn",
         version=version("gtcrn"),
@@ -87,7 +91,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with app.state.audiosocket.listening():
         yield
     watch.cancel()
-    service.stop()
+    await service.stop()
 
 
 def _answer_errors(app: FastAPI) -> None:

@@ -21,6 +21,7 @@ class Kind(Enum):
     GONE = ("gone", 410, 1008)
     TOO_LARGE = ("too_large", 413, 1009)
     HEADER = ("header", 431, 1009)
+    ELSEWHERE = ("elsewhere", 421, 1008)
     AUDIO = ("audio", 422, 1007)
     SETTING = ("setting", 422, 1008)
     SLOW = ("slow_reader", 408, 1008)
@@ -28,6 +29,7 @@ class Kind(Enum):
     BUSY = ("busy", 503, 1013)
     OVERLOADED = ("overloaded", 503, 1013)
     LEAVING = ("leaving", 503, 1001)
+    AWAY = ("away", 503, 1013)
     STORAGE = ("storage", 507, 1011)
 
     def __init__(self, code: str, status: int, close: int) -> None:

@@ -56,14 +56,18 @@ class Live:
 
         Raises ServiceError for half a sample.
         """
-        if len(data) % self.width:
-            raise ServiceError(Kind.MALFORMED, f"{len(data)} bytes are no whole number of {self.width}-byte samples.")
+        self.refuse_halves(data)
         for start in range(0, len(data), self.slice):
             piece = data[start : start + self.slice]
             await self.turns.pace(self.pace, len(piece) / self.bytes_per_second)
             yield self.push(piece)
             if start + self.slice < len(data):
                 await asyncio.sleep(0)
+
+    def refuse_halves(self, data: bytes) -> None:
+        """Raises ServiceError for half a sample."""
+        if len(data) % self.width:
+            raise ServiceError(Kind.MALFORMED, f"{len(data)} bytes are no whole number of {self.width}-byte samples.")
 
     async def finish(self) -> bytes:
         """The tail: afterwards as many samples have been returned as came in."""

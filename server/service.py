@@ -10,20 +10,22 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from gtcrn.denoiser import Denoiser
-from gtcrn.errors import GtcrnError
+from gtcrn.errors import GtcrnError, needs
 from gtcrn.stream import Stream
 from gtcrn_server.admission import Places, weight
 from gtcrn_server.errors import Kind, Problem, ServiceError, problem
 from gtcrn_server.live import Live
 from gtcrn_server.messages import Options
 from gtcrn_server.settings import Settings
+from gtcrn_server.streams.held import Streams
+from gtcrn_server.streams.memory import MemoryStreams
 from gtcrn_server.streams.saved import Saved, refusal, state_keys
-from gtcrn_server.streams.store import MemoryStore, StreamStore
 from gtcrn_server.telemetry import Telemetry
 from gtcrn_server.turns import Turns
 
@@ -47,12 +49,12 @@ FAREWELL_SECONDS = 5.0  # for the last words of a stream that the service ends
 class Service:
     """One per app; nothing of it is shared with another app."""
 
-    def __init__(self, settings: Settings, denoiser: Denoiser, worker: int = 0) -> None:
+    def __init__(self, settings: Settings, denoiser: Denoiser, worker: int = 0, metrics: Path | None = None) -> None:
         self.settings, self.denoiser, self.worker = settings, denoiser, worker
         self.state_keys = state_keys(settings.state_keys)
-        self.telemetry = Telemetry(worker)
+        self.telemetry = Telemetry(worker, metrics)
         self.turns = Turns()
-        self.streams: StreamStore = MemoryStore()
+        self.streams = _streams(self)
         self.sessions: set[Session] = set()
         exempt = settings.trusted_proxies
         self.connections = Places("connections", settings.max_connections, settings.max_connections_per_client, exempt)
@@ -118,11 +120,13 @@ class Service:
         self.opener = ThreadPoolExecutor(1, "openings", initializer=_yield_to_live_audio)
         stream = self.denoiser.stream()
         await asyncio.to_thread(stream.push, np.zeros(stream.sample_rate, np.float32))
+        await self.streams.start()
         self.started = True
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """The opposite."""
         self.started = False
+        await self.streams.stop()
         for executor in (self.threads, self.opener):
             if executor:
                 executor.shutdown(cancel_futures=True)
@@ -147,6 +151,7 @@ class Service:
 
     def sweep(self, now: float) -> None:
         """End connections and sessions that are over one of their limits at the time `now`; expire REST streams."""
+        self.telemetry.share()
         for guard in list(self.guards):
             guard.sweep(now)
         for session in list(self.sessions):
@@ -167,6 +172,7 @@ class Service:
         for session in list(self.sessions):
             if session.token_seconds < math.inf:
                 session.interrupt(ServiceError(Kind.LEAVING, "The service is shutting down; go on with the token."))
+        await self.streams.leave()
         while (self.telemetry.live or self.files.taken) and clock() < deadline and not hurry():
             await asyncio.sleep(WATCH_SECONDS)
         tasks = [session.task for session in self.sessions]
@@ -179,6 +185,16 @@ class Service:
 def leaving() -> ServiceError:
     """Why nothing new is taken."""
     return ServiceError(Kind.LEAVING, "The service is shutting down; connect again, to another instance.")
+
+
+def _streams(service: Service) -> Streams:
+    """Shared in Redis, where the settings name one. Raises ConfigError where its package is missing."""
+    settings = service.settings
+    if settings.redis_url is None:
+        return MemoryStreams(service.worker, settings.workers)
+    with needs("redis"):
+        from gtcrn_server.streams.shared import SharedStreams
+    return SharedStreams(service, settings.redis_url)
 
 
 class Place:

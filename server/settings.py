@@ -70,6 +70,15 @@ class Settings(BaseSettings):
     )
     token_seconds: float = Field(300, gt=0, description="age up to which a token continues its stream (close 1008)")
 
+    redis_url: str | None = Field(
+        None,
+        pattern="^(redis|rediss|unix)://",
+        description="Redis in which the workers of all hosts share REST streams; empty: each lives in one worker",
+    )
+    save_seconds: float = Field(
+        1, ge=0.1, le=60, description="time after which a shared stream is saved to Redis again"
+    )
+
     api_keys: Names = Field((), description="keys, comma-separated; empty: no key is asked for")
     allow_anonymous: bool = Field(False, description="without keys, serve other machines than this one all the same")
     status_needs_key: bool = Field(True, description="/metrics, /v1/info and /openapi.json ask for a key too")
@@ -136,7 +145,13 @@ class Settings(BaseSettings):
             raise ValueError("GTCRN_AUDIOSOCKET_PORT and GTCRN_AUDIOSOCKET_BOT go together")
         return self
 
-    @field_validator("weights", "call_bot", "asterisk_bot", "audiosocket_port", "audiosocket_bot", mode="before")
+    @model_validator(mode="after")
+    def _shared_streams_are_signed(self) -> "Settings":
+        if self.redis_url and not self.state_keys:
+            raise ValueError("GTCRN_REDIS_URL needs GTCRN_STATE_KEYS, the same on every host")
+        return self
+
+    @field_validator("weights", "redis_url", "call_bot", "asterisk_bot", "audiosocket_port", "audiosocket_bot", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value

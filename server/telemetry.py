@@ -7,12 +7,14 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from gtcrn_server.native import Meter
+from gtcrn_server.processes.metrics import SharedMetrics
 
 Metric = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
@@ -42,11 +44,14 @@ def buckets(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, f
 class Telemetry(Collector):
     """Everything one app counts; nothing is shared between two apps. Not for use from several threads at once."""
 
-    def __init__(self, worker: int = 0) -> None:
+    def __init__(self, worker: int = 0, folder: Path | None = None) -> None:
+        """`folder` is where the workers of one service count together, if there are several."""
         self.worker = str(worker)
+        self._shared = SharedMetrics(folder) if folder else None
         self.active: Counter[str] = Counter()  # by transport
         self.opened: Counter[str] = Counter()
         self.rejections: Counter[str] = Counter()  # by reason
+        self.shared: Counter[str] = Counter()  # what became of streams in Redis, by event
         self.live_audio = Meter(*FRAME_BOUNDS)
         self.file_seconds = 0.0  # of audio
         self.nonfinite = 0
@@ -74,8 +79,14 @@ class Telemetry(Collector):
         return audio.busy / audio.seconds if audio.seconds else 0.0
 
     def exposition(self) -> bytes:
-        """The Prometheus text format."""
-        return generate_latest(self._registry)
+        """The Prometheus text format; of all workers."""
+        self.share()
+        return self._shared.exposition() if self._shared else generate_latest(self._registry)
+
+    def share(self) -> None:
+        """Let the other workers know."""
+        if self._shared:
+            self._shared.write(self.collect())
 
     def collect(self) -> Iterable[Metric]:
         audio = self.live_audio
@@ -84,6 +95,7 @@ class Telemetry(Collector):
         yield self._gauge("streams_weight", "Live streams that are open, by what they cost.", weight, "kind")
         yield self._counter("streams", "Live streams opened.", self.opened, "transport")
         yield self._counter("rejections", "Requests and streams refused or ended.", self.rejections, "reason")
+        yield self._counter("shared_streams", "What became of streams in Redis.", self.shared, "event")
         seconds = {"live": audio.seconds, "file": self.file_seconds}
         yield self._counter("audio_seconds", "Audio denoised.", seconds, "kind")
         yield self._counter("bytes", "Audio bytes.", {"in": audio.bytes_in, "out": audio.bytes_out}, "direction")

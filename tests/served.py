@@ -1,4 +1,4 @@
-"""`gtcrn serve` as a process, and nginx before several of them."""
+"""`gtcrn serve` as a process, nginx before several of them, and Redis behind."""
 
 import contextlib
 import os
@@ -101,3 +101,38 @@ def upstream(text: str, hosts: Sequence[Serving]) -> str:
     """The configuration with these hosts in place of the one on port 8000."""
     servers = "\n".join(f"        server {host.http.removeprefix('http://')};" for host in hosts)
     return re.sub(r"^ *server 127.0.0.1:8000.*?$", servers, text, flags=re.MULTILINE)
+
+
+@dataclass
+class RedisServer:
+    """redis-server on a port of its own; `folder` to remember things in, where it is to survive a restart."""
+
+    port: int
+    folder: Path | None
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        keeping = ["--appendonly", "yes", "--dir", str(self.folder)] if self.folder else ["--save", ""]
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", *keeping]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        wait_for(lambda: answers(self.port))
+
+    def kill(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait(10)
+        self.process = None
+
+
+@contextlib.contextmanager
+def redis_server(folder: Path | None = None) -> Iterator[RedisServer]:
+    server = RedisServer(free_port(), folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()

@@ -155,7 +155,8 @@ def test_the_lock_file_has_what_the_service_needs_each_with_hashes_and_from_nowh
     text = (DEPLOY / "requirements.txt").read_text()
     locked = dict(re.findall(r"^([\w.-]+)==(\S+) \\\n    --hash=sha256:", text, re.MULTILINE))
     assert len(locked) == text.count("==")
-    for each in map(Requirement, project["dependencies"] + project["optional-dependencies"]["serve"]):
+    extras = project["optional-dependencies"]
+    for each in map(Requirement, project["dependencies"] + extras["serve"] + extras["redis"]):
         assert locked[each.name] in each.specifier
     assert "://" not in text
     assert "torch" not in locked

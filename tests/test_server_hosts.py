@@ -6,6 +6,7 @@ import importlib.util
 import re
 import shutil
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +14,14 @@ from typing import Any
 
 import httpx
 import pytest
-from served import Serving, free_port, nginx, random_weights, ready, serving, upstream
+from served import Serving, free_port, nginx, random_weights, ready, redis_server, serving, upstream
 from serving import cut, offline, pcm, speech, wait_for
 
 import gtcrn_server
 from gtcrn import Denoiser
 
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(not shutil.which("nginx"), reason="needs nginx")]
+needs_redis = pytest.mark.skipif(not shutil.which("redis-server"), reason="needs redis-server")
 SERVER = Path(gtcrn_server.__file__).parent
 KEY = "a secret that all hosts know"
 
@@ -133,3 +135,58 @@ def test_websocket_streams_survive_a_host_that_is_killed(tmp_path: Path, denoise
         asyncio.run(bereaved(group, runs))
     assert [run.audio == offline(denoiser, run.data) for run in runs] == [True] * 6
     assert sorted(run.client.connections for run in runs) == [1, 1, 1, 2, 2, 2]
+
+
+async def rest(url: str, data: bytes) -> bytes:
+    """A REST stream in real time over one connection, which nginx spreads over the hosts; any refusal is an error."""
+    async with httpx.AsyncClient(base_url=url, timeout=20) as client:
+        path = (await client.post("/v1/streams")).raise_for_status().headers["location"]
+        output, place = b"", 0
+        async for piece in paced(data):
+            answer = await client.post(f"{path}/frames", params={"sequence": place}, content=piece)
+            output += answer.raise_for_status().content
+            place += 1
+        return output + (await client.delete(path)).raise_for_status().content
+
+
+@needs_redis
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_rest_clients_do_not_notice_a_host_that_goes(tmp_path: Path, denoiser: Denoiser, number: int) -> None:
+    """Under load, with WebSocket clients beside them, which resume."""
+    recordings = [pcm(speech(5, seed=i)) for i in range(6)]
+
+    async def loaded(group: Hosts, runs: list[Run]) -> list[bytes]:
+        url = f"http://127.0.0.1:{group.port}"
+        streaming = asyncio.gather(*(rest(url, data) for data in recordings), *(run() for run in runs))
+        await asyncio.sleep(2.5)
+        assert min(await asyncio.to_thread(group.streams, "rest")) > 0
+        group.each[0].process.send_signal(number)
+        return [audio for audio in await streaming if audio is not None]
+
+    with redis_server() as redis:
+        time.sleep(5)  # until it has settled
+        with hosts(tmp_path, redis_url=redis.url) as group:
+            runs = clients(group, 4, 5.0)
+            got = asyncio.run(loaded(group, runs))
+            events = httpx.get(f"{group.each[1].http}/metrics").text
+    assert [audio == offline(denoiser, data) for audio, data in zip(got, recordings, strict=True)] == [True] * 6
+    assert [run.audio == offline(denoiser, run.data) for run in runs] == [True] * 4
+    for event in ("forwarded", "taken"):
+        assert re.search(rf'^gtcrn_shared_streams_total{{event="{event}".*}} [1-9]', events, re.MULTILINE)
+
+
+@needs_redis
+def test_workers_of_one_host_share_streams_too(tmp_path: Path, denoiser: Denoiser) -> None:
+    data = pcm(speech(0.5))
+    with (
+        redis_server() as redis,
+        serving(random_weights(tmp_path), "--workers", "2", redis_url=redis.url, state_keys=KEY) as service,
+    ):
+        wait_for(lambda: ready(service.http) == 200)
+        path, output = httpx.post(f"{service.http}/v1/streams").headers["location"], b""
+        for i, piece in enumerate(cut(data, (640,))):  # each on a connection of its own, to any worker
+            answer = httpx.post(f"{service.http}{path}/frames", params={"sequence": i}, content=piece)
+            output += answer.raise_for_status().content
+        assert output + httpx.delete(service.http + path).content == offline(denoiser, data)
+        told = httpx.get(f"{service.http}/metrics").text
+        assert re.search(r'^gtcrn_shared_streams_total{event="forwarded".*} [1-9]', told, re.MULTILINE)

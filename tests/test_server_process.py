@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,25 +94,38 @@ def test_who_does_not_finish_in_time_gets_its_tail_and_1001(weights: Path, denoi
         service.process.wait(20)
 
 
-def test_workers_share_a_port_and_find_each_others_streams(weights: Path, denoiser: Denoiser) -> None:
+def test_workers_share_a_port_and_a_rest_stream_lives_in_one(weights: Path, denoiser: Denoiser) -> None:
     data = pcm(speech(0.5))
+    with serving(weights, "--workers", "2") as service, httpx.Client(base_url=service.http) as client:
+        wait_for(lambda: ready(service.http) == 200)
+        path = client.post("/v1/streams").headers["location"]  # the connection stays with its worker
+        output = b""
+        for i, piece in enumerate(cut(data, (8000,))):
+            output += client.post(f"{path}/frames", params={"sequence": i}, content=piece).content
+        asked = {httpx.get(service.http + path).status_code for _ in range(60)}  # each on a connection of its own
+        assert 421 in asked <= {200, 421}
+        assert output + client.delete(path).content == offline(denoiser, data)
+
+
+def test_one_scrape_tells_of_all_workers_and_counts_go_on_when_one_dies(weights: Path) -> None:
+    def told(name: str) -> dict[str, float]:
+        found = re.findall(rf'^{name}{{.*worker="(\d)".*}} ([\d.e+-]+)$', metrics(service), re.MULTILINE)
+        return {worker: float(value) for worker, value in found}
+
     with serving(weights, "--workers", "2") as service:
         wait_for(lambda: ready(service.http) == 200)
-        owners = set()
-        for _ in range(30):
-            path = httpx.post(f"{service.http}/v1/streams").headers["location"]
-            owners.add(path.split("/")[-1].split("-")[0])
-            output = b""
-            for i, piece in enumerate(cut(data, (8000,))):  # each on a connection of its own, to any worker
-                answer = httpx.post(f"{service.http}{path}/frames", params={"sequence": i}, content=piece)
-                output += answer.content
-            output += httpx.delete(service.http + path).content
-            assert output == offline(denoiser, data)
-            if owners == {"0", "1"}:
-                break
-        assert owners == {"0", "1"}
-        opened = re.findall(r'gtcrn_streams_total\{transport="rest",worker="(\d)"\}', metrics(service))
-        assert sorted(opened) == ["0", "1"]
+        while len(told("gtcrn_streams_total")) < 2:
+            httpx.post(f"{service.http}/v1/streams")
+        wait_for(lambda: sum(told("gtcrn_active_streams").values()) == sum(told("gtcrn_streams_total").values()))
+        opened = told("gtcrn_streams_total")
+        delays = told("gtcrn_queue_delay_seconds_count")
+        assert delays["0"] > 0
+        for worker in workers_of(service):
+            os.kill(worker, signal.SIGKILL)
+        wait_for(lambda: ready(service.http) == 200)
+        wait_for(lambda: sum(told("gtcrn_active_streams").values()) == 0)  # they are gone with their workers
+        assert told("gtcrn_streams_total") == opened
+        assert told("gtcrn_queue_delay_seconds_count")["0"] >= delays["0"]
 
 
 def metrics(service: Serving) -> str:
@@ -147,7 +161,7 @@ def test_no_worker_is_left_behind(weights: Path, number: signal.Signals) -> None
         wait_for(lambda: not any(b"spawn_main" in command_line(worker) for worker in workers), 25)
 
 
-def test_a_sibling_that_hangs_does_not_hold_up_the_metrics(weights: Path) -> None:
+def test_a_worker_that_hangs_does_not_hold_up_the_metrics(weights: Path) -> None:
     with serving(weights, "--workers", "2") as service:
         wait_for(lambda: ready(service.http) == 200)
         wait_for(lambda: metrics(service).count("gtcrn_real_time_factor{") == 2)
@@ -155,7 +169,7 @@ def test_a_sibling_that_hangs_does_not_hold_up_the_metrics(weights: Path) -> Non
         os.kill(hung, signal.SIGSTOP)
         try:
             told = httpx.get(f"{service.http}/metrics", timeout=5)
-            assert told.text.count("gtcrn_real_time_factor{") == 1
+            assert told.text.count("gtcrn_real_time_factor{") == 2  # what it said last
         finally:
             os.kill(hung, signal.SIGCONT)
 
@@ -195,11 +209,12 @@ def test_a_port_of_calls_that_is_taken_is_told_in_one_line(
     assert capsys.readouterr().err == f"gtcrn: cannot listen on 127.0.0.1 port {port}: Address already in use.\n"
 
 
-DEAD: Any = SimpleNamespace(exitcode=-9)
+DEAD: Any = SimpleNamespace(exitcode=-9, pid=7)
 
 
 def test_the_pauses_grow_while_a_worker_does_not_live(capsys: pytest.CaptureFixture[str]) -> None:
-    slot, now, pauses = Slot(0, ()), 100.0, []
+    ended: list[int] = []
+    slot, now, pauses = Slot(0, (), ended.append), 100.0, []
     for _ in range(8):
         slot._process, slot._started = DEAD, now
         slot.look(now)
@@ -209,6 +224,7 @@ def test_the_pauses_grow_while_a_worker_does_not_live(capsys: pytest.CaptureFixt
     slot.look(now + 61)
     assert slot._due == now + 62
     assert capsys.readouterr().err.count("\n") == 9
+    assert ended == [7] * 9
 
 
 @pytest.mark.slow
@@ -248,6 +264,17 @@ def test_bad_settings_are_told_in_one_line(
     told = capsys.readouterr().err
     assert setting in told
     assert len(told.splitlines()) == 1
+
+
+def test_redis_without_its_package_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], weights: Path
+) -> None:
+    monkeypatch.delenv("GTCRN_SHARED", raising=False)
+    monkeypatch.setenv("GTCRN_REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("GTCRN_STATE_KEYS", "a secret of sixteen or more")
+    monkeypatch.setitem(sys.modules, "redis", None)
+    assert cli.run(["serve", "--weights", str(weights)]) == 2
+    assert "pip install 'gtcrn[redis]'" in capsys.readouterr().err
 
 
 def test_help_shows_every_setting(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,8 @@
 """REST streams: frames in, frames out, retries, settings, expiry; and what the service tells about itself."""
 
+import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import httpx
@@ -9,8 +11,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from serving import Running, cut, offline, pcm, running, say, settings, speech, wait_for
 
 from gtcrn import Denoiser
+from gtcrn_server.errors import Kind, ServiceError
+from gtcrn_server.messages import Options
 from gtcrn_server.service import Service
-from gtcrn_server.streams.store import REMEMBERED, Held, MemoryStore
+from gtcrn_server.streams.held import Held
+from gtcrn_server.streams.memory import REMEMBERED, MemoryStreams
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +40,12 @@ def opened(client: httpx.Client, **options: object) -> str:
 
 def frames(client: httpx.Client, path: str, sequence: int, data: bytes) -> httpx.Response:
     return client.post(f"{path}/frames", params={"sequence": sequence}, content=data)
+
+
+def held_by(service: Running, path: str) -> Held:
+    streams = service.service.streams
+    assert isinstance(streams, MemoryStreams)
+    return streams.get(path.split("/")[-1], "")
 
 
 def test_frames_equal_offline(client: httpx.Client, denoiser: Denoiser) -> None:
@@ -106,7 +117,7 @@ def test_nonfinite_samples_are_told(client: httpx.Client) -> None:
 
 def test_clipped_samples_are_told(client: httpx.Client, service: Running) -> None:
     path = opened(client)
-    live = service.service.streams.get(path.split("/")[-1], "").live
+    live = held_by(service, path).live
     assert live is not None
     loud = {"flush_pcm16": lambda: b"", "clipped": 320, "nonfinite": 0}
     live.stream = SimpleNamespace(**loud, attenuation_limit=None, bypass=False, keep_highs=False)  # type: ignore[assignment]
@@ -150,18 +161,39 @@ def test_idle_streams_expire_and_free_their_place(denoiser: Denoiser) -> None:
 
 
 def test_the_store_forgets_what_is_long_over_and_keeps_what_is_busy(denoiser: Denoiser) -> None:
-    store, service = MemoryStore(), Service(settings(max_streams=3000, max_streams_per_client=3000), denoiser)
-    for i in range(REMEMBERED + 10):
-        store.put(Held(str(i), "", None, service.admit("rest", ""), 0.0, touched=float(i), busy=i == 5))
-    store.expire(touched=100.0, opened=-1.0)
-    assert service.places.taken == service.telemetry.live == REMEMBERED + 10 - 99
-    assert store.get("5", "").state == "open"
-    assert store.get("100", "").state == "open"
-    for i in range(100, REMEMBERED + 10):
-        store.put(Held(str(i), "", None, service.admit("rest", ""), 0.0, 0.0, state="ended"))
-    assert store.get(str(REMEMBERED + 9), "").state == "ended"
-    with pytest.raises(Exception, match="no stream of this id"):
-        store.get("0", "")
+    async def filled(store: MemoryStreams, service: Service) -> None:
+        for i in range(REMEMBERED + 10):
+            live = service._live(Options(), stream)
+            await store.put(Held(str(i), "", live, service.admit("rest", ""), 0.0, touched=float(i)))
+        await store.get("5", "").lock.acquire()
+        store.expire(touched=100.0, opened=-1.0)
+        assert service.places.taken == service.telemetry.live == REMEMBERED + 10 - 99
+        assert store.get("5", "").state == store.get("100", "").state == "open"
+        store.expire(touched=REMEMBERED + 10.0, opened=-1.0)
+        assert store.get(str(REMEMBERED + 9), "").state == "expired"
+        with pytest.raises(ServiceError, match="no stream of this id"):
+            store.get("0", "")
+
+    stream = denoiser.stream()
+    service = Service(settings(max_streams=3000, max_streams_per_client=3000), denoiser)
+    asyncio.run(filled(MemoryStreams(), service))
+
+
+def test_a_stream_of_another_worker_is_told_from_one_that_is_unknown() -> None:
+    store = MemoryStreams(worker=1, workers=2)
+    for identity, kind in (("0-there", Kind.ELSEWHERE), ("1-here", Kind.UNKNOWN), ("2-none", Kind.UNKNOWN)):
+        with pytest.raises(ServiceError) as refusal:
+            store.get(identity, "")
+        assert refusal.value.kind is kind
+
+
+def test_requests_about_one_stream_wait_for_each_other(client: httpx.Client, denoiser: Denoiser) -> None:
+    data = pcm(speech(0.6))
+    path = opened(client)
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(frames, client, path, 0, data) for _ in range(4)]
+    assert len({answer.result().content for answer in asked}) == 1
+    assert asked[0].result().content + client.delete(path).content == offline(denoiser, data)
 
 
 def test_a_stream_belongs_to_the_key_that_opened_it(denoiser: Denoiser) -> None:

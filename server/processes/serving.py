@@ -7,7 +7,8 @@ import gc
 import secrets
 import socket
 import sys
-from collections.abc import Sequence
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -15,9 +16,8 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 import gtcrn
 from gtcrn.audio.quiet import without_words_of_libraries
-from gtcrn.errors import GtcrnError
+from gtcrn.errors import GtcrnError, needs
 from gtcrn_server.app import create_app
-from gtcrn_server.processes.siblings import Siblings
 from gtcrn_server.processes.workers import Workers
 from gtcrn_server.service import Service
 from gtcrn_server.settings import Settings
@@ -44,20 +44,20 @@ def server(
     settings: Settings,
     denoiser: gtcrn.Denoiser,
     worker: int = 0,
-    siblings: Sequence[int] = (),
+    metrics: Path | None = None,
     http: type[asyncio.Protocol] = AutoHTTPProtocol,
     calls: socket.socket | None = None,
 ) -> GracefulServer:
     """A uvicorn server for one worker; it listens on the sockets that its `run` is given.
 
-    `siblings` are the loopback ports of all workers, if there are several; `http` is one of uvicorn's HTTP protocols;
+    `metrics` is a folder that all workers share, if there are several; `http` is one of uvicorn's HTTP protocols;
     `calls` is AudioSocket's socket, where it is open already.
     """
-    app = create_app(settings, denoiser, worker)
+    app = create_app(settings, denoiser, worker, metrics)
     app.state.audiosocket.bound = calls
     guard: Any = functools.partial(Guard, app.state.service, http)
     config = uvicorn.Config(
-        Siblings(app, settings, worker, siblings) if siblings else app,
+        app,
         http=guard,
         ws=DirectProtocol,
         ws_max_size=settings.max_message_bytes,
@@ -75,9 +75,9 @@ def server(
 
 def work(
     settings: Settings,
-    sockets: Sequence[socket.socket],
+    bound: socket.socket,
     worker: int = 0,
-    siblings: Sequence[int] = (),
+    metrics: Path | None = None,
     calls: socket.socket | None = None,
 ) -> None:
     """Be one worker until SIGTERM."""
@@ -86,15 +86,18 @@ def work(
     except GtcrnError as error:  # they were there when the first process looked
         sys.exit(f"gtcrn: worker {worker} cannot start: {error}")
     with without_words_of_libraries():  # decoders print about every odd frame of an upload; our log goes on
-        instance = server(settings, denoiser, worker, siblings, calls=calls)
+        instance = server(settings, denoiser, worker, metrics, calls=calls)
         sys.setswitchinterval(SWITCH_SECONDS)
         gc.freeze()  # what lives from now to the end need not be looked through
-        instance.run(sockets=list(sockets))
+        instance.run(sockets=[bound])
 
 
 def serve(settings: Settings) -> None:
     """Listen and serve until a signal comes. Raises GtcrnError when it cannot begin."""
     gtcrn.load(settings.weights)  # a fault in it is told here, once
+    if settings.redis_url:
+        with needs("redis"):
+            import redis  # noqa: F401 (nor is it missing in the workers)
     settings = settings.model_copy(update={"state_keys": settings.state_keys or (secrets.token_hex(32),)})
     with contextlib.ExitStack() as opened:
         bound = opened.enter_context(listen(settings.host, settings.port))
@@ -103,10 +106,11 @@ def serve(settings: Settings) -> None:
             calls = opened.enter_context(listen(settings.host, settings.audiosocket_port))
         _announce(settings, bound, calls)
         if settings.workers == 1:
-            work(settings, [bound], calls=calls)
+            work(settings, bound, calls=calls)
         else:
-            own = [opened.enter_context(listen("127.0.0.1", 0)) for _ in range(settings.workers)]
-            Workers(settings, bound, own, functools.partial(work, calls=calls)).run()
+            counts = tempfile.TemporaryDirectory(prefix="gtcrn-metrics-", ignore_cleanup_errors=True)
+            folder = Path(opened.enter_context(counts))
+            Workers(settings, bound, folder, functools.partial(work, calls=calls)).run()
 
 
 def _announce(settings: Settings, bound: socket.socket, calls: socket.socket | None) -> None:

@@ -8,10 +8,13 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from types import FrameType
 
+from gtcrn_server.processes.metrics import forget
 from gtcrn_server.service import FAREWELL_SECONDS
 from gtcrn_server.settings import Settings
 
@@ -20,16 +23,17 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds until a worker is started agai
 LIVED_SECONDS = 60.0  # after which the next end is the first again
 ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
 
-Work = Callable[[Settings, Sequence[socket.socket], int, Sequence[int]], None]
+Work = Callable[[Settings, socket.socket, int, Path], None]
 
 
 class Workers:
-    """So many processes that do `work` on one socket, and each on one of `own`, by which its siblings reach it."""
+    """As many processes as the settings say that do `work` on one socket, and count in one folder."""
 
-    def __init__(self, settings: Settings, bound: socket.socket, own: Sequence[socket.socket], work: Work) -> None:
+    def __init__(self, settings: Settings, bound: socket.socket, metrics: Path, work: Work) -> None:
         self._settings = settings
-        ports = [each.getsockname()[1] for each in own]
-        self._slots = [Slot(worker, (work, settings, [bound, each], worker, ports)) for worker, each in enumerate(own)]
+        ended = partial(forget, metrics)
+        places = range(settings.workers)
+        self._slots = [Slot(worker, (work, settings, bound, worker, metrics), ended) for worker in places]
         self._stop = threading.Event()
 
     def run(self) -> None:
@@ -53,8 +57,9 @@ class Workers:
 class Slot:
     """The place of one worker, whichever process fills it."""
 
-    def __init__(self, worker: int, arguments: tuple[object, ...]) -> None:
-        self._worker, self._arguments = worker, arguments
+    def __init__(self, worker: int, arguments: tuple[object, ...], ended: Callable[[int], None]) -> None:
+        """`ended` is told the id of each process that has."""
+        self._worker, self._arguments, self._ended = worker, arguments, ended
         self._process: SpawnProcess | None = None
         self._started = self._due = 0.0
         self._pause = FIRST_PAUSE
@@ -68,6 +73,7 @@ class Slot:
             self._started = now
         elif process is not None and process.exitcode is not None:
             self._process = None
+            self._ended(process.pid or 0)
             self._pause = FIRST_PAUSE if now - self._started > LIVED_SECONDS else self._pause
             self._due, pause = now + self._pause, self._pause
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
@@ -86,9 +92,7 @@ class Slot:
             self._process.kill()
 
 
-def _follow(
-    work: Work, settings: Settings, sockets: Sequence[socket.socket], worker: int, ports: Sequence[int]
-) -> None:
+def _follow(work: Work, settings: Settings, bound: socket.socket, worker: int, metrics: Path) -> None:
     """Do the work of one worker; leave as on SIGTERM when the first process is gone, however it went."""
     if hasattr(signal, "SIGHUP"):  # a closed terminal tells all; the first process passes it on as SIGTERM
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -103,7 +107,7 @@ def _follow(
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-    work(settings, sockets, worker, ports)
+    work(settings, bound, worker, metrics)
 
 
 def longest_end(settings: Settings) -> float:

@@ -1,0 +1,306 @@
+"""REST streams that any worker of any host can serve: hot in one of them, which holds a lease in Redis.
+
+Whoever gets a request for another's stream asks the holder by letter, or takes the stream over where there is none.
+What a request does to a stream is noted in Redis before it is applied, and the stream is saved now and then: whoever
+takes it over applies what was noted since, so that nothing is lost or applied twice. While Redis is away, streams go on
+where they are, and are saved when it is back.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import monotonic, time
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from gtcrn_server.errors import Kind, ServiceError
+from gtcrn_server.service import Service
+from gtcrn_server.streams.held import Ask, Held, Reply, late, unknown
+from gtcrn_server.streams.leases import LEASE_MS, Leases, State, Taken
+from gtcrn_server.streams.letters import Letters
+from gtcrn_server.streams.saved import Saved, seal, unseal
+
+PATIENCE_SECONDS = 5.0  # for a stream that changes hands
+PAUSE_SECONDS = 0.05  # between two looks at it
+REDIS_SECONDS = 0.5  # for Redis to answer
+RENEW_SECONDS = LEASE_MS / 3000
+LOOK_SECONDS = 0.2  # between two looks at which streams are to be saved
+
+
+class Record(BaseModel):
+    """A REST stream as it is saved; its last answer and its snapshot follow."""
+
+    model_config = ConfigDict(frozen=True)
+
+    opened: float  # seconds since 1970
+    sequence: int
+    state: Literal["open", "ended", "expired"]
+    counts: dict[str, str]
+    answer: int  # bytes
+    stream: Saved | None
+
+
+@dataclass
+class Leased:
+    """A stream that is hot here."""
+
+    held: Held
+    epoch: int
+    saved: float = 0.0  # when, by the event loop's clock
+    renewed: float = 0.0  # likewise: its lease
+    changed: bool = False  # since then
+    adrift: bool = False  # Redis lacks something of it: nothing is noted until it is saved
+
+
+class SharedStreams:
+    """The streams that this worker holds, and its way to all others."""
+
+    def __init__(self, service: Service, url: str) -> None:
+        self._service, self._every = service, service.settings.save_seconds
+        self._client = connect(url, REDIS_SECONDS)
+        self._post = connect(url, None)  # it listens for hours
+        self._letters = Letters(self._client, self._post, service.state_keys, self._answer)
+        self._leases = Leases(self._client, self._letters.name, service.settings.idle_seconds)
+        self._hot: dict[str, Leased] = {}
+        self._over: list[Leased] = []  # expired, to be saved once more
+        self._away = -REDIS_SECONDS  # when Redis did not answer last
+        self._events = service.telemetry.shared
+
+    async def start(self) -> None:
+        self._letters.start()
+        self._keeping = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        self._keeping.cancel()
+        await asyncio.gather(self._keeping, return_exceptions=True)
+        await self._letters.stop()
+        await self._client.aclose()
+        await self._post.aclose()
+
+    async def leave(self) -> None:
+        """Whoever is asked next has them; while Redis is away they stay."""
+        for leased in list(self._hot.values()):
+            await self._keep_one(leased)
+
+    async def put(self, held: Held) -> None:
+        leased = Leased(held, 1)
+        await self._save(leased)
+        if leased.adrift:
+            raise _away()
+        self._hot[held.identity] = leased
+
+    def expire(self, touched: float, opened: float) -> None:
+        for leased in [each for each in self._hot.values() if late(each.held, touched, opened)]:
+            leased.held.close("expired")
+            self._drop(leased)
+            self._over.append(leased)
+
+    async def ask(self, ask: Ask) -> Reply:
+        """Here, by letter, or after a hand-over. Raises ServiceError (503) while Redis is away, too."""
+        deadline = monotonic() + PATIENCE_SECONDS
+        while monotonic() < deadline:
+            try:
+                leased = self._hot.get(ask.identity)
+                reply = await (self._here(leased, ask) if leased else self._elsewhere(ask))
+            except (RedisError, OSError) as error:
+                raise _away() from error
+            if reply:
+                return reply
+        raise _away()
+
+    async def _answer(self, ask: Ask) -> Reply:
+        """To a letter: only of what is hot here."""
+        leased = self._hot.get(ask.identity)
+        reply = await self._here(leased, ask) if leased else None
+        if reply is None:
+            raise ServiceError(Kind.ELSEWHERE, "The stream is not here.")
+        return reply
+
+    async def _here(self, leased: Leased, ask: Ask) -> Reply | None:
+        """None where the stream turns out to be another's by now."""
+        held = leased.held
+        if held.owner != ask.owner:
+            raise unknown()
+        held.touched = asyncio.get_running_loop().time()
+        async with held.lock:
+            if self._hot.get(ask.identity) is not leased:
+                return None
+            try:
+                if held.changed_by(ask):
+                    await self._note(leased, ask)
+            except ServiceError:  # true of a stream that is still ours
+                await self._renew(leased)
+                if self._hot.get(ask.identity) is leased:
+                    raise
+            if self._hot.get(ask.identity) is not leased:
+                return None
+            reply = await held.obey(ask)
+            if held.state == "ended":
+                await self._save(leased, release=True)
+                self._hot.pop(ask.identity, None)
+        return reply
+
+    async def _elsewhere(self, ask: Ask) -> Reply | None:
+        """By letter, or None: the stream is here now, or is looked for once more."""
+        state, holder, owner = await self._leases.look(ask.identity)
+        if state is State.MISSING or (owner and owner != ask.owner):
+            raise unknown()
+        gone = ""
+        if state is State.HELD:
+            try:
+                if reply := await self._letters.ask(holder, ask):
+                    self._events["forwarded"] += 1
+                    return reply
+                gone = holder if ask.verb == "frames" else ""
+            except TimeoutError:
+                return None
+            except ServiceError as error:
+                if error.kind is not Kind.ELSEWHERE:
+                    raise
+        if state is not State.SETTLING and (reply := await self._take(ask, gone)):
+            return reply
+        if ask.identity not in self._hot:
+            await asyncio.sleep(PAUSE_SECONDS)
+        return None
+
+    async def _take(self, ask: Ask, gone: str) -> Reply | None:
+        """Have the stream here, if it can be had; a reply where it is over."""
+        place = self._service.admit("rest", ask.client)
+        held, taken = Held(ask.identity, ask.owner, None, place, 0.0, asyncio.get_running_loop().time()), None
+        try:
+            if taken := await self._leases.take(ask.identity, ask.sequence, gone):
+                self._events["taken"] += 1
+                await self._restore(held, taken)
+        except BaseException:
+            await self._give_back(held, taken)
+            raise
+        if taken and held.live:
+            self._hot[ask.identity] = Leased(held, taken.epoch, changed=True)
+            return None
+        await self._give_back(held, taken)
+        return await held.obey(ask) if taken else None
+
+    async def _give_back(self, held: Held, taken: Taken | None) -> None:
+        held.let_go()
+        if taken:
+            await self._leases.renew(held.identity, taken.epoch, release=True)
+
+    async def _restore(self, held: Held, taken: Taken) -> None:
+        """As it was saved, and then what was asked since. Raises ServiceError where another service saved it."""
+        keys = self._service.state_keys
+        record, body = unseal(Record, taken.record, keys)
+        held.opened = held.touched - (time() - record.opened)
+        held.sequence, held.state, held.counts = record.sequence, record.state, record.counts
+        held.answer = body[: record.answer]
+        if record.stream is None or held.place is None:
+            return
+        live = await self._service.resume(record.stream, body[record.answer :], held.place)
+        live.identity, held.live = held.identity, live
+        for sealed in taken.asked:
+            ask, data = unseal(Ask, sealed, keys)
+            await held.obey(ask.model_copy(update={"body": data}))
+
+    async def _note(self, leased: Leased, ask: Ask) -> None:
+        """Before it is applied: so that it is applied again where this worker is gone after it."""
+        held, leased.changed = leased.held, True
+        if monotonic() < self._away + REDIS_SECONDS:
+            leased.adrift = True
+        if leased.adrift:
+            return
+        after = held.sequence + (ask.verb == "frames")
+        with self._at_sea(leased):
+            sealed = seal(ask, ask.body, self._service.state_keys)
+            self._heed(leased, await self._leases.append(held.identity, leased.epoch, sealed, after))
+
+    async def _save(self, leased: Leased, release: bool = False) -> None:
+        held = leased.held
+        with self._at_sea(leased):
+            args = held.identity, leased.epoch, held.owner, held.sequence, self._sealed(held)
+            leased.adrift = False
+            self._heed(leased, await self._leases.save(*args, release=release))
+            leased.saved = leased.renewed = asyncio.get_running_loop().time()
+            leased.changed = False
+            self._events["saved"] += 1
+
+    def _sealed(self, held: Held) -> bytes:
+        stream, snapshot = held.live.saved(held.owner) if held.live else (None, b"")
+        record = Record(
+            opened=time() - (asyncio.get_running_loop().time() - held.opened),
+            sequence=held.sequence,
+            state=held.state,
+            counts=held.counts,
+            answer=len(held.answer),
+            stream=stream,
+        )
+        return seal(record, held.answer + snapshot, self._service.state_keys)
+
+    @contextlib.contextmanager
+    def _at_sea(self, leased: Leased) -> Iterator[None]:
+        """The stream goes on where Redis does not answer."""
+        try:
+            yield
+        except (RedisError, OSError):
+            leased.adrift, self._away = True, monotonic()
+            self._events["away"] += 1
+
+    def _heed(self, leased: Leased, state: State) -> None:
+        if state is State.LOST:
+            self._events["lost"] += 1
+            self._drop(leased)
+        elif state is State.MISSING:
+            leased.adrift = True
+
+    def _drop(self, leased: Leased) -> None:
+        self._hot.pop(leased.held.identity, None)
+        leased.held.let_go()
+
+    async def _keep(self) -> None:
+        """Save what has changed, and keep the leases of the rest; after Redis was away, what it lacks at once."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            with contextlib.suppress(RedisError, OSError):
+                await self._client.ping()
+                while self._over:
+                    await self._save(self._over.pop(), release=True)
+                for leased in list(self._hot.values()):
+                    await self._keep_one(leased)
+                    if leased.adrift:
+                        break
+
+    async def _keep_one(self, leased: Leased) -> None:
+        held, leaving, now = leased.held, self._service.leaving, asyncio.get_running_loop().time()
+        to_save = leased.adrift or leaving or (leased.changed and now - leased.saved > self._every)
+        if not to_save and now - leased.renewed < RENEW_SECONDS:
+            return
+        async with held.lock:
+            if self._hot.get(held.identity) is not leased:
+                return
+            if to_save:
+                await self._save(leased, release=leaving)
+            else:
+                await self._renew(leased)
+            if leaving and not leased.adrift:
+                self._drop(leased)
+
+    async def _renew(self, leased: Leased) -> None:
+        with self._at_sea(leased):
+            self._heed(leased, await self._leases.renew(leased.held.identity, leased.epoch))
+            leased.renewed = asyncio.get_running_loop().time()
+
+
+def connect(url: str, seconds: float | None) -> "Redis":
+    """A client that waits so long for an answer, and never asks twice by itself: not all may be repeated."""
+    once = Retry(NoBackoff(), 0)
+    return Redis.from_url(
+        url, retry=once, socket_timeout=seconds, socket_connect_timeout=REDIS_SECONDS, socket_keepalive=True
+    )
+
+
+def _away() -> ServiceError:
+    return ServiceError(Kind.AWAY, "Shared streams cannot be reached at the moment; try again later.")
