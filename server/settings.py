@@ -151,7 +151,9 @@ class Settings(BaseSettings):
             raise ValueError("GTCRN_REDIS_URL needs GTCRN_STATE_KEYS, the same on every host")
         return self
 
-    @field_validator("weights", "redis_url", "call_bot", "asterisk_bot", "audiosocket_port", "audiosocket_bot", mode="before")
+    @field_validator(
+        "weights", "redis_url", "call_bot", "asterisk_bot", "audiosocket_port", "audiosocket_bot", mode="before"
+    )
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value

@@ -10,9 +10,20 @@ from enum import StrEnum
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 LEASE_MS = 3_000  # until a stream can be taken from a holder that is silent
+REDIS_SECONDS = 0.5  # for Redis to answer
 SETTLE_SECONDS = 4  # after Redis has started, in which holders say what is theirs
+
+
+def connect(url: str, seconds: float | None) -> Redis:
+    """A client that waits so long for an answer, and never asks twice by itself: not all may be repeated."""
+    once = Retry(NoBackoff(), 0)
+    return Redis.from_url(
+        url, retry=once, socket_timeout=seconds, socket_connect_timeout=REDIS_SECONDS, socket_keepalive=True
+    )
 
 
 class State(StrEnum):
@@ -96,7 +107,7 @@ return 'done'
 class Leases:
     """The scripts as functions, for one holder. All raise redis.RedisError where Redis does not answer."""
 
-    def __init__(self, client: "Redis", holder: str, seconds: float) -> None:
+    def __init__(self, client: Redis, holder: str, seconds: float) -> None:
         """`seconds` is how long a stream is kept that nobody asks for."""
         self._holder, self._lasts = holder, LEASE_MS + round(1000 * seconds)
         script = client.register_script

@@ -35,7 +35,7 @@ class Letter(BaseModel):
 class Letters:
     """The post of one worker."""
 
-    def __init__(self, client: "Redis", post: "Redis", keys: tuple[bytes, ...], answer: Answer) -> None:
+    def __init__(self, client: Redis, post: Redis, keys: tuple[bytes, ...], answer: Answer) -> None:
         """`post` listens; `answer` answers the questions of others; letters are signed with the first of `keys`."""
         self.name = secrets.token_hex(8)
         self._client, self._post, self._keys, self._answer = client, post, keys, answer
@@ -47,9 +47,7 @@ class Letters:
         self._run(self._listen())
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
 
     async def ask(self, name: str, ask: Ask) -> Reply | None:
         """What worker `name` replies, None where nobody listens by that name.
@@ -104,6 +102,14 @@ class Letters:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def end(*tasks: "asyncio.Task[None]") -> None:
+    """Cancel them; who does not heed that in time is left behind."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=ANSWER_SECONDS)
 
 
 def _channel(name: str) -> str:

@@ -10,40 +10,22 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from time import monotonic, time
-from typing import Literal
+from time import monotonic
 
-from pydantic import BaseModel, ConfigDict
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.service import Service
 from gtcrn_server.streams.held import Ask, Held, Reply, late, unknown
-from gtcrn_server.streams.leases import LEASE_MS, Leases, State, Taken
-from gtcrn_server.streams.letters import Letters
-from gtcrn_server.streams.saved import Saved, seal, unseal
+from gtcrn_server.streams.leases import LEASE_MS, REDIS_SECONDS, Leases, State, Taken, connect
+from gtcrn_server.streams.letters import Letters, end
+from gtcrn_server.streams.records import restore, sealed
+from gtcrn_server.streams.saved import seal
 
 PATIENCE_SECONDS = 5.0  # for a stream that changes hands
 PAUSE_SECONDS = 0.05  # between two looks at it
-REDIS_SECONDS = 0.5  # for Redis to answer
 RENEW_SECONDS = LEASE_MS / 3000
 LOOK_SECONDS = 0.2  # between two looks at which streams are to be saved
-
-
-class Record(BaseModel):
-    """A REST stream as it is saved; its last answer and its snapshot follow."""
-
-    model_config = ConfigDict(frozen=True)
-
-    opened: float  # seconds since 1970
-    sequence: int
-    state: Literal["open", "ended", "expired"]
-    counts: dict[str, str]
-    answer: int  # bytes
-    stream: Saved | None
 
 
 @dataclass
@@ -77,8 +59,7 @@ class SharedStreams:
         self._keeping = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
-        self._keeping.cancel()
-        await asyncio.gather(self._keeping, return_exceptions=True)
+        await end(self._keeping)
         await self._letters.stop()
         await self._client.aclose()
         await self._post.aclose()
@@ -176,7 +157,7 @@ class SharedStreams:
         try:
             if taken := await self._leases.take(ask.identity, ask.sequence, gone):
                 self._events["taken"] += 1
-                await self._restore(held, taken)
+                await restore(self._service, held, taken)
         except BaseException:
             await self._give_back(held, taken)
             raise
@@ -191,21 +172,6 @@ class SharedStreams:
         if taken:
             await self._leases.renew(held.identity, taken.epoch, release=True)
 
-    async def _restore(self, held: Held, taken: Taken) -> None:
-        """As it was saved, and then what was asked since. Raises ServiceError where another service saved it."""
-        keys = self._service.state_keys
-        record, body = unseal(Record, taken.record, keys)
-        held.opened = held.touched - (time() - record.opened)
-        held.sequence, held.state, held.counts = record.sequence, record.state, record.counts
-        held.answer = body[: record.answer]
-        if record.stream is None or held.place is None:
-            return
-        live = await self._service.resume(record.stream, body[record.answer :], held.place)
-        live.identity, held.live = held.identity, live
-        for sealed in taken.asked:
-            ask, data = unseal(Ask, sealed, keys)
-            await held.obey(ask.model_copy(update={"body": data}))
-
     async def _note(self, leased: Leased, ask: Ask) -> None:
         """Before it is applied: so that it is applied again where this worker is gone after it."""
         held, leased.changed = leased.held, True
@@ -215,30 +181,18 @@ class SharedStreams:
             return
         after = held.sequence + (ask.verb == "frames")
         with self._at_sea(leased):
-            sealed = seal(ask, ask.body, self._service.state_keys)
-            self._heed(leased, await self._leases.append(held.identity, leased.epoch, sealed, after))
+            entry = seal(ask, ask.body, self._service.state_keys)
+            self._heed(leased, await self._leases.append(held.identity, leased.epoch, entry, after))
 
     async def _save(self, leased: Leased, release: bool = False) -> None:
         held = leased.held
         with self._at_sea(leased):
-            args = held.identity, leased.epoch, held.owner, held.sequence, self._sealed(held)
+            args = held.identity, leased.epoch, held.owner, held.sequence, sealed(held, self._service.state_keys)
             leased.adrift = False
             self._heed(leased, await self._leases.save(*args, release=release))
             leased.saved = leased.renewed = asyncio.get_running_loop().time()
             leased.changed = False
             self._events["saved"] += 1
-
-    def _sealed(self, held: Held) -> bytes:
-        stream, snapshot = held.live.saved(held.owner) if held.live else (None, b"")
-        record = Record(
-            opened=time() - (asyncio.get_running_loop().time() - held.opened),
-            sequence=held.sequence,
-            state=held.state,
-            counts=held.counts,
-            answer=len(held.answer),
-            stream=stream,
-        )
-        return seal(record, held.answer + snapshot, self._service.state_keys)
 
     @contextlib.contextmanager
     def _at_sea(self, leased: Leased) -> Iterator[None]:
@@ -292,14 +246,6 @@ class SharedStreams:
         with self._at_sea(leased):
             self._heed(leased, await self._leases.renew(leased.held.identity, leased.epoch))
             leased.renewed = asyncio.get_running_loop().time()
-
-
-def connect(url: str, seconds: float | None) -> "Redis":
-    """A client that waits so long for an answer, and never asks twice by itself: not all may be repeated."""
-    once = Retry(NoBackoff(), 0)
-    return Redis.from_url(
-        url, retry=once, socket_timeout=seconds, socket_connect_timeout=REDIS_SECONDS, socket_keepalive=True
-    )
 
 
 def _away() -> ServiceError:
