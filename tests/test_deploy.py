@@ -91,7 +91,8 @@ def test_strangers_stay_out(manifests: dict[str, Any], pod: dict[str, Any]) -> N
     policy = manifests["NetworkPolicy"]["spec"]
     assert policy["podSelector"]["matchLabels"] == manifests["Deployment"]["spec"]["selector"]["matchLabels"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
-    assert "egress" not in policy
+    assert all(each["to"] for each in policy["egress"])
+    assert {port["port"] for each in policy["egress"] for port in each["ports"]} == {6379, 53}  # Redis and names
 
 
 @pytest.mark.skipif(not shutil.which("nginx") or not shutil.which("openssl"), reason="needs nginx and openssl")
@@ -122,6 +123,31 @@ def test_a_stream_through_nginx(tmp_path: Path) -> None:
             told = httpx.post(f"{url}/v1/denoise/pcm", content=data, headers=headers, verify=False)
             assert told.content == offline(denoiser, data)
             assert httpx.get(f"{url}/metrics", headers=headers, verify=False).status_code == 403
+
+
+def test_the_manifests_are_what_kubernetes_takes(manifests: dict[str, Any]) -> None:
+    """Against its own schemas, in which unknown fields are faults: of the first version with all this, and later."""
+    kubernetes = pytest.importorskip("kubernetes_validate", reason="needs the package kubernetes-validate")
+    for version in ("1.30", "1.34"):
+        for each in manifests.values():
+            kubernetes.validate(each, version, strict=True)
+    changes: dict[str, dict[str, Any]] = {
+        "Deployment": {"replicas": "two"},
+        "HorizontalPodAutoscaler": {"maxReplica": 3},
+        "PodDisruptionBudget": {"maxUnavailable": []},
+        "NetworkPolicy": {"egres": []},
+    }
+    for kind, change in changes.items():
+        wrong = {**manifests[kind], "spec": {**manifests[kind]["spec"], **change}}
+        with pytest.raises(kubernetes.ValidationError):
+            kubernetes.validate(wrong, "1.30", strict=True)
+
+
+def test_pods_that_share_streams_have_what_that_takes(manifests: dict[str, Any], pod: dict[str, Any]) -> None:
+    given = {each["name"]: each for each in pod["containers"][0]["env"]}
+    for name in ("GTCRN_REDIS_URL", "GTCRN_STATE_KEYS"):
+        assert given[name]["valueFrom"]["secretKeyRef"]["name"] == "gtcrn"
+    assert "sessionAffinity" not in manifests["Service"]["spec"]
 
 
 def last_stage() -> str:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +11,7 @@ from serving import END, START, Running, cut, offline, pcm, running, speech, tal
 from streams import random_denoiser
 from typer.testing import CliRunner
 
+from gtcrn_server.load import frames
 from gtcrn_server.load import generator as load
 from gtcrn_server.load.client import Plan
 from gtcrn_server.load.hostile import ATTACKS
@@ -69,3 +72,20 @@ def test_a_hostile_client_takes_what_it_can_and_leaves_nothing(service: Running,
     assert asyncio.run(beside()) == offline(random_denoiser(), data)
     wait_for(lambda: not service.service.telemetry.live and not service.service.files.taken)
     assert service.service.places.taken == 0
+
+
+def test_rest_frames_are_measured(service: Running) -> None:
+    told = asyncio.run(frames.run([service.port, service.port], 2, 0.3, [os.getpid()]))
+    found = re.fullmatch(r"2 streams: (\d+) frames/s, p50 .* ms, p99 .* ms, longest .* ms; .*: \d+", told)
+    assert found
+    assert int(found[1]) > 0
+    assert service.service.telemetry.live == 0
+
+
+def test_a_refused_stream_is_told_in_the_words_of_the_service(service: Running) -> None:
+    service.service.leaving = True
+    try:
+        with pytest.raises(RuntimeError, match="shutting down"):
+            asyncio.run(frames.run([service.port], 1, 0.1, []))
+    finally:
+        service.service.leaving = False
