@@ -203,7 +203,7 @@ class Place:
     def __init__(self, service: Service, transport: str, client: str) -> None:
         self._service, self._transport, self._client = service, transport, client
         self.weight = 0.0
-        self._take(1.0)
+        self.take(1.0)
         service.telemetry.active[transport] += 1
         service.telemetry.opened[transport] += 1
 
@@ -218,9 +218,10 @@ class Place:
             raise ServiceError(
                 Kind.SETTING, f"{form} weigh as much as {wanted:.3g} streams, and one may weigh {limit:g}."
             )
-        self._take(max(0.0, wanted - self.weight))
+        self.take(max(0.0, wanted - self.weight))
 
-    def _take(self, more: float) -> None:
+    def take(self, more: float) -> None:
+        """So much more than before; raises ServiceError where the service, or this client, is full."""
         self._service.places.take(self._client, more)
         self.weight += more
         self._service.telemetry.weight += more

@@ -5,12 +5,15 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
+from served import free_port
 from serving import END, START, Running, cut, offline, pcm, running, speech, talk, wait_for
 from streams import random_denoiser
 from typer.testing import CliRunner
 
+from gtcrn_server.admission import CALL_WEIGHT, weight
 from gtcrn_server.load import frames
 from gtcrn_server.load import generator as load
 from gtcrn_server.load.client import Plan
@@ -36,6 +39,25 @@ def test_all_streams_finish_with_all_samples_and_the_rest_is_refused() -> None:
         text = load.report(plan, tally)
     assert "12 asked, 10 finished, 2 refused, 0 failed" in text
     assert "samples missing: 0" in text
+
+
+def test_calls_reach_the_bot_with_all_they_say_and_the_rest_is_refused() -> None:
+    plan = Plan(streams=12, seconds=0.6, path="/v1/twilio", sample_rate=8_000, chunk=160, bot_port=free_port())
+    with running(random_denoiser(), max_streams=10, call_bot=f"ws://127.0.0.1:{plan.bot_port}") as service:
+        fit = int(10 / (weight(8_000, 1, service.service.denoiser.config.channels) + CALL_WEIGHT))
+        tally = asyncio.run(load.run(replace(plan, port=service.port)))
+        assert (tally.finished, tally.refused, tally.failed, tally.missing) == (fit, 12 - fit, [], 0)
+        assert len(tally.delays) == len(tally.lateness) == fit * plan.messages
+        assert min(tally.delays) >= 0
+        assert service.service.telemetry.live_audio.bytes_in == fit * plan.messages * plan.chunk * 2
+
+
+def test_calls_that_find_no_bot_have_failed() -> None:
+    plan = Plan(streams=2, seconds=0.1, path="/v1/twilio", sample_rate=8_000, chunk=160, bot_port=free_port())
+    with running(random_denoiser(), call_bot=f"ws://127.0.0.1:{free_port()}") as service:
+        tally = asyncio.run(load.run(replace(plan, port=service.port)))
+    assert tally.failed == ["The bot that calls go to cannot be reached."] * 2
+    assert (tally.finished, tally.delays) == (0, [])
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ class Plan:
     seconds: float = 20.0
     sample_rate: int = 16_000  # Hz
     chunk: int = 320
+    bot_port: int = 0  # of calls, where they go to; 0: streams
 
     @property
     def messages(self) -> int:
@@ -61,7 +62,7 @@ def frame(payload: bytes, opcode: int = 2) -> bytes:
 
 
 def split_frames(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
-    """(opcode, payload) of each whole server frame; what is left stays in `buffer`."""
+    """(opcode, payload) of each whole frame, masked or not; what is left stays in `buffer`."""
     while len(buffer) >= 2:
         length, start = buffer[1] & 127, 2
         if length > 125:
@@ -69,10 +70,19 @@ def split_frames(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
             if len(buffer) < start:
                 return
             length = int.from_bytes(buffer[2:start])
-        if len(buffer) < start + length:
+        key = 4 * (buffer[1] >> 7)  # bytes of it
+        end = start + key + length
+        if len(buffer) < end:
             return
-        yield buffer[0] & 15, bytes(buffer[start : start + length])
-        del buffer[: start + length]
+        payload = bytes(buffer[start + key : end])
+        yield buffer[0] & 15, _unmasked(payload, bytes(buffer[start : start + key])) if key else payload
+        del buffer[:end]
+
+
+def _unmasked(payload: bytes, key: bytes) -> bytes:
+    size = len(payload)
+    mask = (key * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload) ^ int.from_bytes(mask)).to_bytes(size)
 
 
 class Client(asyncio.Protocol):
@@ -88,6 +98,11 @@ class Client(asyncio.Protocol):
         self.sent = self.received = self.frame_size = self.latency = 0
         self.offset = random.randrange(len(messages))
         self.begin = 0.0
+
+    @staticmethod
+    def wrap(pcm: bytes) -> bytes:
+        """PCM16 as a message."""
+        return frame(pcm)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
@@ -109,6 +124,7 @@ class Client(asyncio.Protocol):
             elif opcode == 9:
                 self.transport.write(frame(payload, 10))
             elif opcode == 8:
+                self._closed(int.from_bytes(payload[:2]), payload[2:].decode())
                 self.transport.write(frame(payload, 8))
                 self.transport.close()
 
@@ -121,16 +137,27 @@ class Client(asyncio.Protocol):
             self.transport.close()
             return False
         self.buffer, self.upgraded = bytearray(rest), True
-        start = {"type": "start", "sample_rate": self.plan.sample_rate, "encoding": "s16le"}
-        self.transport.write(frame(json.dumps(start).encode(), 1))
+        self.transport.write(frame(json.dumps(self._start()).encode(), 1))
         return True
+
+    def _start(self) -> dict[str, Any]:
+        return {"type": "start", "sample_rate": self.plan.sample_rate, "encoding": "s16le"}
+
+    def _end(self) -> dict[str, Any]:
+        return {"type": "end"}
 
     def _audio(self, samples: int) -> None:
         self.received += samples
         needed = self.received + self.latency - self.frame_size  # samples the service must have had
-        index = -(-needed // self.plan.chunk) - 1
+        self.came(-(-needed // self.plan.chunk) - 1)
+
+    def came(self, index: int) -> None:
+        """What could be made of the messages up to this one is here."""
         if 0 <= index < self.sent:
             self.tally.delays.append(time.monotonic() - self.begin - index * self.plan.period)
+
+    def _closed(self, code: int, reason: str) -> None:
+        """A stream's service has told before it closes."""
 
     def _event(self, event: dict[str, Any]) -> None:
         if event["type"] == "ready":
@@ -155,7 +182,7 @@ class Client(asyncio.Protocol):
         if self.transport.is_closing():
             return False
         if self.sent == self.plan.messages:
-            self.transport.write(frame(b'{"type":"end"}', 1))
+            self.transport.write(frame(json.dumps(self._end()).encode(), 1))
             return False
         self.tally.lateness.append(time.monotonic() - self.due)
         self.transport.write(self.messages[(self.offset + self.sent) % len(self.messages)])

@@ -1,6 +1,7 @@
 """Load generator: many paced streams against a service on this machine, and what came back.
 
     python -m gtcrn_server.load --streams 100 --seconds 60 --pid $(pgrep -of 'gtcrn serve')
+    python -m gtcrn_server.load --calls --bot-port 9000 --streams 50    # GTCRN_CALL_BOT=ws://127.0.0.1:9000 gtcrn serve
 
 Bounded: at most 1000 streams, 10 minutes, loopback addresses only. Give it another core than the service's (taskset).
 """
@@ -12,7 +13,8 @@ import multiprocessing
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +22,10 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from gtcrn_server.load.client import Client, Plan, Tally, frame
+from gtcrn_server.load.calls import Call, taking_calls
+from gtcrn_server.load.client import Client, Plan, Tally
 from gtcrn_server.load.hostile import ATTACKS, attack
+from gtcrn_server.transports.call import PHONE_RATE
 
 MAX_STREAMS = 1000
 MAX_SECONDS = 600
@@ -30,12 +34,12 @@ TICK_SECONDS = 0.001  # between two looks at what is due to be sent
 LATE_MS = 20.0  # an answer later than this is counted as late
 
 
-def speech_like(plan: Plan) -> list[bytes]:
-    """Frames of PCM16 noise whose level rises and falls at the rate of syllables."""
+def speech_like(plan: Plan, wrap: Callable[[bytes], bytes]) -> list[bytes]:
+    """Messages of PCM16 noise whose level rises and falls at the rate of syllables."""
     n = DISTINCT * plan.chunk
     envelope = np.abs(np.sin(2 * np.pi * 4 * np.arange(n) / plan.sample_rate))
     samples = (np.random.default_rng(0).standard_normal(n) * envelope * 3000).astype("<i2")
-    return [frame(part.tobytes()) for part in np.split(samples, DISTINCT)]
+    return [wrap(part.tobytes()) for part in np.split(samples, DISTINCT)]
 
 
 async def run(plan: Plan, pid: int = 0) -> Tally:
@@ -44,12 +48,18 @@ async def run(plan: Plan, pid: int = 0) -> Tally:
     `pid` is the service's process, whose processor time and memory are measured; 0: neither.
     """
     check(plan)
-    loop, tally, messages = asyncio.get_running_loop(), Tally(), speech_like(plan)
-    clients = []
-    before = resident_bytes(pid)
-    for _ in range(plan.streams):
-        _, client = await loop.create_connection(lambda: Client(plan, tally, messages), plan.host, plan.port)
-        clients.append(client)
+    tally, kind = Tally(), Call if plan.bot_port else Client
+    messages, before = speech_like(plan, kind.wrap), resident_bytes(pid)
+    clients = [kind(plan, tally, messages) for _ in range(plan.streams)]
+    async with taking_calls(plan, clients):
+        await _converse(plan, tally, clients, pid, before)
+    return tally
+
+
+async def _converse(plan: Plan, tally: Tally, clients: Sequence[Client], pid: int, before: int) -> None:
+    loop = asyncio.get_running_loop()
+    for client in clients:
+        await loop.create_connection(lambda: client, plan.host, plan.port)  # noqa: B023 (called here)
     opened = [client for client in clients if await asyncio.wait_for(client.ready, 30)]
     start = time.monotonic() + 0.5
     for i, client in enumerate(opened):
@@ -57,7 +67,6 @@ async def run(plan: Plan, pid: int = 0) -> Tally:
     pacing = asyncio.ensure_future(_pace(opened))
     await asyncio.gather(_measure(plan, tally, pid, before), pacing)
     await asyncio.wait([client.closed for client in clients], timeout=30)
-    return tally
 
 
 async def _pace(clients: list[Client]) -> None:
@@ -134,11 +143,16 @@ def main(
     sample_rate: Annotated[int, typer.Option(help="Hz.")] = 16_000,
     chunk_ms: Annotated[float, typer.Option(help="Audio in one message.")] = 20.0,
     pid: Annotated[int, typer.Option(help="Process of the service: its processor time and memory are shown.")] = 0,
+    calls: Annotated[bool, typer.Option("--calls", help="Twilio's calls, in place of streams.")] = False,
+    bot_port: Annotated[int, typer.Option(help="Their bot's: GTCRN_CALL_BOT=ws://127.0.0.1:PORT.")] = 9000,
     hostile: Annotated[str, typer.Option(help=f"A hostile client beside them: {', '.join(ATTACKS)}.")] = "",
 ) -> None:
-    """Load the service on this machine with paced PCM16 streams."""
+    """Load the service on this machine with paced PCM16 streams, or with calls of 8 kHz mu-law."""
+    if calls:
+        sample_rate = PHONE_RATE
     plan = Plan(port=port, streams=streams, seconds=seconds, sample_rate=sample_rate)
-    plan = Plan(**{**vars(plan), "chunk": round(sample_rate * chunk_ms / 1000)})
+    plan = replace(plan, chunk=round(sample_rate * chunk_ms / 1000))
+    plan = replace(plan, path="/v1/twilio", bot_port=bot_port) if calls else plan
     if hostile and hostile not in ATTACKS:
         raise typer.BadParameter(f"there is no hostile client {hostile}, but {', '.join(ATTACKS)}.")
     gc.freeze()

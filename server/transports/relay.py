@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from gtcrn.errors import GtcrnError
-from gtcrn_server.admission import network
+from gtcrn_server.admission import CALL_WEIGHT, network
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.limits import Caller, check_key, presented_keys, unknown_query
 from gtcrn_server.messages import Options
@@ -102,6 +102,7 @@ class Relay:
 
     async def _connect(self, session: Session, opening: Opening) -> None:
         voice = Voice(await self._service.open(Options(sample_rate=opening.rate), session.place), opening.law)
+        session.place.take(CALL_WEIGHT)
         with reaching_the_bot():
             bot = await self._reach()
         session.started = True
