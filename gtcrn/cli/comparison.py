@@ -97,12 +97,13 @@ def _time(lines: Sequence[Line]) -> None:
 
 
 def _seconds(peer: Peer, step: Step) -> float:
+    """Of processor time, its threads' too: others who share the core make slow peers wait longer than quick ones."""
     samples = 0.1 * np.random.default_rng(0).standard_normal(int(SECONDS * peer.rate)).astype(np.float32)
     pieces = _pieces(peer, samples)
-    start = time.perf_counter()
+    start = time.process_time()
     for piece in pieces:
         step(piece)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def _pieces(peer: Peer, samples: Samples) -> list[Samples]:
@@ -194,7 +195,7 @@ def draw(lines: Sequence[Line], path: Path) -> None:
         else:
             axes.axhline(pesq, color="grey", linestyle=":", label=line.peer.name)
     axes.set(xscale="log", xlabel="microseconds of one core for 16 ms of audio", ylabel="WB-PESQ")
-    axes.margins(x=0.2)
+    axes.margins(0.15)
     axes.grid(alpha=0.3)
     axes.legend()
     save(figure, path)
