@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from streams import random_denoiser
 
 from gtcrn import Denoiser
 from gtcrn_server.settings import Settings
+from gtcrn_server.streams.leases import State
 from gtcrn_server.streams.shared import SharedStreams
 
 needs_redis = pytest.mark.skipif(not shutil.which("redis-server"), reason="needs redis-server")
@@ -204,6 +206,45 @@ def test_redis_is_killed_and_comes_back_in_mid_stream(denoiser: Denoiser, tmp_pa
         output += b"".join(frames(second, path, i, piece).content for i, piece in enumerate(pieces[61:], 61))
         assert output + httpx.delete(second.http + path).content == offline(denoiser, data)
         assert frames(second, idle, 1, silence).status_code == 200
+
+
+def test_what_redis_does_late_is_not_applied_twice(denoiser: Denoiser) -> None:
+    """It hangs in mid-stream, and does afterwards what it was asked before: a note of frames, and a save."""
+    data = pcm(speech(1))
+    pieces = cut(data, (640,))
+    with redis_server() as redis, pair(denoiser, redis) as (first, second):
+        assert redis.process
+        path = opened(first)
+        output = b"".join(frames(first, path, i, piece).content for i, piece in enumerate(pieces[:20]))
+        redis.process.send_signal(signal.SIGSTOP)
+        output += b"".join(frames(first, path, i, piece).content for i, piece in enumerate(pieces[20:30], 20))
+        redis.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: not any(leased.adrift for leased in hot(first)._hot.values()))
+        output += frames(first, path, 30, pieces[30]).content
+        time.sleep(5)  # until it has settled
+        vanish(first)
+        output += b"".join(frames(second, path, i, piece).content for i, piece in enumerate(pieces[31:], 31))
+        assert output + httpx.delete(second.http + path).content == offline(denoiser, data)
+
+
+def test_a_note_of_an_earlier_epoch_is_refused(denoiser: Denoiser, redis: RedisServer) -> None:
+    with pair(denoiser, redis) as (first, _):
+        opened(first)
+        (leased,) = hot(first)._hot.values()
+        leases, loop = hot(first)._leases, first.server.servers[0].get_loop()
+
+        async def late() -> tuple[State, State]:
+            before = leased.epoch
+            async with leased.held.lock:
+                leased.adrift = True
+                await hot(first)._save(leased)
+                leased.epoch = before  # as if the answer had not come
+                leased.adrift = True
+                await hot(first)._save(leased)
+            name = leased.held.identity
+            return await leases.append(name, before, b"", 1), await leases.renew(name, leased.epoch)
+
+        assert asyncio.run_coroutine_threadsafe(late(), loop).result(5) == (State.LOST, State.DONE)
 
 
 def test_requests_at_both_hosts_at_once_are_applied_once(denoiser: Denoiser, redis: RedisServer) -> None:

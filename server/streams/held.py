@@ -106,6 +106,15 @@ class Held:
             live.change(Change.model_validate_json(ask.body))
         return Reply(body=self._status(live).model_dump_json().encode())
 
+    async def catch_up(self, ask: Ask) -> None:
+        """Apply what was accepted before, in another worker: it does not wait for its turn again."""
+        if ask.verb == "frames" and self.live:
+            self.answer = self.live.push(ask.body)
+            self.sequence += 1
+            await asyncio.sleep(0)
+        else:
+            await self.obey(ask)
+
     async def _end(self, live: Live) -> None:
         self.answer = await live.finish()
         done = live.summary()
@@ -140,6 +149,10 @@ class Held:
 def late(held: Held, touched: float, opened: float) -> bool:
     """Whether the stream has expired; one that a request works on has not."""
     return not held.lock.locked() and (held.touched < touched or held.opened < opened)
+
+
+def away() -> ServiceError:
+    return ServiceError(Kind.AWAY, "Shared streams cannot be reached at the moment; try again later.")
 
 
 def unknown() -> ServiceError:

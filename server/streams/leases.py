@@ -95,9 +95,13 @@ local state = mine(ARGV[1])
 if state == 'done' then keep(ARGV[2], ARGV[3], ARGV[4]) end
 return state
 """
+# A new epoch (`ARGV[8]`) refuses what was sent before and comes after. It may be there already: from a save that was
+# done and not answered.
 SAVE = """
-if mine(ARGV[1]) == 'lost' then return 'lost' end
-redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'owner', ARGV[5], 'next', ARGV[6], 'record', ARGV[7])
+local there, holder = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'holder'))
+local known = there == ARGV[1] or (there == ARGV[8] and holder == ARGV[9])
+if there and not known then return 'lost' end
+redis.call('HSET', KEYS[1], 'epoch', ARGV[8], 'owner', ARGV[5], 'next', ARGV[6], 'record', ARGV[7])
 redis.call('DEL', KEYS[2])
 keep(ARGV[2], ARGV[3], ARGV[4])
 return 'done'
@@ -134,10 +138,10 @@ class Leases:
         return _state(await self._renew(keys=_keys(identity), args=self._terms(epoch, release)))
 
     async def save(
-        self, identity: str, epoch: int, owner: str, after: int, record: bytes, release: bool = False
+        self, identity: str, epochs: tuple[int, int], owner: str, after: int, record: bytes, release: bool = False
     ) -> State:
-        """Replace the record, and forget what was asked before it."""
-        args = [*self._terms(epoch, release), owner, after, record]
+        """Replace the record, and forget what was asked before it. `epochs`: the one that is, and the one to be."""
+        args = [*self._terms(epochs[0], release), owner, after, record, epochs[1], self._holder]
         return _state(await self._save(keys=_keys(identity), args=args))
 
     def _terms(self, epoch: int, release: bool = False) -> list[Any]:

@@ -75,7 +75,7 @@ class Letters:
             await asyncio.sleep(PAUSE_SECONDS)
 
     def _receive(self, data: bytes) -> None:
-        with contextlib.suppress(ServiceError, ValueError):  # not signed by one of us
+        with contextlib.suppress(ServiceError, ValueError, KeyError):  # of others, or of another version
             letter, body = unseal(Letter, data, self._keys)
             if letter.ask:
                 self._run(self._reply(letter, letter.ask.model_copy(update={"body": body})))

@@ -1,6 +1,7 @@
-"""A REST stream as it is saved in Redis, and back."""
+"""A shared REST stream as its holder has it, as it is saved in Redis, and back."""
 
 import asyncio
+from dataclasses import dataclass
 from time import time
 from typing import Literal
 
@@ -23,6 +24,18 @@ class Record(BaseModel):
     counts: dict[str, str]
     answer: int  # bytes
     stream: Saved | None
+
+
+@dataclass
+class Leased:
+    """A stream that is hot here."""
+
+    held: Held
+    epoch: int
+    saved: float = 0.0  # when, by the event loop's clock
+    renewed: float = 0.0  # likewise: its lease
+    changed: bool = False  # since then
+    adrift: bool = False  # Redis lacks something of it: nothing is noted until it is saved
 
 
 def sealed(held: Held, keys: tuple[bytes, ...]) -> bytes:
@@ -49,6 +62,6 @@ async def restore(service: Service, held: Held, taken: Taken) -> None:
         return
     live = await service.resume(record.stream, body[record.answer :], held.place)
     live.identity, held.live = held.identity, live
-    for sealed in taken.asked:
-        ask, data = unseal(Ask, sealed, keys)
-        await held.obey(ask.model_copy(update={"body": data}))
+    for asked in taken.asked:
+        ask, data = unseal(Ask, asked, keys)
+        await held.catch_up(ask.model_copy(update={"body": data}))

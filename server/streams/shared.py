@@ -8,36 +8,25 @@ where they are, and are saved when it is back.
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from time import monotonic
 
 from redis.exceptions import RedisError
 
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.service import Service
-from gtcrn_server.streams.held import Ask, Held, Reply, late, unknown
+from gtcrn_server.streams.held import Ask, Held, Reply, away, late, unknown
 from gtcrn_server.streams.leases import LEASE_MS, REDIS_SECONDS, Leases, State, Taken, connect
 from gtcrn_server.streams.letters import Letters, end
-from gtcrn_server.streams.records import restore, sealed
+from gtcrn_server.streams.records import Leased, restore, sealed
 from gtcrn_server.streams.saved import seal
 
 PATIENCE_SECONDS = 5.0  # for a stream that changes hands
 PAUSE_SECONDS = 0.05  # between two looks at it
 RENEW_SECONDS = LEASE_MS / 3000
+QUIET_SECONDS = 10.0  # between two warnings that Redis does not answer
 LOOK_SECONDS = 0.2  # between two looks at which streams are to be saved
-
-
-@dataclass
-class Leased:
-    """A stream that is hot here."""
-
-    held: Held
-    epoch: int
-    saved: float = 0.0  # when, by the event loop's clock
-    renewed: float = 0.0  # likewise: its lease
-    changed: bool = False  # since then
-    adrift: bool = False  # Redis lacks something of it: nothing is noted until it is saved
 
 
 class SharedStreams:
@@ -51,7 +40,7 @@ class SharedStreams:
         self._leases = Leases(self._client, self._letters.name, service.settings.idle_seconds)
         self._hot: dict[str, Leased] = {}
         self._over: list[Leased] = []  # expired, to be saved once more
-        self._away = -REDIS_SECONDS  # when Redis did not answer last
+        self._away = -QUIET_SECONDS  # when Redis did not answer last
         self._events = service.telemetry.shared
 
     async def start(self) -> None:
@@ -73,7 +62,7 @@ class SharedStreams:
         leased = Leased(held, 1)
         await self._save(leased)
         if leased.adrift:
-            raise _away()
+            raise away()
         self._hot[held.identity] = leased
 
     def expire(self, touched: float, opened: float) -> None:
@@ -90,10 +79,11 @@ class SharedStreams:
                 leased = self._hot.get(ask.identity)
                 reply = await (self._here(leased, ask) if leased else self._elsewhere(ask))
             except (RedisError, OSError) as error:
-                raise _away() from error
+                self._warn(error)
+                raise away() from error
             if reply:
                 return reply
-        raise _away()
+        raise away()
 
     async def _answer(self, ask: Ask) -> Reply:
         """To a letter: only of what is hot here."""
@@ -110,16 +100,16 @@ class SharedStreams:
             raise unknown()
         held.touched = asyncio.get_running_loop().time()
         async with held.lock:
-            if self._hot.get(ask.identity) is not leased:
+            if not self._has(leased):
                 return None
             try:
                 if held.changed_by(ask):
                     await self._note(leased, ask)
             except ServiceError:  # true of a stream that is still ours
                 await self._renew(leased)
-                if self._hot.get(ask.identity) is leased:
+                if self._has(leased):
                     raise
-            if self._hot.get(ask.identity) is not leased:
+            if not self._has(leased):
                 return None
             reply = await held.obey(ask)
             if held.state == "ended":
@@ -144,7 +134,7 @@ class SharedStreams:
             except ServiceError as error:
                 if error.kind is not Kind.ELSEWHERE:
                     raise
-        if state is not State.SETTLING and (reply := await self._take(ask, gone)):
+        if (state is State.FREE or gone) and (reply := await self._take(ask, gone)):
             return reply
         if ask.identity not in self._hot:
             await asyncio.sleep(PAUSE_SECONDS)
@@ -187,21 +177,30 @@ class SharedStreams:
     async def _save(self, leased: Leased, release: bool = False) -> None:
         held = leased.held
         with self._at_sea(leased):
-            args = held.identity, leased.epoch, held.owner, held.sequence, sealed(held, self._service.state_keys)
-            leased.adrift = False
-            self._heed(leased, await self._leases.save(*args, release=release))
+            epoch = leased.epoch + leased.adrift  # what was sent before may come to Redis yet
+            record = sealed(held, self._service.state_keys)
+            terms = (leased.epoch, epoch), held.owner, held.sequence
+            state = await self._leases.save(held.identity, *terms, record, release=release)
+            leased.adrift, leased.changed, leased.epoch = False, False, epoch
             leased.saved = leased.renewed = asyncio.get_running_loop().time()
-            leased.changed = False
             self._events["saved"] += 1
+            self._heed(leased, state)
 
     @contextlib.contextmanager
     def _at_sea(self, leased: Leased) -> Iterator[None]:
         """The stream goes on where Redis does not answer."""
         try:
             yield
-        except (RedisError, OSError):
-            leased.adrift, self._away = True, monotonic()
-            self._events["away"] += 1
+        except (RedisError, OSError) as error:
+            leased.adrift = True
+            self._warn(error)
+
+    def _warn(self, error: Exception) -> None:
+        """Redis does not answer: told when that begins."""
+        if monotonic() > self._away + QUIET_SECONDS:
+            logging.getLogger(__name__).warning("Redis does not answer: %s", error)
+        self._away = monotonic()
+        self._events["away"] += 1
 
     def _heed(self, leased: Leased, state: State) -> None:
         if state is State.LOST:
@@ -209,6 +208,9 @@ class SharedStreams:
             self._drop(leased)
         elif state is State.MISSING:
             leased.adrift = True
+
+    def _has(self, leased: Leased) -> bool:
+        return self._hot.get(leased.held.identity) is leased
 
     def _drop(self, leased: Leased) -> None:
         self._hot.pop(leased.held.identity, None)
@@ -218,14 +220,21 @@ class SharedStreams:
         """Save what has changed, and keep the leases of the rest; after Redis was away, what it lacks at once."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            with contextlib.suppress(RedisError, OSError):
+            try:
                 await self._client.ping()
-                while self._over:
-                    await self._save(self._over.pop(), release=True)
-                for leased in list(self._hot.values()):
-                    await self._keep_one(leased)
-                    if leased.adrift:
-                        break
+                await self._keep_all()
+            except (RedisError, OSError) as error:
+                self._warn(error)
+            except Exception:  # of one stream; the others need their leases
+                logging.getLogger(__name__).exception("a shared stream could not be saved")
+
+    async def _keep_all(self) -> None:
+        while self._over:
+            await self._save(self._over.pop(), release=True)
+        for leased in list(self._hot.values()):
+            await self._keep_one(leased)
+            if leased.adrift:
+                break
 
     async def _keep_one(self, leased: Leased) -> None:
         held, leaving, now = leased.held, self._service.leaving, asyncio.get_running_loop().time()
@@ -233,12 +242,9 @@ class SharedStreams:
         if not to_save and now - leased.renewed < RENEW_SECONDS:
             return
         async with held.lock:
-            if self._hot.get(held.identity) is not leased:
+            if not self._has(leased):
                 return
-            if to_save:
-                await self._save(leased, release=leaving)
-            else:
-                await self._renew(leased)
+            await (self._save(leased, release=leaving) if to_save else self._renew(leased))
             if leaving and not leased.adrift:
                 self._drop(leased)
 
@@ -246,7 +252,3 @@ class SharedStreams:
         with self._at_sea(leased):
             self._heed(leased, await self._leases.renew(leased.held.identity, leased.epoch))
             leased.renewed = asyncio.get_running_loop().time()
-
-
-def _away() -> ServiceError:
-    return ServiceError(Kind.AWAY, "Shared streams cannot be reached at the moment; try again later.")
