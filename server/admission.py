@@ -16,7 +16,7 @@ MESSAGE_WEIGHT, NETWORK_WEIGHT = 0.5, 0.5  # of a stream of one channel at that 
 SMALL_WIDTH, WIDTH_EXPONENT = 16, 1.5  # channels of the network that weighs so much, and how others compare
 RESAMPLING_WEIGHT = 0.15  # of a channel at another rate,
 KILOHERTZ_WEIGHT = 0.01  # and for each kHz of it
-CALL_WEIGHT = 1.4  # of a call's messages beyond a stream's: JSON, base64, and all of it again on the way to the bot
+CALL_WEIGHT = 1.0  # of a call's messages beyond a stream's: JSON, base64, and all of it again on the way to the bot
 ODD_FACTOR = 1.5  # for the resampling of rates that are no whole number of hundreds of hertz
 
 

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from calls import DELAY, Bot, bot, delayed, denoised
 from pydantic import ValidationError
@@ -113,6 +114,13 @@ def test_a_call_without_a_word_has_no_last_words(denoiser: Denoiser) -> None:
             assert closed(call) == (1000, "")
         assert one.gone.wait(5)
     assert one.heard[1:] == [{"event": "stop", "sequence_number": "9" * 5000}]
+
+
+@pytest.mark.parametrize("law", ["ulaw", "alaw"])
+def test_the_tables_of_a_law_are_the_law(law: str) -> None:
+    every, codes = np.arange(-32_768, 32_768, dtype="<i2"), bytes(range(256))
+    assert laws.from_pcm16(every.tobytes(), law) == laws.encode((every / 32_768).astype(np.float32), law)
+    assert laws.to_pcm16(codes, law) == (laws.decode(codes, law) * 32_768).astype("<i2").tobytes()
 
 
 def test_the_delay_is_what_the_pages_say(denoiser: Denoiser) -> None:
@@ -259,8 +267,9 @@ def test_asterisk_is_heard_denoised_at_every_rate(denoiser: Denoiser, kind: int,
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
     with asterisk(denoiser, line) as call:
         audio = [packet(kind, piece) for piece in pieces]
-        call.sendall(IDENTITY + b"".join(audio[:3]) + packet(3, b"5") + b"".join(audio[3:]) + packet(0))
+        call.sendall(IDENTITY)
         assert call.recv(100) == packet(0x10, b"\1\2")
+        call.sendall(b"".join(audio[:3]) + packet(3, b"5") + b"".join(audio[3:]) + packet(0))
         line.thread.join(10)
     heard, wanted = packets(line.heard), delayed(denoiser, data, rate, size)
     assert [each for each, _ in heard] == [1, kind, kind, kind, 3, *[kind] * (len(wanted) // size - 3), 0]

@@ -19,6 +19,29 @@ def encode(samples: Samples, law: str) -> bytes:
     return codes[np.searchsorted(edges, samples)].tobytes()
 
 
+def to_pcm16(data: bytes, law: str) -> bytes:
+    """Codes to PCM16, by a table: a call does that with every message."""
+    return _pcm16(law)[np.frombuffer(data, np.uint8)].tobytes()
+
+
+def from_pcm16(pcm: bytes, law: str) -> bytes:
+    """PCM16 to the nearest codes, likewise."""
+    return _codes(law)[np.frombuffer(pcm, "<u2")].tobytes()
+
+
+@functools.cache
+def _pcm16(law: str) -> NDArray[np.int16]:
+    """The sample of each of the 256 codes."""
+    return (_values(law) * 32_768).astype("<i2")
+
+
+@functools.cache
+def _codes(law: str) -> NDArray[np.uint8]:
+    """The code of each of the 65,536 samples, in the order of their bits."""
+    every = np.arange(65_536, dtype="<u2").view("<i2")
+    return np.frombuffer(encode((every / 32_768).astype(np.float32), law), np.uint8)
+
+
 @functools.cache
 def _values(law: str) -> Samples:
     """The sample of each of the 256 codes."""

@@ -9,8 +9,6 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
-import numpy as np
-
 from gtcrn.audio import laws
 from gtcrn_server.load.client import Client, Plan, frame, split_frames
 
@@ -23,8 +21,8 @@ class Call(Client):
 
     @staticmethod
     def wrap(pcm: bytes) -> bytes:
-        codes = laws.encode((np.frombuffer(pcm, "<i2") / 32_768).astype(np.float32), "ulaw")
-        told = {"track": "inbound", "chunk": "1", "timestamp": "20", "payload": base64.b64encode(codes).decode()}
+        codes = base64.b64encode(laws.from_pcm16(pcm, "ulaw")).decode()
+        told = {"track": "inbound", "chunk": "1", "timestamp": "20", "payload": codes}
         text = {"event": "media", "sequenceNumber": "2", "media": told, "streamSid": "MZ" + "0" * 32}
         return frame(json.dumps(text).encode(), 1)
 

@@ -5,15 +5,12 @@ import contextlib
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any
 
-import numpy as np
-
 from gtcrn.audio import laws
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.live import Live
 from gtcrn_server.service import Service
 
 PHONE_RATE = 8_000  # Hz
-FULL = 32_768  # of PCM16
 
 
 class Voice:
@@ -29,7 +26,7 @@ class Voice:
 
     async def __call__(self, data: bytes) -> bytes:
         """Raises ServiceError for half a sample."""
-        pcm = (laws.decode(data, self._law) * FULL).astype("<i2").tobytes() if self._law else data
+        pcm = laws.to_pcm16(data, self._law) if self._law else data
         async for output in self._live.feed(pcm):
             self._ready += output
         self._last = len(pcm) or self._last
@@ -47,7 +44,7 @@ class Voice:
     def _take(self, size: int) -> bytes:
         piece = bytes(self._ready[:size])
         del self._ready[:size]
-        return laws.encode((np.frombuffer(piece, "<i2") / FULL).astype(np.float32), self._law) if self._law else piece
+        return laws.from_pcm16(piece, self._law) if self._law else piece
 
 
 async def until_one_leaves(*ends: Coroutine[Any, Any, None]) -> None:
