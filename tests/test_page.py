@@ -326,6 +326,7 @@ def test_the_microphone_goes_on_where_its_host_is_replaced(open_page: Open) -> N
         page = open_page(service, quiet=False)
         page.click("#start")
         expect(page.locator("#delay")).to_have_text(re.compile("ms"))
+        wait_for(lambda: service.service.telemetry.live_audio.seconds > 0.5)
         service.stop()
         expect(page.locator("#status")).to_have_text("Connecting again…")
         service.thread.join(20)

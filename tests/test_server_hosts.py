@@ -112,7 +112,7 @@ def test_websocket_streams_survive_a_rolling_restart_and_lose_nothing(tmp_path: 
             host.process.send_signal(signal.SIGTERM)
             await asyncio.to_thread(host.process.wait, 5)  # less than the drain: nobody is waited for
             group.each.remove(host)
-            assert await asyncio.to_thread(group.streams, "websocket") != [0]
+            await asyncio.to_thread(wait_for, lambda: group.streams("websocket") != [0], 20)
             await asyncio.to_thread(group.start, int(host.http.rpartition(":")[2]))
         await streaming
 
@@ -126,7 +126,9 @@ def test_websocket_streams_survive_a_rolling_restart_and_lose_nothing(tmp_path: 
 def test_websocket_streams_survive_a_host_that_is_killed(tmp_path: Path, denoiser: Denoiser) -> None:
     async def bereaved(group: Hosts, runs: list[Run]) -> None:
         streaming = asyncio.gather(*(run() for run in runs))
-        await asyncio.sleep(2.5)
+        while await asyncio.to_thread(group.streams, "websocket") != [3, 3]:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(1.5)
         group.each[0].kill()
         await streaming
 
