@@ -115,8 +115,11 @@ def rest(service: Running, path: Path, query: str = "") -> bytes:
 
 def test_the_microphone_is_denoised_and_compared(open_page: Open, service: Running, recording: Path) -> None:
     samples = soundfile.read(recording, dtype="float32")[0]
-    quieter = 20 * np.log10(service.service.denoiser(samples, RATE).std() / samples.std())
-    assert quieter < -3, "these weights change too little to be seen"
+    kept, quieter = (
+        20 * np.log10(service.service.denoiser(samples, RATE, keep_highs=keep).std() / samples.std())
+        for keep in (True, False)
+    )
+    assert quieter < min(kept, 0) - 3, "these weights change too little to be seen"
     page = open_page(service)
     page.click("#start")
     near(page, quieter)
@@ -125,6 +128,10 @@ def test_the_microphone_is_denoised_and_compared(open_page: Open, service: Runni
     near(page, 0)
     expect(page.locator("#after-name")).to_have_text("Not denoised")
     page.click("#denoise")
+    near(page, quieter)
+    page.click("#highs")
+    near(page, kept)
+    page.click("#highs")
     near(page, quieter)
     page.focus("#limit")
     page.keyboard.press("Home")
@@ -156,6 +163,10 @@ def test_a_chosen_file_is_what_rest_gives(open_page: Open, service: Running, rec
     page.fill("#limit", "6")
     expected = rest(service, recording, "?attenuation_limit=6")
     wait_for(lambda: downloaded(page)[1] == expected)
+    page.click("#highs")
+    kept = rest(service, recording, "?attenuation_limit=6&keep_highs=true")
+    assert kept != expected
+    wait_for(lambda: downloaded(page)[1] == kept)
     page.click("#play")
     expect(page.locator("#play")).to_have_text("Pause")
     page.click("#denoise")

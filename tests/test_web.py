@@ -263,6 +263,12 @@ def test_the_demo_page_denoises_a_microphone_and_a_file(site: Site, tmp_path: Pa
         assert page.inner_text("#status").startswith("Denoising at ")
 
 
+WATCH_HIGHS = """async () => {
+  const { GtcrnWorkletNode } = await import("./browser/gtcrn.js");
+  Object.defineProperty(GtcrnWorkletNode.prototype, "keepHighs", { set(keep) { window.keptHighs = keep; } });
+}"""
+
+
 def test_the_service_s_page_denoises_a_microphone_in_the_browser_too(site: Site, package: Path, tmp_path: Path) -> None:
     """The service's weights are random and take little away, those in the browser are the shipped ones."""
     pytest.importorskip("torch")
@@ -282,5 +288,8 @@ def test_the_service_s_page_denoises_a_microphone_in_the_browser_too(site: Site,
             assert page.inner_text("#status") == "Listening at 44.1 kHz. Switch Denoise to compare."
             page.click("#denoise")
             until_quieter(page, meters, -1, 1)
+            page.evaluate(WATCH_HIGHS)
+            page.click("#highs")
+            wait_for(lambda: page.evaluate("() => window.keptHighs === true"))
             page.click("#start")
             wait_for(lambda: "s denoised" in page.inner_text("#status"))

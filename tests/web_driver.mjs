@@ -69,6 +69,14 @@ function oddSamples(sampleRate) {
   stream.destroy();
 }
 
+function aMillionSamplesAtOnce() {
+  const stream = open({ sampleRate: 48000 });
+  const ready = stream.push(Float32Array.from({ length: 1e6 }, (_, i) => (i % 3 ? 0.1 : NaN)));
+  demand(finite(ready) && finite(stream.flush()), "what comes out of a million is finite");
+  demand(stream.nonfinite === 333334, "each that is not finite is counted");
+  stream.destroy();
+}
+
 // A graph's quanta: no memory is asked for, and the script's own collector finds nothing to do.
 async function quantaAllocateNothing() {
   const stream = new Delayed(wasmBinary, { sampleRate: 48000, channels: 2 });
@@ -98,5 +106,6 @@ function destroyedStreamsLeaveNothing() {
 wrongOptions();
 wrongSamples();
 for (const rate of [8000, 16000, 44100, 191999]) oddSamples(rate);
+aMillionSamplesAtOnce();
 await quantaAllocateNothing();
 destroyedStreamsLeaveNothing();

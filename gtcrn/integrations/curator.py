@@ -19,8 +19,8 @@ class GtcrnStage(ProcessingStage[AudioTask, AudioTask]):
 
     Outputs are those of `gtcrn denoise`, below `output_folder` by the names that inputs have below `input_root`. A file
     that is no good is logged and leaves the pipeline, as a task does that a filter of Curator refuses; a full disk ends
-    it. Raises ConfigError for an input outside `input_root`. `weights` and `attenuation_limit` (dB) are those of
-    `gtcrn.load` and `gtcrn.denoise_file`.
+    it. Raises ConfigError for an input outside `input_root`. `weights`, `attenuation_limit` (dB) and `keep_highs` are
+    those of `gtcrn.load` and `gtcrn.denoise_file`.
     """
 
     output_folder: str
@@ -29,6 +29,7 @@ class GtcrnStage(ProcessingStage[AudioTask, AudioTask]):
     attenuation_limit: float | None = None
     audio_filepath_key: str = "audio_filepath"
     name: str = "GtcrnStage"
+    keep_highs: bool = False
 
     def __post_init__(self) -> None:
         """Relative paths count from where the pipeline is made, not from where its workers are."""
@@ -50,7 +51,8 @@ class GtcrnStage(ProcessingStage[AudioTask, AudioTask]):
             raise ConfigError(f"{source} is not below the stage's input_root, {self.input_root}.")
         target = os.path.join(self.output_folder, relative)
         try:
-            denoise_file(source, target, self._denoiser, attenuation_limit=self.attenuation_limit)
+            limit, highs = self.attenuation_limit, self.keep_highs
+            denoise_file(source, target, self._denoiser, attenuation_limit=limit, keep_highs=highs)
         except AudioError as error:
             logger.warning(str(error))
             return None

@@ -4,6 +4,7 @@ from livekit import rtc
 
 from gtcrn.denoiser import Denoiser, load
 from gtcrn.integrations.frames import FrameFilter
+from gtcrn.stream import Stream
 
 
 class GtcrnProcessor(rtc.FrameProcessor[rtc.AudioFrame]):
@@ -17,11 +18,11 @@ class GtcrnProcessor(rtc.FrameProcessor[rtc.AudioFrame]):
         self, denoiser: Denoiser | None = None, attenuation_limit: float | None = None, keep_highs: bool = False
     ) -> None:
         """With the shipped weights unless a `denoiser` is given, which any number of processors can share; the options
-        are those of `Denoiser.stream`."""
+        are those of `Denoiser.stream`, and refused as there."""
         self._denoiser = denoiser or load()
-        self._limit, self._bypass, self._enabled = attenuation_limit, False, True
-        self._keep_highs = keep_highs
         self._filter: FrameFilter | None = None
+        self._enabled, self._bypass = True, False
+        self.attenuation_limit, self.keep_highs = attenuation_limit, keep_highs
 
     @property
     def enabled(self) -> bool:
@@ -44,8 +45,7 @@ class GtcrnProcessor(rtc.FrameProcessor[rtc.AudioFrame]):
 
     @attenuation_limit.setter
     def attenuation_limit(self, limit: float | None) -> None:
-        if self._filter:
-            self._filter.stream.attenuation_limit = limit
+        self._stream.attenuation_limit = limit
         self._limit = limit
 
     @property
@@ -55,9 +55,23 @@ class GtcrnProcessor(rtc.FrameProcessor[rtc.AudioFrame]):
 
     @bypass.setter
     def bypass(self, bypass: bool) -> None:
-        if self._filter:
-            self._filter.stream.bypass = bypass
+        self._stream.bypass = bypass
         self._bypass = bypass
+
+    @property
+    def keep_highs(self) -> bool:
+        """Whether what lies above 8 kHz is kept, as in `Stream.keep_highs`; a change fades in."""
+        return self._keep_highs
+
+    @keep_highs.setter
+    def keep_highs(self, keep: bool) -> None:
+        self._stream.keep_highs = keep
+        self._keep_highs = keep
+
+    @property
+    def _stream(self) -> Stream:
+        """The track's; before its first frame another, which only judges what is set."""
+        return self._filter.stream if self._filter else self._denoiser.stream()
 
     def _process(self, frame: rtc.AudioFrame) -> rtc.AudioFrame:
         clean = self._filter_for(frame)(frame.data.tobytes())

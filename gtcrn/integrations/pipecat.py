@@ -1,5 +1,7 @@
 """For Pipecat: a filter of input transports, `TransportParams(audio_in_filter=GtcrnFilter())`, and a `VADAnalyzer`."""
 
+from typing import Any
+
 from pipecat.audio.filters.base_audio_filter import BaseAudioFilter
 from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams
 from pipecat.frames.frames import FilterControlFrame, FilterEnableFrame, FilterUpdateSettingsFrame
@@ -16,17 +18,19 @@ class GtcrnFilter(BaseAudioFilter):
 
     Each call returns as many samples as came in, `delay` samples late. `FilterEnableFrame(False)` passes the audio on
     unchanged at the same delay, and back, without a gap; `FilterUpdateSettingsFrame({"attenuation_limit": 12.0})` sets
-    how many dB noise may be pulled down (None: no limit).
+    how many dB noise may be pulled down (None: no limit), `{"keep_highs": True}` whether what lies above 8 kHz is kept.
     """
 
     def __init__(
         self, denoiser: Denoiser | None = None, attenuation_limit: float | None = None, keep_highs: bool = False
     ) -> None:
         """With the shipped weights unless a `denoiser` is given, which any number of filters can share; the options
-        are those of `Denoiser.stream`."""
+        are those of `Denoiser.stream`, and refused as there."""
         self._denoiser = denoiser or load()
-        self._limit, self._keep_highs, self._enabled = attenuation_limit, keep_highs, True
         self._filter: FrameFilter | None = None
+        self._enabled = True
+        self._options: dict[str, Any] = {}
+        self._set(attenuation_limit=attenuation_limit, keep_highs=keep_highs)
 
     @property
     def delay(self) -> int:
@@ -35,24 +39,27 @@ class GtcrnFilter(BaseAudioFilter):
 
     async def start(self, sample_rate: int) -> None:
         """Open a stream at the transport's rate in Hz. Raises AudioError for one that is not 8,000 to 192,000 Hz."""
-        options = {"bypass": not self._enabled, "keep_highs": self._keep_highs}
-        self._filter = FrameFilter(self._denoiser, sample_rate, 1, self._limit, **options)
+        self._filter = FrameFilter(self._denoiser, sample_rate, bypass=not self._enabled, **self._options)
 
     async def stop(self) -> None:
         """Forget the stream; what it still holds (`delay` samples) is dropped."""
         self._filter = None
 
     async def process_frame(self, frame: FilterControlFrame) -> None:
-        """Switch or set what the frame says; it holds for the audio after it. Raises ConfigError for a wrong limit."""
+        """Switch or set what the frame says; it holds for the audio after it. Raises as `Stream` does."""
         if isinstance(frame, FilterEnableFrame):
             self._enabled = frame.enable
             if self._filter:
                 self._filter.stream.bypass = not frame.enable
-        elif isinstance(frame, FilterUpdateSettingsFrame) and "attenuation_limit" in frame.settings:
-            limit = frame.settings["attenuation_limit"]
-            if self._filter:
-                self._filter.stream.attenuation_limit = limit
-            self._limit = limit
+        elif isinstance(frame, FilterUpdateSettingsFrame):
+            self._set(**{name: value for name, value in frame.settings.items() if name in self._options})
+
+    def _set(self, **options: Any) -> None:
+        """On the transport's stream; before `start` on another, which only judges them."""
+        stream = self._filter.stream if self._filter else self._denoiser.stream()
+        for name, value in options.items():
+            setattr(stream, name, value)
+            self._options[name] = value
 
     async def filter(self, audio: bytes) -> bytes:
         """Denoised audio, as many bytes as came in; unchanged before `start` and after `stop`."""

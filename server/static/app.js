@@ -36,6 +36,16 @@ class Page {
     return byId("place").ariaChecked === "true";
   }
 
+  // Whether what lies above 8 kHz is kept.
+  get highs() {
+    return byId("highs").ariaChecked === "true";
+  }
+
+  // As the service names them.
+  get options() {
+    return { attenuation_limit: this.limit, keep_highs: this.highs };
+  }
+
   get limit() {
     const { value, max } = byId("limit");
     return value === max ? null : Number(value);
@@ -45,9 +55,10 @@ class Page {
     byId("start").onclick = () => this.startOrStop();
     byId("sample").onclick = () => this.open(() => new Recording(this, sample));
     byId("denoise").onclick = () => this.switchDenoise();
+    byId("highs").onclick = () => this.switchHighs();
     byId("place").onclick = () => this.switchPlace();
     byId("limit").oninput = () => this.limitMoved();
-    byId("limit").onchange = () => this.limitChosen();
+    byId("limit").onchange = () => this.denoiseAnew(); // once the slider rests
     byId("volume").oninput = () => this.volumeMoved();
     byId("key-form").onsubmit = (event) => this.keyGiven(event);
     this.limitMoved();
@@ -154,6 +165,12 @@ class Page {
     this.source?.setDenoised(this.denoised);
   }
 
+  switchHighs() {
+    byId("highs").ariaChecked = String(!this.highs);
+    if (this.source instanceof Listening) this.source.setHighs(this.highs);
+    this.denoiseAnew();
+  }
+
   // A microphone that is open goes on in the other place.
   switchPlace() {
     byId("place").ariaChecked = String(!this.local);
@@ -167,9 +184,9 @@ class Page {
     if (this.source instanceof Listening) this.source.setLimit(this.limit);
   }
 
-  // A file is denoised anew, once the slider rests.
-  limitChosen() {
-    if (this.source instanceof Recording) this.attempt(() => this.source.setLimit(this.limit));
+  // A file, with the options as they are now.
+  denoiseAnew() {
+    if (this.source instanceof Recording) this.attempt(() => this.source.denoiseAnew());
   }
 
   volumeMoved() {

@@ -23,7 +23,7 @@ export class Listening {
     const { page } = this;
     page.name("Microphone", "Denoised");
     page.graph.hear(true);
-    await this.live.start({ attenuation_limit: page.limit, bypass: !page.denoised }, page.key);
+    await this.live.start({ ...page.options, bypass: !page.denoised }, page.key);
     if (window.MediaRecorder) this.session = new Session(page.graph);
     axis.ofLive(page.after.seconds);
     if (!page.local) this.watchFactor();
@@ -49,6 +49,10 @@ export class Listening {
 
   setLimit(limit) {
     this.live.set({ attenuation_limit: limit });
+  }
+
+  setHighs(keep) {
+    this.live.set({ keep_highs: keep });
   }
 
   frame(now) {

@@ -13,14 +13,15 @@ export class Local extends EventTarget {
   }
 
   // Resolves when the denoiser runs; raises Problem where there is no microphone.
-  async start({ attenuation_limit: attenuationLimit, bypass }) {
+  async start({ attenuation_limit: attenuationLimit, bypass, keep_highs: keepHighs }) {
     const { context } = this.graph;
     this.microphone = await microphone();
     try {
       const { GtcrnWorkletNode, loadGtcrn, workletUrl } = await import(IN_BROWSER);
       await context.resume();
       await context.audioWorklet.addModule(workletUrl);
-      this.node = new GtcrnWorkletNode(context, { wasmBinary: await loadGtcrn(), attenuationLimit, bypass });
+      const options = { attenuationLimit, bypass, keepHighs };
+      this.node = new GtcrnWorkletNode(context, { wasmBinary: await loadGtcrn(), ...options });
       this.connect(await this.node.ready);
     } catch (error) {
       this.close();
@@ -38,9 +39,10 @@ export class Local extends EventTarget {
     this.timer = setInterval(() => this.tell("measure", { delay: delay / sampleRate, gaps: 0 }), 1000);
   }
 
-  set({ attenuation_limit: limit, bypass }) {
+  set({ attenuation_limit: limit, bypass, keep_highs: highs }) {
     if (limit !== undefined) this.node.attenuationLimit = limit;
     if (bypass !== undefined) this.node.bypass = bypass;
+    if (highs !== undefined) this.node.keepHighs = highs;
   }
 
   async stop() {

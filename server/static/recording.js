@@ -21,7 +21,7 @@ export class Recording {
     const { file } = this;
     page.say(`Denoising ${file.name}…`);
     page.name("Before", "After");
-    const result = await denoise(file, page.limit, page.key);
+    const result = await denoise(file, page.options, page.key);
     this.offer(result);
     const [before, after] = await Promise.all([this.decode(file), this.decode(result.blob)]);
     if (!before || !after) return page.say(`${file.name} is denoised. This browser cannot play it; download it.`);
@@ -72,9 +72,9 @@ export class Recording {
     this.page.graph.hear(on);
   }
 
-  // Denoised anew; the place in the recording stays.
-  async setLimit(limit) {
-    const result = await denoise(this.file, limit, this.page.key);
+  // With other options; the place in the recording stays.
+  async denoiseAnew() {
+    const result = await denoise(this.file, this.page.options, this.page.key);
     this.offer(result);
     const after = this.player && (await this.decode(result.blob));
     if (!after) return;

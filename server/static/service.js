@@ -28,11 +28,11 @@ export async function sample() {
 }
 
 // The denoised file as {blob, name, seconds it took}; raises Problem.
-export async function denoise(file, limit, key) {
+export async function denoise(file, { attenuation_limit: limit, keep_highs: highs }, key) {
   const begun = performance.now();
-  const query = limit === null ? "" : `?attenuation_limit=${limit}`;
+  const query = new URLSearchParams({ ...(limit !== null && { attenuation_limit: limit }), keep_highs: highs });
   const headers = { "Content-Type": "application/octet-stream", ...(key && { Authorization: `Bearer ${key}` }) };
-  const response = await fetch(`/v1/denoise${query}`, { method: "POST", body: file, headers }).catch(() => null);
+  const response = await fetch(`/v1/denoise?${query}`, { method: "POST", body: file, headers }).catch(() => null);
   if (!response) throw ofNetwork();
   if (!response.ok) throw await ofAnswer(response, file.name, key);
   const blob = await response.blob().catch(() => null);

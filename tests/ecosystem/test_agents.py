@@ -211,8 +211,32 @@ class TestPipecat:
             assert np.sqrt(np.mean(limited**2)) > 0.4 * np.sqrt(np.mean(noise(1.0, 16_000).astype(float) ** 2))
             with pytest.raises(ConfigError):
                 await filtering.process_frame(FilterUpdateSettingsFrame(settings={"attenuation_limit": -1.0}))
+            with pytest.raises(ConfigError, match="0 dB or more"):
+                GtcrnFilter(shipped, attenuation_limit=-1)
             await filtering.stop()
             assert await filtering.filter(loud) == loud
+
+        asyncio.run(main())
+
+    def test_the_highs_can_be_kept_later(self, shipped: Denoiser) -> None:
+        from pipecat.frames.frames import FilterUpdateSettingsFrame
+
+        from gtcrn.integrations.pipecat import GtcrnFilter
+
+        pcm = noise(0.5, 48_000).tobytes()
+        kept = FrameFilter(shipped, 48_000, keep_highs=True)(pcm)
+        assert kept != FrameFilter(shipped, 48_000)(pcm)
+
+        async def main() -> None:
+            filtering = GtcrnFilter(shipped)
+            await filtering.start(48_000)
+            await filtering.process_frame(FilterUpdateSettingsFrame(settings={"keep_highs": True, "other": 1}))
+            assert await filtering.filter(pcm) == kept
+            with pytest.raises(AudioError, match="keep_highs"):
+                await filtering.process_frame(FilterUpdateSettingsFrame(settings={"keep_highs": "no"}))
+            await filtering.stop()
+            await filtering.start(48_000)
+            assert await filtering.filter(pcm) == kept
 
         asyncio.run(main())
 
@@ -283,3 +307,24 @@ class TestLiveKit:
         assert not processor.enabled
         processor.enabled = True
         assert processor._process(frame).data.tobytes() == first
+
+    def test_the_highs_can_be_kept_later(self, shipped: Denoiser) -> None:
+        from livekit import rtc
+
+        from gtcrn.integrations.livekit import GtcrnProcessor
+
+        processor, pcm = GtcrnProcessor(shipped), noise(0.5, 48_000)
+        frame = rtc.AudioFrame(pcm.tobytes(), 48_000, 1, len(pcm))
+        first = processor._process(frame).data.tobytes()
+        processor.keep_highs = True
+        later = processor._process(frame).data.tobytes()
+        filtering = FrameFilter(shipped, 48_000)
+        assert first == filtering(pcm.tobytes())
+        filtering.stream.keep_highs = True
+        assert later == filtering(pcm.tobytes())
+        for one in (processor, GtcrnProcessor(shipped, keep_highs=True)):
+            with pytest.raises(AudioError, match="keep_highs"):
+                setattr(one, "keep_highs", "no")  # noqa: B010  # past the types
+            assert one.keep_highs
+        with pytest.raises(ConfigError, match="0 dB or more"):
+            GtcrnProcessor(shipped, attenuation_limit=-1)
