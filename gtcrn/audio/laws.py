@@ -26,7 +26,8 @@ def to_pcm16(data: bytes, law: str) -> bytes:
 
 def from_pcm16(pcm: bytes, law: str) -> bytes:
     """PCM16 to the nearest codes, likewise."""
-    return _codes(law)[np.frombuffer(pcm, "<u2")].tobytes()
+    codes: bytes = _codes(law)[np.frombuffer(pcm, "<u2")].tobytes()
+    return codes
 
 
 @functools.cache
