@@ -1,12 +1,11 @@
 """Make the examples of this folder: speech from espeak-ng, noises from formulas, and what the denoiser makes of them.
 
-    python samples/make_samples.py [--weights FILE]
+    python samples/make_samples.py
 
 Needs espeak-ng and matplotlib. Everything is drawn from fixed seeds: with espeak-ng 1.51 always the same files.
-The denoised files are made of the noisy ones as written, by the shipped weights or those that are given.
+The denoised files are made of the noisy ones as written, by the shipped weights of both sizes.
 """
 
-import argparse
 import io
 import shutil
 import subprocess
@@ -24,6 +23,7 @@ Samples = NDArray[np.float32]
 FOLDER = Path(__file__).parent
 RATE = 16_000  # Hz
 SECONDS = 3.6
+SIZES = {"gtcrn": "denoised", "large": "denoised_large"}  # weights: how their files are named
 SPEECH_DBFS = -28.0  # root mean square of the clean speech
 EXAMPLES = {  # name: voice, sentence, noise, SNR in dB
     "": ("en-us+f4", "The train to the coast leaves at a quarter past nine.", "fan", 5.0),
@@ -112,20 +112,21 @@ def mix(speech: Samples, noise: Samples, snr_db: float) -> tuple[Samples, Sample
     return clean + scale * noise, clean
 
 
-def draw(path: Path, examples: dict[str, tuple[Samples, Samples]]) -> None:
+def draw(path: Path, examples: dict[str, dict[str, Samples]]) -> None:
     """Spectrograms of before and after, one above the other, an example a column."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    size = (4 + 4 * len(examples), 4.6)
-    figure, axes = pyplot.subplots(2, len(examples), figsize=size, sharex=True, squeeze=False, layout="constrained")
-    for column, (name, pair) in zip(axes.T, examples.items(), strict=True):
-        for axis, samples, title in zip(column, pair, ("noisy", "denoised"), strict=True):
+    rows = len(next(iter(examples.values())))
+    size = (4 + 4 * len(examples), 2.3 * rows)
+    figure, axes = pyplot.subplots(rows, len(examples), figsize=size, sharex=True, squeeze=False, layout="constrained")
+    for column, (name, sounds) in zip(axes.T, examples.items(), strict=True):
+        for axis, (title, samples) in zip(column, sounds.items(), strict=True):
             axis.specgram(samples + 1e-7, NFFT=512, Fs=RATE / 1e3, noverlap=384, cmap="magma", vmin=-110, vmax=-30)
             axis.set(ylabel="kHz", title=f"{name}, {title}" if name else title)
-        column[1].set_xlabel("ms")
+        column[-1].set_xlabel("ms")
     figure.savefig(path, dpi=90, pil_kwargs={"quality": 85})
 
 
@@ -139,23 +140,21 @@ def write(name: str, samples: Samples) -> Samples:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--weights", help="a weights file instead of the shipped weights")
-    weights = parser.parse_args().weights
     if not shutil.which("espeak-ng"):
         raise SystemExit("espeak-ng is not installed: it speaks the examples.")
-    noisy = {}
+    denoisers = {title: gtcrn.load(name) for name, title in SIZES.items()}
+    sounds: dict[str, dict[str, Samples]] = {}
     for seed, (name, (voice, text, kind, snr_db)) in enumerate(EXAMPLES.items()):
         mixed, clean = mix(speak(voice, text), NOISES[kind](np.random.default_rng(seed)), snr_db)
-        noisy[name] = write(f"{name}noisy", mixed)
+        noisy = write(f"{name}noisy", mixed)
         if not name:
             write("clean", clean)
-    denoised = {name: gtcrn.load(weights)(samples) for name, samples in noisy.items()}
-    for name, samples in denoised.items():
-        write(f"{name}denoised", samples)
-    pairs = {EXAMPLES[name][2]: (noisy[name], denoised[name]) for name in EXAMPLES}
-    draw(FOLDER / "spectrogram.jpg", {"": pairs["fan"]})
-    draw(FOLDER / "spectrograms.jpg", {name: pairs[name] for name in ("babble", "music")})
+        denoised = {title: denoiser(noisy) for title, denoiser in denoisers.items()}
+        for title, samples in denoised.items():
+            write(f"{name}{title}", samples)
+        sounds[kind] = {"noisy": noisy, **{title.replace("_", ", "): samples for title, samples in denoised.items()}}
+    draw(FOLDER / "spectrogram.jpg", {"": {title: sounds["fan"][title] for title in ("noisy", "denoised")}})
+    draw(FOLDER / "spectrograms.jpg", {name: sounds[name] for name in ("babble", "music")})
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def _add_processing(made: argparse.ArgumentParser) -> None:
     add("--attenuation-limit", type=float, metavar="DB", help="Pull noise down by at most so many dB.")
     add("--keep-highs", action="store_true", help="Keep what lies above 8 kHz, with a gain by what lies below.")
     add("--strict", action="store_true", help="Refuse files that break off instead of reading what is there.")
-    add("--weights", metavar="PATH", help="A weights file instead of the shipped weights.")
+    add("--weights", metavar="WEIGHTS", help="Shipped weights by name (gtcrn, large), or a file.")
     add("--jobs", type=_positive, metavar="N", help="Processes for many files. Default: one a CPU.")
     add("-q", "--quiet", action="store_true", help="No progress, no remarks; errors only.")
     add("--json", action="store_true", help="Print a record of each file instead, one JSON object a line.")

@@ -93,7 +93,7 @@ def live(
     keep_highs: Annotated[
         bool, typer.Option("--keep-highs", help="Keep what lies above 8 kHz, with a gain by what lies below.")
     ] = False,
-    weights: Annotated[str | None, typer.Option(help="A weights file instead of the shipped weights.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Shipped weights by name (gtcrn, large), or a file.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No meter, no summary; errors only.")] = False,
 ) -> None:
     """Denoise a microphone into a loudspeaker or virtual cable.
@@ -126,7 +126,7 @@ def info(
 
 
 def bench(
-    weights: Annotated[str | None, typer.Option(help="A weights file instead of the shipped weights.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Shipped weights by name (gtcrn, large), or a file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Shorter runs, rougher figures.")] = False,
     peers: Annotated[bool, typer.Option("--peers", help="Other denoisers that are installed, beside ours.")] = False,
