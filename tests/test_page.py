@@ -367,10 +367,10 @@ def test_the_keyboard_reaches_and_works_every_control(open_page: Open, service: 
     page.set_input_files("#file", recording)
     expect(page.locator("#play")).to_be_visible()
     reached = []
-    for _ in range(9):
+    for _ in range(10):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("() => document.activeElement.id"))
-    assert reached == ["start", "file", "sample", "denoise", "limit", "volume", "play", "seek", "download"]
+    assert reached == ["start", "file", "sample", "denoise", "highs", "limit", "volume", "play", "seek", "download"]
     assert unnamed(page) == []
     page.focus("#denoise")
     page.keyboard.press("Space")
