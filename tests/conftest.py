@@ -1,4 +1,4 @@
-"""What several test files share: the reference data beside the repository, and one thread for torch."""
+"""What several test files share: reference data, a denoiser, a folder to work in, and one thread for torch."""
 
 import os
 import signal
@@ -30,6 +30,17 @@ def denoiser() -> "Denoiser":
     from streams import random_denoiser  # torch must not be imported before the lines below have run
 
     return random_denoiser()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder with weights.safetensors a level above it."""
+    from streams import write_weights
+
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    os.rename(write_weights(tmp_path), tmp_path / "weights.safetensors")
+    return tmp_path / "work"
 
 
 @pytest.fixture(scope="module")
