@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from commands import wait_for
+from playwright.sync_api import Browser, Page, sync_playwright
 
 FLAGS = [
     "--headless=new",
@@ -37,6 +38,30 @@ def chromium(recording: Path) -> Iterator[Browser]:
         driver.chromium.launch(executable_path=program, args=[*FLAGS, microphone]) as browser,
     ):
         yield browser
+
+
+@contextlib.contextmanager
+def fresh_page(browser: Browser, url: str, script: str = "") -> Iterator[Page]:
+    """A page with a context and a microphone of its own, on which nothing goes wrong; `script` runs in it first."""
+    context = browser.new_context(permissions=["microphone"])
+    page, complaints = context.new_page(), list[str]()
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.add_init_script(script)
+    page.goto(url)
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def until_quieter(page: Page, levels: str, least: float, most: float) -> None:
+    """Wait until the sound is so many dB quieter behind the denoiser; `levels` reads the level "before" or "after"."""
+
+    def change() -> float:
+        page.wait_for_timeout(50)  # lets the browser's events come in
+        before, after = page.evaluate(f"() => ['before', 'after'].map({levels})")
+        return float(before or "nan") - float(after or "nan")
+
+    wait_for(lambda: least <= change() <= most)
 
 
 class Handler(SimpleHTTPRequestHandler):

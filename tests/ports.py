@@ -1,5 +1,7 @@
 """The plugins as their Makefiles build them."""
 
+import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +9,14 @@ from pathlib import Path
 from gtcrn import kernel
 
 PORTS = Path(kernel.__file__).parents[1] / "ports"
+
+NO_WEB_COMPILER = "no compiler for WebAssembly (clang with lld and wasi-libc, or ziglang)"
+
+
+def compiles_for_web() -> bool:
+    """Whether zig is here, or Debian's clang for WebAssembly."""
+    clang = all(map(shutil.which, ("clang", "wasm-ld"))) and Path("/usr/lib/wasm32-wasi/libc.a").exists()
+    return clang or importlib.util.find_spec("ziglang") is not None
 
 
 def make(port: str, folder: Path, *targets: str) -> Path:

@@ -3,7 +3,6 @@
 import base64
 import dataclasses
 import gzip
-import importlib.util
 import json
 import re
 import shutil
@@ -19,27 +18,20 @@ import numpy as np
 import pytest
 import soundfile
 from commands import wait_for
+from ports import NO_WEB_COMPILER, PORTS, compiles_for_web
 from streams import noise
 
 import gtcrn
-from gtcrn import kernel
 from gtcrn.types import Samples
 
 ROOT = Path(__file__).resolve().parent.parent
-WEB = Path(kernel.__file__).parents[1] / "ports" / "web"
+WEB = PORTS / "web"
 MOST_BYTES = 110 * 1024  # of the compressed denoiser
-
-
-def compiles() -> bool:
-    """Whether zig is here, or Debian's clang for WebAssembly."""
-    clang = all(map(shutil.which, ("clang", "wasm-ld"))) and Path("/usr/lib/wasm32-wasi/libc.a").exists()
-    return clang or importlib.util.find_spec("ziglang") is not None
-
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not all(map(shutil.which, ("make", "node", "npm"))), reason="no make, Node.js or npm"),
-    pytest.mark.skipif(not compiles(), reason="no compiler for WebAssembly (clang with lld and wasi-libc, or ziglang)"),
+    pytest.mark.skipif(not compiles_for_web(), reason=NO_WEB_COMPILER),
 ]
 
 
@@ -128,13 +120,10 @@ class Site:
     @contextmanager
     def page(self, path: str = "index.html") -> Iterator[Any]:
         """A page of its own, on which nothing goes wrong."""
-        context = self._browser.new_context(permissions=["microphone"])
-        page, complaints = context.new_page(), []
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(path if path.startswith("http") else f"{self._address}/{path}")
-        yield page
-        context.close()
-        assert complaints == []
+        from browsers import fresh_page
+
+        with fresh_page(self._browser, f"{self._address}/{path}") as page:
+            yield page
 
     def call(self, function: str, *arguments: Any) -> Any:
         """What a function of web_page.mjs returns."""
@@ -232,18 +221,9 @@ def test_a_livekit_track_is_denoised_again_after_the_microphone_changed(site: Si
     assert (result["ended"], result["left"]) == ("ended", None)
 
 
-def until_quieter(page: Any, levels: str, least: float, most: float) -> None:
-    """Wait until the sound is so many dB quieter behind the denoiser; `levels` reads the level "before" or "after"."""
-
-    def change() -> float:
-        page.wait_for_timeout(50)  # lets the browser's events come in
-        before, after = page.evaluate(f"() => ['before', 'after'].map({levels})")
-        return float(before or "nan") - float(after or "nan")
-
-    wait_for(lambda: least <= change() <= most)
-
-
 def test_the_demo_page_denoises_a_microphone_and_a_file(site: Site, tmp_path: Path) -> None:
+    from browsers import until_quieter
+
     meters = "id => document.getElementById(id).value"
     with site.page("node_modules/gtcrn/demo/index.html") as page:
         page.click("#microphone")
@@ -261,35 +241,3 @@ def test_the_demo_page_denoises_a_microphone_and_a_file(site: Site, tmp_path: Pa
         until_quieter(page, meters, 1.5, 3.5)
         assert 0 < page.evaluate("() => document.getElementById('speech').value") < 0.5  # it is noise
         assert page.inner_text("#status").startswith("Denoising at ")
-
-
-WATCH_HIGHS = """async () => {
-  const { GtcrnWorkletNode } = await import("./browser/gtcrn.js");
-  Object.defineProperty(GtcrnWorkletNode.prototype, "keepHighs", { set(keep) { window.keptHighs = keep; } });
-}"""
-
-
-def test_the_service_s_page_denoises_a_microphone_in_the_browser_too(site: Site, package: Path, tmp_path: Path) -> None:
-    """The service's weights are random and take little away, those in the browser are the shipped ones."""
-    pytest.importorskip("torch")
-    pytest.importorskip("fastapi")
-    from serving import page_files, running
-    from streams import random_denoiser
-
-    meters = "id => document.getElementById(`${id}-level`).dataset.decibels"
-    with page_files(tmp_path) as files:
-        made = (f"PYTHON={sys.executable}", f"BUILD={package.parent / 'build'}", f"PAGE={files / 'browser'}")
-        run("make", "-C", WEB, "page", *made, folder=tmp_path)
-        with running(random_denoiser()) as service, site.page(service.http) as page:
-            page.click("#start")
-            until_quieter(page, meters, 2, 15)
-            page.click("#place")
-            until_quieter(page, meters, 25, 80)
-            assert page.inner_text("#status") == "Listening at 44.1 kHz. Switch Denoise to compare."
-            page.click("#denoise")
-            until_quieter(page, meters, -1, 1)
-            page.evaluate(WATCH_HIGHS)
-            page.click("#highs")
-            wait_for(lambda: page.evaluate("() => window.keptHighs === true"))
-            page.click("#start")
-            wait_for(lambda: "s denoised" in page.inner_text("#status"))

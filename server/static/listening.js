@@ -65,7 +65,7 @@ export class Listening {
 
   // `delay` was measured in the audio thread; what the sound card adds is known to the browser only.
   measure({ delay, gaps }) {
-    byId("gaps").textContent = gaps;
+    byId("gaps").textContent = gaps ?? "–";
     if (delay === null) return;
     const device = 1000 * this.page.graph.deviceSeconds;
     const measured = (this.transit = 1000 * delay);

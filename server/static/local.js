@@ -5,7 +5,7 @@ import { microphone } from "./live.js";
 const IN_BROWSER = "./browser/gtcrn.js"; // made by gtcrn/ports/web, and not always there
 
 export class Local extends EventTarget {
-  // Events: "measure" ({delay, gaps}), "over" ({summary}).
+  // Events: "measure" ({delay, gaps}; gaps undefined where the browser does not tell them), "over" ({summary}).
   constructor(graph) {
     super();
     this.graph = graph;
@@ -35,8 +35,19 @@ export class Local extends EventTarget {
     this.source.connect(this.graph.before);
     this.source.connect(this.node).connect(this.graph.after);
     this.begun = this.graph.context.currentTime;
+    this.gapsBefore = this.underruns;
     this.description = { sample_rate: sampleRate, latency_ms: (1000 * delay) / sampleRate };
-    this.timer = setInterval(() => this.tell("measure", { delay: delay / sampleRate, gaps: 0 }), 1000);
+    this.timer = setInterval(() => this.measure(delay / sampleRate), 1000);
+  }
+
+  // Buffers that the audio thread did not fill in time, since the context was made.
+  get underruns() {
+    return this.graph.context.playbackStats?.underrunEvents;
+  }
+
+  measure(delay) {
+    const gaps = this.underruns === undefined ? undefined : this.underruns - this.gapsBefore;
+    this.tell("measure", { delay, gaps });
   }
 
   set({ attenuation_limit: limit, bypass, keep_highs: highs }) {
