@@ -1,4 +1,4 @@
-"""What several test files share: reference data, a denoiser, a folder to work in, and one thread for torch."""
+"""What several test files share: reference data, a denoiser, a folder, the page in a browser, one thread for torch."""
 
 import os
 import signal
@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from demo_page import Open
+    from playwright.sync_api import Browser
+    from serving import Running
+
     from gtcrn import Denoiser
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -41,6 +45,42 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path / "work")
     os.rename(write_weights(tmp_path), tmp_path / "weights.safetensors")
     return tmp_path / "work"
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the browser's microphone hears."""
+    from demo_page import write_recording
+
+    return write_recording(tmp_path_factory.mktemp("page") / "noisy.wav")
+
+
+@pytest.fixture(scope="module")
+def browser(recording: Path) -> Iterator["Browser"]:
+    """One browser for all tests of a file."""
+    from browsers import chromium
+
+    with chromium(recording) as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_page(browser: "Browser") -> Iterator["Open"]:
+    """Opens the page of a service in a fresh context; in the end no script has failed and nothing was logged."""
+    from demo_page import pages
+
+    with pages(browser) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Running"]:
+    """A service that has the page."""
+    from serving import page_files, running
+    from streams import random_denoiser
+
+    with page_files(tmp_path_factory.mktemp("page")), running(random_denoiser()) as service:
+        yield service
 
 
 @pytest.fixture(scope="module")
