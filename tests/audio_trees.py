@@ -6,6 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import soundfile as sf
 
+from gtcrn_recipes.data.corpora import by_pattern, plain
+from gtcrn_recipes.data.prepare import Summary, prepare
+
 RATE = 16_000  # Hz
 
 
@@ -42,6 +45,12 @@ def plain_tree(root: Path, speakers: int = 4, files: int = 3) -> Path:
     response[[400, 700]] = 0.5, 0.2
     save(root / "rir/hall.wav", response)
     return root
+
+
+def take_in(out: Path, tree: Path, jobs: int = 1, valid_share: float = 0.0) -> dict[str, Summary]:
+    """Prepare a tree of `plain_tree`; what that did, by role."""
+    found = plain([tree / "speech"], [tree / "noise"], [tree / "rir"], by_pattern(r"s\d\d"))
+    return {summary.role: summary for summary in prepare(out, found, jobs=jobs, valid_share=valid_share)}
 
 
 def vctk_tree(root: Path, speakers: tuple[str, ...] = ("p226", "p227", "p286", "p287")) -> Path:

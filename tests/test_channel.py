@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_mixing import RATE, density_db, hiss, level_db, mixed, only, seeded, sine, talk
+from mixtures import RATE, density_db, hiss, level_db, mixed, only, seeded, sine, talk
 from torch import Tensor
 
 from gtcrn_recipes.mixing.channel import gain_step, lose_packets, lost_packets, mu_law

@@ -1,0 +1,88 @@
+"""What is held out: speakers and sources as a whole, the same ones whenever files are added; pairs and their SNRs."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from audio_trees import folder_contents, plain_tree, save, take_in, voice
+
+from gtcrn.errors import ConfigError
+from gtcrn_recipes.data.corpora import Clip, by_pattern, plain, snr_in_name
+from gtcrn_recipes.data.dataset import ClipStore, PairSet
+from gtcrn_recipes.data.fixed_pairs import active_level, make_pairs
+from gtcrn_recipes.data.prepare import assign_splits
+
+
+def test_speakers_and_noise_sources_are_held_out_as_a_whole(tmp_path: Path) -> None:
+    take_in(tmp_path, plain_tree(tmp_path / "in", speakers=10), valid_share=0.2)
+    for role in ("speech", "noise"):
+        train, valid = (ClipStore.open(tmp_path, role, split) for split in ("train", "valid"))
+        assert not set(train.speakers) & set(valid.speakers)
+        assert len(valid) == round(0.2 * (len(train) + len(valid)))
+
+
+def test_a_group_never_moves_when_files_are_added(tmp_path: Path) -> None:
+    few = plain([plain_tree(tmp_path / "a", speakers=8) / "speech"], speaker=by_pattern(r"s\d\d")).speech
+    many = plain([plain_tree(tmp_path / "a", speakers=16) / "speech"], speaker=by_pattern(r"s\d\d")).speech
+    before = assign_splits(few, 0.2, [])
+    after = assign_splits(many, 0.2, [{"speaker": group, "split": split} for group, split in before.items()])
+    assert before.items() <= after.items()
+    assert assign_splits(few[::-1], 0.2, []) == before
+
+
+def test_the_files_of_a_folder_are_one_speaker(tmp_path: Path) -> None:
+    """`my/speech/SPEAKER/*.wav`, and a level deeper below the name of a data set."""
+    for s in range(10):
+        for k in range(3):
+            save(tmp_path / f"my/speech/anna{s}/{k}.wav", voice(0.8, seed=s))
+            save(tmp_path / f"my/speech/setB/ben{s}/wav/{k}.wav", voice(0.8, seed=s))
+    found = plain([tmp_path / "my/speech"]).speech
+    assert {clip.set for clip in found} == {"speech", "setB"}
+    assert Counter(clip.group for clip in found) == {
+        **{f"speech/anna{s}": 3 for s in range(10)},
+        **{f"setB/ben{s}/wav": 3 for s in range(10)},
+    }
+    assert sorted(Counter(assign_splits(found, 0.2, []).values()).items()) == [("train", 16), ("valid", 4)]
+
+
+def test_a_glob_and_a_link_are_grouped_as_the_folder_is(tmp_path: Path) -> None:
+    save(tmp_path / "elsewhere/x.wav", voice())
+    (tmp_path / "my/speech/anna").mkdir(parents=True)
+    (tmp_path / "my/speech/anna/1.wav").symlink_to(tmp_path / "elsewhere/x.wav")
+    for where in ("my/speech", "my/speech/*/*.wav", "my/**/*.wav"):
+        (clip,) = plain([tmp_path / where]).speech
+        assert clip.group in {"speech/anna"}
+
+
+def test_long_readers_do_not_take_all_the_room_of_the_short_ones() -> None:
+    sizes = {"long": 90, **{f"r{n}": 5 for n in range(200)}}
+    clips = [Clip(Path(f"{g}/{k}"), "a", g) for g, files in sizes.items() for k in range(files)]
+    assert Counter(assign_splits(clips, 0.1, []).values())["valid"] >= 19
+
+
+def test_one_speaker_alone_cannot_be_held_out(tmp_path: Path) -> None:
+    tree = plain_tree(tmp_path / "in", speakers=1)
+    with pytest.raises(ConfigError, match="--speaker-pattern"):
+        take_in(tmp_path / "out", tree, valid_share=0.1)
+
+
+def test_held_out_pairs_have_the_snr_in_their_names(tmp_path: Path) -> None:
+    take_in(tmp_path, plain_tree(tmp_path / "in", speakers=10), valid_share=0.2)
+    assert make_pairs(tmp_path, 10) == 10
+    for pair in PairSet.open(tmp_path, "valid"):
+        noise = pair.noisy - pair.clean
+        measured = 20 * np.log10(active_level(pair.clean) / np.sqrt(np.mean(noise**2)))
+        assert measured == pytest.approx(pair.snr_db, abs=0.1)
+        assert snr_in_name(pair.name) == pair.snr_db
+    before = folder_contents(tmp_path)
+    assert make_pairs(tmp_path, 10) == 0
+    assert folder_contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "snr"),
+    [("003_snr-05", -5), ("a_snr+10_b", 10), ("clnsp1_snr5_tl-20", 5), ("x_SNR_12.5", 12.5), ("p232_001", np.nan)],
+)
+def test_snr_in_names(name: str, snr: float) -> None:
+    np.testing.assert_equal(snr_in_name(name), snr)
