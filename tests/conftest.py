@@ -74,13 +74,12 @@ def open_page(browser: "Browser") -> Iterator["Open"]:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Running"]:
-    """A service that has the page."""
+def service(tmp_path_factory: pytest.TempPathFactory, denoiser: "Denoiser") -> Iterator["Running"]:
+    """A service with its page, and settings as they are."""
     from serving import page_files, running
-    from streams import random_denoiser
 
-    with page_files(tmp_path_factory.mktemp("page")), running(random_denoiser()) as service:
-        yield service
+    with page_files(tmp_path_factory.mktemp("page")), running(denoiser) as instance:
+        yield instance
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from pydantic import BaseModel
-from serving import Running, offline, pcm, running, say, speech
+from serving import Running, offline, pcm, say, speech
 
 import gtcrn_server
 from gtcrn import Denoiser
@@ -24,12 +23,6 @@ from gtcrn_server.settings import Settings
 FOLDER = Path(gtcrn_server.__file__).parent
 PROTOCOL = (FOLDER / "PROTOCOL.md").read_text()
 README = (FOLDER / "README.md").read_text()
-
-
-@pytest.fixture(scope="module")
-def service(denoiser: Denoiser) -> Iterator[Running]:
-    with running(denoiser) as instance:
-        yield instance
 
 
 def blocks(text: str, language: str) -> list[str]:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -18,12 +17,6 @@ from gtcrn_server.load import frames
 from gtcrn_server.load import generator as load
 from gtcrn_server.load.client import Plan
 from gtcrn_server.load.hostile import ATTACKS
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Running]:
-    with running(random_denoiser()) as instance:
-        yield instance
 
 
 def test_all_streams_finish_with_all_samples_and_the_rest_is_refused() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -27,12 +26,6 @@ from websockets.sync.client import connect as connect_now
 from gtcrn import Denoiser
 from gtcrn.audio.pcm import PcmFormat
 from gtcrn_server.service import Service
-
-
-@pytest.fixture(scope="module")
-def service(denoiser: Denoiser) -> Iterator[Running]:
-    with running(denoiser) as instance:
-        yield instance
 
 
 @pytest.mark.parametrize("sizes", [(640,), (2,), (640, 2, 1000, 7000), (200_000,)], ids=str)
