@@ -17,6 +17,7 @@ from gtcrn.errors import CheckpointError, ConfigError, GtcrnError
 from gtcrn_recipes import settings
 from gtcrn_recipes.data import dataset
 from gtcrn_recipes.data.loader import ItemSource
+from gtcrn_recipes.data.shards import locked
 from gtcrn_recipes.evaluation import metrics
 from gtcrn_recipes.mixing.mixture import Mixture
 from gtcrn_recipes.settings import Recipe, TrainSettings
@@ -103,6 +104,23 @@ def test_the_compiled_layers_give_the_same_loss(data: Path, tmp_path: Path) -> N
         items = [ItemSource(chosen.data, fabric.device).draw(2, np.random.default_rng(0))]
         losses.append([trainer.step(trainer.mix(trainer.run.progress.step, items))["loss"].item() for _ in range(2)])
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_the_compiled_layers_have_all_threads(data: Path, tmp_path: Path) -> None:
+    """Torch's would spin beside them and take their cores."""
+    torch.set_num_threads(2)
+    fabric = train.make_fabric("cpu", "32-true")
+    trainer = train.Trainer(fabric, train.open_run(recipe(data), tmp_path, False, fabric))
+    assert torch.get_num_threads() == 1
+    assert int(trainer.layers.split()[1]) >= 2
+
+
+def test_a_folder_takes_one_run_at_a_time(data: Path, tmp_path: Path) -> None:
+    with locked(tmp_path), pytest.raises(ConfigError, match="another run is writing"):
+        train.train(recipe(data), tmp_path, quiet=True, device="cpu")
+    train.train(recipe(data), tmp_path, quiet=True, device="cpu")
+    with locked(tmp_path), pytest.raises(ConfigError, match="another run is writing"):
+        train.train(recipe(data), tmp_path, resume=True, quiet=True, device="cpu")
 
 
 SCRIPT = """

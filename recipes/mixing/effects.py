@@ -126,6 +126,8 @@ def change_speed(signal: Tensor, speed: Tensor) -> Tensor:
 
 def _cubic(signal: Tensor, before: Tensor, fraction: Tensor) -> Tensor:
     """Catmull-Rom interpolation between samples `before` and the next, (B, N) each; indices wrap round."""
-    a, b, c, d = (signal.gather(-1, (before + step) % signal.shape[-1]) for step in (-1, 0, 1, 2))
+    around = torch.cat((signal[:, -1:], signal, signal[:, :2]), dim=1)
+    before = before % signal.shape[-1]
+    a, b, c, d = (around.gather(-1, before + step) for step in range(4))
     slope, curve, twist = c - a, 2 * a - 5 * b + 4 * c - d, 3 * (b - c) + d - a
     return b + 0.5 * fraction * (slope + fraction * (curve + fraction * twist))

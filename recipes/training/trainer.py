@@ -1,5 +1,6 @@
 """Training: draw, mix, enhance, compare, step; validate now and then; keep the best and the last."""
 
+import contextlib
 import gc
 import os
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from torch.distributed import DistError
 from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import ConfigError, GtcrnError
 from gtcrn_recipes.data.loader import Batch, Items, ItemSource, Prefetcher, draw_generator
+from gtcrn_recipes.data.shards import locked
 from gtcrn_recipes.mixing.mixture import Mixture, mix
 from gtcrn_recipes.native.library import use_threads
 from gtcrn_recipes.native.loss import NativeLoss
@@ -39,7 +41,7 @@ class Trainer:
             synchronise_norms(run.model)
         self.network, self.optimizer = fabric.setup(run.model, run.optimizer)
         self.native = NativeGTCRN(run.model) if self._goes_native() else None
-        threads = use_threads(torch.get_num_threads()) if self.native else torch.get_num_threads()
+        threads = hand_over_threads() if self.native else torch.get_num_threads()
         self.layers = f"{'compiled' if self.native else 'torch'}, {threads} threads a process"
         pesq = self.recipe.loss.pesq
         self.losses = [self._loss(0.0 if self.recipe.train.pesq_from else pesq), self._loss(pesq)]
@@ -110,6 +112,12 @@ class Trainer:
 def train(recipe: Recipe, folder: Path, resume: bool = False, quiet: bool = False, device: str = "auto") -> Run:
     """Run a recipe to its last step. Raises GtcrnError and its kinds for whatever a user can mend."""
     fabric = make_fabric(device, recipe.train.precision)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder) if fabric.is_global_zero else contextlib.nullcontext():
+        return _train(recipe, folder, resume, quiet, fabric)
+
+
+def _train(recipe: Recipe, folder: Path, resume: bool, quiet: bool, fabric: Fabric) -> Run:
     run = open_run(recipe, folder, resume or _is_restarted(folder), fabric)
     trainer = Trainer(fabric, run)
     source = ItemSource(recipe.data, fabric.device)
@@ -172,6 +180,13 @@ def open_run(recipe: Recipe, folder: Path, resume: bool, fabric: Fabric) -> Run:
         run.trim_history()
         run.describe()
     return run
+
+
+def hand_over_threads() -> int:
+    """Give torch's threads to the compiled layers. Torch has little left to do; its own would spin for their cores."""
+    threads = use_threads(torch.get_num_threads())
+    torch.set_num_threads(1)
+    return threads
 
 
 def my_draws(fabric: Fabric, recipe: Recipe) -> list[int]:
