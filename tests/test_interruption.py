@@ -126,4 +126,4 @@ def test_a_process_that_dies_costs_its_task_only() -> None:
     with Workers(work, [1, 2, 3, 4], 2) as pool:
         found = dict(pool.results(heard.append))
     assert found == {1: 10, 2: None, 3: 30, 4: 40}
-    assert len(heard) == 4
+    assert sum(heard) >= 3  # seconds of those that were done

@@ -17,6 +17,7 @@ from gtcrn.recording import Progress
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 Work = Callable[[Task, Progress], Result]
+TELL_SECONDS = 0.1  # between two words of progress: each takes the first process from its core
 
 
 class Workers(Generic[Task, Result]):
@@ -43,15 +44,14 @@ class Workers(Generic[Task, Result]):
                 self._give(self._start())
             for connection in cast(list[Connection], wait(list(self._busy))):
                 try:
-                    news = connection.recv()
+                    seconds, *result = connection.recv()
                 except (EOFError, OSError):
                     yield self._busy.pop(connection), None
                     continue
-                if isinstance(news, float):
-                    progress(news)
-                    continue
-                yield self._busy.pop(connection), news
-                self._give(connection)
+                progress(seconds)
+                if result:
+                    yield self._busy.pop(connection), result[0]
+                    self._give(connection)
 
     def _give(self, connection: Connection) -> None:
         """The next task, if there is one; a process that has none ends as its connection does."""
@@ -83,14 +83,21 @@ def _serve(connection: Connection, work: Work[Any, Any]) -> None:
             connection.send(_do(connection, work, connection.recv()))
 
 
-def _do(connection: Connection, work: Work[Task, Result], task: Task) -> Result:
+def _do(connection: Connection, work: Work[Task, Result], task: Task) -> tuple[float, Result]:
+    """A task's result, and the seconds of audio that have not been told yet."""
+    untold, told = 0.0, time.monotonic()
     with Deferral() as deferral:
 
         def progress(seconds: float) -> None:
+            nonlocal untold, told
             deferral.check()
-            connection.send(seconds)
+            untold += seconds
+            if time.monotonic() - told > TELL_SECONDS:
+                connection.send((untold,))
+                untold, told = 0.0, time.monotonic()
 
-        return work(task, progress)
+        result = work(task, progress)
+    return untold, result
 
 
 def _end(processes: Sequence[BaseProcess]) -> None:
