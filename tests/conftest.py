@@ -36,6 +36,14 @@ def denoiser() -> "Denoiser":
     return random_denoiser()
 
 
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of seconds to train on."""
+    from tiny_data import make_data
+
+    return make_data(tmp_path_factory.mktemp("tiny"))
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder with weights.safetensors a level above it."""

@@ -11,18 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 from commands import Process, wait_for
-from test_train import SMALL
-from tiny_data import make_data
+from tiny_runs import SMALL
 
 pytestmark = pytest.mark.cluster
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--no-python")
 # AdamW at a low rate: what rounding changes in a sum over processes, a high rate makes larger by the step.
 SAME = ("train.optimizer=adamw", "train.lr=3e-4", "train.hold=1.0", "train.draws=4", "train.native=false")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_data(tmp_path_factory.mktemp("tiny"))
 
 
 def started(

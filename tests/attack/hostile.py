@@ -13,6 +13,18 @@ UPGRADE = (
     b"GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
 )
+POST = b"POST /v1/denoise HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+ENDLESS = {  # how it begins, and what is sent over and over
+    "one header": (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ", b"x" * 65_536),
+    "many headers": (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"X-Y: z\r\n" * 8_192),
+    "a path": (b"GET /", b"x" * 65_536),
+    "the second request": (GET + b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ", b"x" * 65_536),
+    "a trailer": (POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX: ", b"x" * 65_536),
+    "many trailers": (POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n", b"X-Y: z\r\n" * 8_192),
+    "requests ahead": (POST + b"Content-Length: 3\r\n\r\nabc", GET * 1_000),
+    "a refused body": (POST.replace(b"denoise", b"no") + b"Content-Length: 1000000000\r\n\r\n", b"x" * 65_536),
+}
 
 
 @contextlib.contextmanager
@@ -20,6 +32,11 @@ def dialled(port: int, source: str = "127.0.0.1", seconds: float = 20) -> Iterat
     """A connection from this address of the machine."""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds, source_address=(source, 0)) as connection:
         yield connection
+
+
+def upgraded(connection: socket.socket) -> None:
+    connection.sendall(UPGRADE + b"\r\n")
+    assert b" 101 " in connection.recv(1_000)
 
 
 def pour(connection: socket.socket, data: bytes, total: int) -> int:

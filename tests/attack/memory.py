@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
-from hostile import MIB, UPGRADE, dialled, pour
-from test_connections import ENDLESS
+from hostile import ENDLESS, MIB, UPGRADE, dialled, pour
 
 from gtcrn_server.load.client import frame
 from gtcrn_server.load.hostile import ATTACKS, besiege

@@ -3,7 +3,6 @@
 import json
 import socket
 import struct
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,59 +12,19 @@ from hostile import UPGRADE
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from sayings import BINARY, BROKEN, CLOSE, NO_MESSAGES, PING, TEXT, WIDTHS, WRONG, all_said, no_messages, starts
 from serving import Running, running
 from streams import random_denoiser
 
 from gtcrn_server.admission import weight
-from gtcrn_server.load.client import frame, split_frames
+from gtcrn_server.load.client import frame
 from gtcrn_server.transports.websocket import MAX_FAULTS
 
 pytestmark = pytest.mark.attack
-TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
 SECONDS = 20.0  # for all that the service has to say
-WIDTHS = {"s16le": 2, "f32le": 4}  # bytes of a sample
 CLOSES = {"malformed": 1007, "unexpected": 1003, "setting": 1008, "too_large": 1009}
 MOST = 20_000  # bytes of a message
 WEIGHT = 40  # of a stream
-
-anything: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
-    max_leaves=4,
-)
-no_messages = anything.map(lambda value: {**value, "type": "none"} if isinstance(value, dict) else {"type": value})
-starts = st.fixed_dictionaries(
-    {"type": st.just("start")},
-    optional={
-        "sample_rate": st.sampled_from([8_000, 16_000, 22_050, 48_000, 191_999]),
-        "channels": st.sampled_from([1, 2, 3, 64]),
-        "encoding": st.sampled_from(list(WIDTHS)),
-        "attenuation_limit": st.none() | st.floats(0, 1000),
-        "bypass": st.booleans(),
-        "keep_highs": st.booleans(),
-    },
-)
-WRONG = [  # a start, set or mark that cannot be one
-    {"sample_rate": 7_999}, {"sample_rate": 192_001}, {"sample_rate": "fast"}, {"sample_rate": 1e308},
-    {"sample_rate": None},
-    {"channels": 0}, {"channels": 65}, {"channels": -1}, {"channels": 1.5}, {"channels": [1]}, {"encoding": "mp3"},
-    {"encoding": 16}, {"attenuation_limit": -1}, {"attenuation_limit": 1e9}, {"attenuation_limit": float("nan")},
-    {"attenuation_limit": "much"}, {"bypass": 2}, {"bypass": []}, {"keep_highs": 1.5}, {"typo": 1}, {"id": None},
-    {"id": 1.5}, {"id": "x" * 129}, {"id": {}}, {"id": [1]},
-]  # fmt: skip
-NO_MESSAGES = [
-    "", "{", "[]", "null", "0", '"start"', "[" * 5_000, "{}", '{"type": null}', '{"type": "stop"}', '{"type": "ready"}',
-    '{"type": ["start"]}', '{"type": {"a": 1}}', '{"type": "start"', "\0", "\ud7ff\U0010ffff", "1" * 5_000,
-]  # fmt: skip
-BROKEN = [  # frames that RFC 6455 does not allow: its section says why
-    (b"\xb1\x80\0\0\0\0", 1002), (b"\x83\x80\0\0\0\0", 1002), (b"\x8b\x80\0\0\0\0", 1002),  # 5.2: bits, opcodes
-    (b"\x81\x02{}", 1002), (b"\x82\x02\0\0", 1002),  # 5.1: not masked
-    (b"\x80\x80\0\0\0\0", 1002), (b"\x00\x80\0\0\0\0", 1002),  # 5.4: goes on with nothing
-    (b"\x89\xfe\0\x7e\0\0\0\0" + bytes(126), 1002), (b"\x09\x80\0\0\0\0", 1002),  # 5.5: long, or fragmented, ping
-    (b"\x88\x81\0\0\0\0\0", 1002), (b"\x88\x82\0\0\0\0\x03\xed", 1002),  # 7.4: half a code, a reserved one
-    (b"\x81\x82\0\0\0\0\xff\xfe", 1007),  # 8.1: text that is not UTF-8
-]  # fmt: skip
-
 last: st.SearchStrategy[Callable[["WebSocket"], None]] = st.one_of(
     st.integers(0, 10).map(lambda count: lambda self: self.part_of_a_sample(count)),
     st.sampled_from([TEXT, BINARY]).map(lambda kind: lambda self: self.too_large(kind)),
@@ -246,27 +205,9 @@ class WebSocket(RuleBasedStateMachine):
         try:
             if not self.code:
                 self.end()
-            self.judge(*self.read())
+            self.judge(*all_said(self.connection, self.buffer, SECONDS))
         finally:
             self.connection.close()
-
-    def read(self) -> tuple[list[dict[str, Any]], bytes, int, int]:
-        """Events, audio, pongs and the code of the close; the service may not take longer than SECONDS over it."""
-        events, audio, pongs, deadline = [], bytearray(), 0, time.monotonic() + SECONDS
-        while True:
-            for opcode, payload in split_frames(self.buffer):
-                if opcode == TEXT:
-                    events.append(json.loads(payload))
-                elif opcode == BINARY:
-                    audio += payload
-                elif opcode == CLOSE:
-                    return events, bytes(audio), pongs, int.from_bytes(payload[:2])
-                else:
-                    pongs += bool(payload)
-            data = self.connection.recv(65_536)
-            assert data, "the service left without a word"
-            assert time.monotonic() < deadline
-            self.buffer += data
 
     def judge(self, events: list[dict[str, Any]], audio: bytes, pongs: int, code: int) -> None:
         kinds = [event["type"] for event in events]
