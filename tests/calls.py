@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from serving import speech
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection
 from websockets.sync.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
@@ -62,3 +65,19 @@ def delayed(denoiser: Denoiser, pcm: bytes, rate: int, piece: int) -> bytes:
     stream = denoiser.stream(rate)
     late = bytes(2 * (stream.latency - 1)) + stream.push_pcm16(pcm) + stream.flush_pcm16()
     return late + bytes(-(len(late) - len(pcm)) % piece)
+
+
+def codes(seconds: float, law: str = "ulaw") -> bytes:
+    return laws.encode(speech(seconds, sample_rate=8_000)[0], law)
+
+
+def said(call: ClientConnection, *messages: Any) -> None:
+    for message in messages:
+        call.send(message if isinstance(message, str | bytes) else json.dumps(message))
+
+
+def closed(call: ClientConnection) -> tuple[int | None, str | None]:
+    with contextlib.suppress(ConnectionClosed):
+        for _ in call:
+            pass
+    return call.close_code, call.close_reason

@@ -1,7 +1,5 @@
 """Corpora on a real Ray: outputs, manifests and lists; processes, machines and runs that die."""
 
-import contextlib
-import io
 import json
 import os
 import signal
@@ -10,15 +8,14 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import dying
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import soundfile
 from audio_trees import save, voice
 from commands import GTCRN, Process, wait_for
+from ray_runs import identical, manifest, sounds, workers
 
 import gtcrn
 from gtcrn.cli.app import run
@@ -47,37 +44,6 @@ def corpus(folder: Path) -> Path:
     save(folder / "in/long.wav", voice(60.0, 7))
     (folder / "in/bad.wav").write_text("no audio")
     return folder / "in"
-
-
-def sounds(folder: str) -> dict[str, bytes]:
-    """Everything that was written below, by name; but for the manifest."""
-    files = {str(path.relative_to(folder)): path for path in Path(folder).rglob("*") if path.is_file()}
-    return {name: path.read_bytes() for name, path in files.items() if not name.startswith("manifest.parquet/")}
-
-
-def identical(one: dict[str, bytes], other: dict[str, bytes]) -> bool:
-    """To the byte but for Ogg, whose streams get a number by lot (and a checksum of it): there the samples are."""
-    return one.keys() == other.keys() and all(_content(name, one[name]) == _content(name, other[name]) for name in one)
-
-
-def _content(name: str, data: bytes) -> bytes:
-    return soundfile.read(io.BytesIO(data))[0].tobytes() if name.endswith(".ogg") else data
-
-
-def manifest(where: str = "out/manifest.parquet") -> dict[str, dict[str, Any]]:
-    rows = pq.read_table(where).to_pylist()
-    assert len({row["input"] for row in rows}) == len(rows)
-    return {row["input"]: row for row in rows}
-
-
-def workers() -> list[int]:
-    """Processes of Ray that denoise."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if path.read_bytes().startswith(b"ray::gtcrn denoise"):
-                found.append(int(path.parent.name))
-    return found
 
 
 @pytest.mark.usefixtures("_ray")

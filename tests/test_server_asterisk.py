@@ -7,9 +7,8 @@ import json
 from typing import Any
 
 import pytest
-from calls import bot, delayed, denoised
+from calls import bot, closed, codes, delayed, denoised, said
 from serving import pcm, running, speech, wait_for
-from test_server_calls import closed, codes, said
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 

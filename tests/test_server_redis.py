@@ -1,7 +1,6 @@
 """REST streams in a real Redis: any worker of any host answers, and what dies in mid-stream is not noticed."""
 
 import asyncio
-import contextlib
 import itertools
 import shutil
 import signal
@@ -15,17 +14,16 @@ import httpx
 import pytest
 from redis import from_url
 from served import RedisServer, redis_server
-from serving import Running, cut, offline, pcm, running, speech, wait_for
+from serving import cut, offline, pcm, running, speech, wait_for
+from shared_streams import KEY, frames, hot, opened, pair, vanish
 from streams import random_denoiser
 
 from gtcrn import Denoiser
 from gtcrn_server.settings import Settings
 from gtcrn_server.streams.leases import State
-from gtcrn_server.streams.shared import SharedStreams
 
 needs_redis = pytest.mark.skipif(not shutil.which("redis-server"), reason="needs redis-server")
 pytestmark = [pytest.mark.cluster, needs_redis]
-KEY = "a secret that all hosts know"
 
 
 @pytest.fixture(scope="module")
@@ -36,29 +34,6 @@ def redis() -> Iterator[RedisServer]:
 
 
 started = time.monotonic()
-
-
-@contextlib.contextmanager
-def pair(denoiser: Denoiser, redis: RedisServer, **changes: Any) -> Iterator[tuple[Running, Running]]:
-    """Two services with one Redis."""
-    shared = {"redis_url": redis.url, "state_keys": KEY, **changes}
-    with running(denoiser, **shared) as first, running(denoiser, **shared) as second:
-        yield first, second
-
-
-def opened(service: Running, **options: object) -> str:
-    answer = httpx.post(f"{service.http}/v1/streams", json=options)
-    assert answer.status_code == 201, answer.text
-    return answer.headers["location"]
-
-
-def frames(service: Running, path: str, sequence: int, data: bytes) -> httpx.Response:
-    return httpx.post(f"{service.http}{path}/frames", params={"sequence": sequence}, content=data, timeout=20)
-
-
-def hot(service: Running) -> SharedStreams:
-    assert isinstance(service.service.streams, SharedStreams)
-    return service.service.streams
 
 
 def test_a_stream_is_answered_by_whoever_is_asked(denoiser: Denoiser, redis: RedisServer) -> None:
@@ -90,18 +65,6 @@ def test_a_stream_moves_when_its_host_leaves(denoiser: Denoiser, redis: RedisSer
         output += b"".join(frames(second, path, 25 + i, p).content for i, p in enumerate(cut(data[16_000:], (640,))))
         assert second.service.telemetry.shared["taken"] == 1
         assert output + httpx.delete(second.http + path).content == offline(denoiser, data)
-
-
-def vanish(service: Running) -> None:
-    """As if killed: it keeps nothing and listens to nobody, from one moment to the next."""
-    streams, loop = hot(service), service.server.servers[0].get_loop()
-
-    async def gone() -> None:
-        streams._keeping.cancel()
-        await streams._letters.stop()
-        streams._hot.clear()
-
-    asyncio.run_coroutine_threadsafe(gone(), loop).result(5)
 
 
 def test_what_was_answered_since_the_last_record_is_not_lost(denoiser: Denoiser, redis: RedisServer) -> None:

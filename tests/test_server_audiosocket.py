@@ -1,0 +1,116 @@
+"""Calls over AudioSocket: denoised at every rate, every sample, and hung up where they should be."""
+
+import contextlib
+import socket
+import struct
+import threading
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from calls import delayed
+from serving import pcm, running, speech
+
+from gtcrn import Denoiser
+
+
+def packet(kind: int, data: bytes = b"") -> bytes:
+    return bytes([kind]) + struct.pack(">H", len(data)) + data
+
+
+def packets(data: bytes) -> list[tuple[int, bytes]]:
+    found, at = [], 0
+    while at < len(data):
+        size = data[at + 1] << 8 | data[at + 2]
+        found.append((data[at], data[at + 3 : at + 3 + size]))
+        at += 3 + size
+    assert at == len(data)
+    return found
+
+
+IDENTITY = packet(1, uuid.UUID(int=7).bytes)
+
+
+class Line:
+    """A listener at the bot's end that notes all bytes of one call and says `words` first."""
+
+    def __init__(self, words: bytes = b"") -> None:
+        self.heard, self._words = b"", words
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.thread = threading.Thread(target=self._answer, daemon=True)
+        self.thread.start()
+
+    def _answer(self) -> None:
+        call, _ = self._listener.accept()
+        with call:
+            call.sendall(self._words)
+            while data := call.recv(65_536):
+                self.heard += data
+        self._listener.close()
+
+
+@contextlib.contextmanager
+def asterisk(denoiser: Denoiser, line: Line, **changes: Any) -> Iterator[socket.socket]:
+    with running(denoiser, audiosocket_port=0, audiosocket_bot=line.address, **changes) as service:
+        app: Any = service.server.config.app
+        with socket.create_connection(("127.0.0.1", app.state.audiosocket.port), 10) as call:
+            yield call
+
+
+@pytest.mark.parametrize(("kind", "rate"), [(0x10, 8_000), (0x12, 16_000), (0x15, 44_100), (0x16, 48_000)])
+def test_asterisk_is_heard_denoised_at_every_rate(denoiser: Denoiser, kind: int, rate: int) -> None:
+    data, size, line = pcm(speech(0.5, sample_rate=rate)), 2 * (rate // 50), Line(packet(0x10, b"\1\2"))
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    with asterisk(denoiser, line) as call:
+        audio = [packet(kind, piece) for piece in pieces]
+        call.sendall(IDENTITY)
+        assert call.recv(100) == packet(0x10, b"\1\2")
+        call.sendall(b"".join(audio[:3]) + packet(3, b"5") + b"".join(audio[3:]) + packet(0))
+        line.thread.join(10)
+    heard, wanted = packets(line.heard), delayed(denoiser, data, rate, size)
+    assert [each for each, _ in heard] == [1, kind, kind, kind, 3, *[kind] * (len(wanted) // size - 3), 0]
+    assert (heard[0], heard[4]) == ((1, uuid.UUID(int=7).bytes), (3, b"5"))
+    assert b"".join(part for each, part in heard if each == kind) == wanted
+
+
+def test_what_is_inside_comes_when_the_rate_changes_and_when_the_line_breaks(denoiser: Denoiser) -> None:
+    line, narrow, wide = Line(), pcm(speech(0.1, sample_rate=8_000)), pcm(speech(0.1, seed=1))
+    with asterisk(denoiser, line) as call:
+        call.sendall(IDENTITY + packet(0x10, narrow) + packet(0x12, wide))
+        call.shutdown(socket.SHUT_WR)
+        line.thread.join(10)
+    heard = packets(line.heard)[1:]
+    for kind, data, rate in ((0x10, narrow, 8_000), (0x12, wide, 16_000)):
+        whole = delayed(denoiser, data, rate, 2)
+        assert b"".join(part for each, part in heard if each == kind) == whole
+    assert [kind for kind, _ in heard] == [0x10, 0x10, 0x12, 0x12]
+
+
+@pytest.mark.parametrize("first", [packet(0x10, bytes(320)), packet(1, b"short")], ids=["audio", "short"])
+def test_a_call_without_its_identity_is_hung_up(denoiser: Denoiser, first: bytes) -> None:
+    with asterisk(denoiser, Line()) as call:
+        call.sendall(first)
+        assert call.recv(10) == packet(0)
+        assert call.recv(10) == b""
+
+
+def test_half_a_sample_and_strangers_are_hung_up(denoiser: Denoiser) -> None:
+    with asterisk(denoiser, Line()) as call:
+        call.sendall(IDENTITY + packet(0x10, b"\0"))
+        assert call.recv(10) == packet(0)
+    with asterisk(denoiser, Line(), audiosocket_clients=("192.0.2.1",)) as call:
+        assert call.recv(10) == packet(0)
+
+
+def test_who_says_nothing_is_hung_up(denoiser: Denoiser) -> None:
+    with asterisk(denoiser, Line(), start_seconds=0.3) as call:
+        assert call.recv(10) == packet(0)
+
+
+def test_the_bot_may_hang_up(denoiser: Denoiser) -> None:
+    with asterisk(denoiser, Line(packet(0))) as call:
+        call.sendall(IDENTITY)
+        assert call.recv(10) == packet(0)
+        assert call.recv(10) == b""
