@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from gtcrn.errors import needs
-from gtcrn_recipes.parallel import jobs_for
 from gtcrn_recipes.training import commands as training
 
 Paths = Annotated[list[Path] | None, typer.Option(help="Folder or glob; may be given several times.")]
@@ -52,6 +51,7 @@ def prepare(
         from gtcrn_recipes.data.fixed_pairs import make_pairs
         from gtcrn_recipes.data.prepare import gather
         from gtcrn_recipes.data.prepare import prepare as run
+        from gtcrn_recipes.parallel import jobs_for
 
     summaries, found = [], Corpus()
     if not simulate_rooms or any((preset, root, speech, noise, rir, pairs)):
@@ -94,6 +94,7 @@ def evaluate(
         from gtcrn_recipes.evaluation import evaluate as scoring
         from gtcrn_recipes.evaluation import plots as pictures
         from gtcrn_recipes.evaluation import scoreboard
+        from gtcrn_recipes.parallel import jobs_for
 
     weights = weights or (None if enhanced else "gtcrn")
     trials = scoring.find_trials(noisy, clean, enhanced, weights, table)

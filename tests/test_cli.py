@@ -66,6 +66,14 @@ def test_denoising_starts_without_what_it_does_not_need(folder: Path) -> None:
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
 
 
+def test_the_version_is_told_without_any_command() -> None:
+    script = (
+        "import sys; from gtcrn.cli.app import run; code = run(['--version'])\n"
+        "sys.exit(code or bool({'typer', 'numpy'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "module", "extra"),
     [
@@ -123,6 +131,7 @@ def test_help_has_a_short_name_everywhere(capsys: pytest.CaptureFixture[str]) ->
 def test_commands_start_without_what_they_do_not_need() -> None:
     script = (
         "import sys; from gtcrn.cli.commands import application; application()\n"
-        "sys.exit(bool({'torch', 'matplotlib', 'scipy', 'fastapi', 'pandas'} & set(sys.modules)))"
+        "heavy = {'torch', 'numpy', 'matplotlib', 'scipy', 'fastapi', 'pydantic', 'rich', 'multiprocessing'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

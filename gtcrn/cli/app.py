@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 
+import gtcrn
 from gtcrn.cli import standard
 from gtcrn.cli.signals import end_on_signals
 from gtcrn.errors import AudioError, CheckpointError, ConfigError, GtcrnError
@@ -37,11 +38,14 @@ def run(arguments: list[str]) -> int:
 
 
 def _command(arguments: list[str]) -> int:
-    """`denoise` by itself, the others through Typer, which takes longer to import than a second takes to denoise."""
+    """`denoise` and the version by themselves, others through Typer, whose import takes longer than a second's file."""
     if arguments[:1] == ["denoise"]:
         from gtcrn.cli import arguments as denoise
 
         return denoise.main(arguments[1:])
+    if arguments[:1] == ["--version"]:
+        print(f"gtcrn {gtcrn.__version__}")
+        return 0
     from gtcrn.cli import commands
 
     return commands.run(arguments)

@@ -68,20 +68,8 @@ def _listed(parser: ArgumentParser) -> Callable[..., None]:
     return denoise
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        print(f"gtcrn {version('gtcrn')}")
-        raise typer.Exit
-
-
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Real-time speech denoiser."""
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Real-time speech denoiser. `--version` is listed here and answered before."""
 
 
 def live(
