@@ -27,9 +27,9 @@ class ConfigError(GtcrnError):
 
 
 @contextmanager
-def needs(extra: str) -> Iterator[None]:
-    """Around imports from an extra's packages. Raises ConfigError that says what to install where one is missing."""
+def needs(extra: str, what: str = "this") -> Iterator[None]:
+    """Around imports from an extra's packages. Raises ConfigError: `what` needs the missing one; how to install it."""
     try:
         yield
     except ModuleNotFoundError as error:
-        raise ConfigError(f"this needs the package {error.name}: pip install 'gtcrn[{extra}]'.") from error
+        raise ConfigError(f"{what} needs the package {error.name}: pip install 'gtcrn[{extra}]'.") from error

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from gtcrn.errors import ConfigError
+from gtcrn.errors import ConfigError, needs
 
 
 class ServeCommand(TyperCommand):
@@ -33,13 +33,11 @@ def serve(
     weights: Annotated[str | None, typer.Option(help="Shipped weights' name or a path [GTCRN_WEIGHTS].")] = None,
 ) -> None:
     """Serve over WebSocket and REST, with a demo page at /."""
-    try:
+    with needs("serve"):
         from pydantic import ValidationError
 
         from gtcrn_server.processes.serving import serve as run
         from gtcrn_server.settings import Settings, refuse_unknown
-    except ImportError as error:
-        raise ConfigError(f"{error.name} is missing; install the service with: pip install 'gtcrn[serve]'.") from error
     refuse_unknown(os.environ)
     options: dict[str, Any] = {"host": host, "port": port, "workers": workers, "weights": weights}
     try:

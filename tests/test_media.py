@@ -238,9 +238,9 @@ def test_a_film_without_sound_is_told(films: Path, tmp_path: Path, capfd: pytest
 
 
 def test_without_the_extra_the_sentence_says_what_to_install(films: Path, tmp_path: Path) -> None:
-    (tmp_path / "av.py").write_text("raise ImportError('hidden')")
+    (tmp_path / "av.py").write_text("raise ModuleNotFoundError('hidden', name='av')")
     command = [sys.executable, "-m", "gtcrn", "denoise", str(films / "memo.m4a"), "-o", str(tmp_path / "a.wav")]
     result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert result.returncode == 2
-    assert result.stderr == f"gtcrn: {films / 'memo.m4a'} needs PyAV: pip install 'gtcrn[media]'.\n"
+    assert result.stderr == f"gtcrn: {films / 'memo.m4a'} needs the package av: pip install 'gtcrn[media]'.\n"
     assert not Path(tmp_path / "a.wav").exists()

@@ -85,5 +85,9 @@ def test_a_missing_library_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyroomacoustics", None)
     assert run(["prepare", str(tmp_path / "out"), "--simulate-rooms", "2"]) == 2
-    assert capsys.readouterr().err.strip().endswith("simulated rooms need pyroomacoustics: pip install 'gtcrn[rooms]'.")
+    assert (
+        capsys.readouterr()
+        .err.strip()
+        .endswith("--simulate-rooms needs the package pyroomacoustics: pip install 'gtcrn[rooms]'.")
+    )
     assert not (tmp_path / "out/rir").exists()

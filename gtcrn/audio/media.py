@@ -20,7 +20,7 @@ from gtcrn.audio.formats import BITS, MEDIA, AudioFormat, is_media
 from gtcrn.audio.limits import judge
 from gtcrn.audio.tags.media import read_pictures, read_texts
 from gtcrn.audio.tags.values import Tags
-from gtcrn.errors import AudioError, ConfigError
+from gtcrn.errors import AudioError, ConfigError, needs
 from gtcrn.types import Samples
 
 if TYPE_CHECKING:
@@ -35,10 +35,8 @@ BETTER = {"invalid data found when processing input": "it is damaged, broken off
 
 def library(what: str) -> ModuleType:
     """PyAV. Raises ConfigError, which says that `what` needs it, where it is missing."""
-    try:
+    with needs("media", what):
         import av
-    except ImportError as error:
-        raise ConfigError(f"{what} needs PyAV: pip install 'gtcrn[media]'.") from error
     return av
 
 

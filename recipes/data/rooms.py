@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gtcrn.config import SAMPLE_RATE
-from gtcrn.errors import ConfigError
+from gtcrn.errors import needs
 from gtcrn_recipes.data.intake import Taken, shape_response, to_int16
 from gtcrn_recipes.data.prepare import Summary, keep
 from gtcrn_recipes.data.shards import CLIP_FIELDS, ShardWriter
@@ -60,10 +60,8 @@ def simulate(out: Path, count: int, seed: int = 1, jobs: Jobs = 1) -> Summary:
 
 
 def library() -> ModuleType:
-    try:
+    with needs("rooms", "--simulate-rooms"):
         import pyroomacoustics
-    except ImportError as error:
-        raise ConfigError("simulated rooms need pyroomacoustics: pip install 'gtcrn[rooms]'.") from error
     module: ModuleType = pyroomacoustics
     return module
 

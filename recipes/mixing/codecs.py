@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gtcrn.config import SAMPLE_RATE
-from gtcrn.errors import ConfigError
+from gtcrn.errors import needs
 from gtcrn.types import Samples
 
 if TYPE_CHECKING:
@@ -99,10 +99,8 @@ def _contexts(codec: Codec, kbps: float) -> tuple["AudioCodecContext", "AudioCod
 
 
 def _context(name: str, mode: Literal["r", "w"], sample_rate: int) -> "AudioCodecContext":
-    try:
+    with needs("media", "mixing.codec_probability"):
         import av
-    except ImportError as error:
-        raise ConfigError("mixing.codec_probability needs PyAV: pip install av.") from error
     context = cast("AudioCodecContext", av.CodecContext.create(name, mode))
     context.sample_rate, context.layout = sample_rate, "mono"
     return context
