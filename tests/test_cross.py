@@ -84,12 +84,12 @@ def skip_without(*programs: str, missing: list[str]) -> None:
 
 @pytest.fixture(scope="module", params=MACHINES)
 def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """The program that runs another processor's, and the folder with both drivers."""
+    """The program that runs another processor's, and the folder with the drivers."""
     tools, emulator = MACHINES[request.param]
     skip_without(emulator, missing=tools.missing())
     folder = tmp_path_factory.mktemp(request.param)
     library = tools.library(folder)
-    for name in ("kernel_driver", "stream_driver"):
+    for name in ("kernel_driver", "stream_driver", "caller_driver"):
         tools.link(Path(__file__).with_name(f"{name}.c"), library, folder / name, "-static")
     return emulator, folder
 
@@ -124,3 +124,9 @@ def test_streams_keep_their_promises(machine: tuple[str, Path], tmp_path: Path, 
     found = np.fromfile(tmp_path / "out", np.float32).reshape(samples.shape)
     wanted = denoiser(samples, rate, attenuation_limit=30, keep_highs=True)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_nothing_a_c_caller_gives_crashes_it(machine: tuple[str, Path], tmp_path: Path) -> None:
+    qemu, drivers = machine
+    (tmp_path / "weights").write_bytes(as_bytes(fold(random_denoiser().checkpoint)))
+    run(qemu, drivers / "caller_driver", tmp_path / "weights", "10000")

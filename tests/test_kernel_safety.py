@@ -31,12 +31,12 @@ def compile_c(target: Path, *arguments: Path | str) -> subprocess.CompletedProce
 
 
 def build_drivers(folder: Path, *flags: str) -> Path:
-    """Both drivers around one compilation of the kernel: the paths of kernel_driver and stream_driver in `folder`."""
+    """The drivers around one compilation of the kernel, in `folder`, which is returned."""
     folder.mkdir()
     sources = [path for path in SOURCES.glob("*.c") if not re.search(r'"(binding|stream_type)\.h"', path.read_text())]
     command = ["cc", *FLAGS, *flags, "-c", *map(str, sources)]
     subprocess.run(command, cwd=folder, check=True)
-    for driver in ("kernel_driver", "stream_driver"):
+    for driver in ("kernel_driver", "stream_driver", "caller_driver"):
         source = Path(__file__).with_name(f"{driver}.c")
         result = compile_c(folder / driver, *flags, f"-I{SOURCES}", source, *folder.glob("*.o"))
         assert result.returncode == 0, result.stderr
@@ -154,3 +154,11 @@ def test_streams_keep_their_promises_and_are_clean(
 def test_valgrind_has_nothing_to_say_of_streams(plain: Path, folder: Path) -> None:
     valgrind = ["valgrind", "--quiet", "--leak-check=full", "--error-exitcode=9"]
     run_stream([*valgrind, plain / "stream_driver"], folder, 8_000, 1, 32, mutations=4)
+
+
+@pytest.mark.parametrize("build", ["plain", "sanitized"])
+def test_nothing_a_c_caller_gives_crashes_it(request: pytest.FixtureRequest, folder: Path, build: str) -> None:
+    """NaN, no samples, a million at once, 1 Hz, no channels, calls behind the end: refused or survived, and clean."""
+    driver = request.getfixturevalue(build) / "caller_driver"
+    result = subprocess.run([driver, folder / "weights 16", "1000000"], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
