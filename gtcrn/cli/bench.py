@@ -214,6 +214,7 @@ def _peak_of_stereo(path: Path, seconds: int, option: list[str]) -> float:
 def _denoise(path: Path, option: list[str], tell: str = "") -> str:
     command = [
         sys.executable,
+        "-P",  # not what lies in the working folder, which may be a checkout that is not built
         "-c",
         f"{RUN}{tell}sys.exit(code)",
         "denoise",
