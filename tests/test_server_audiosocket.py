@@ -88,6 +88,15 @@ def test_what_is_inside_comes_when_the_rate_changes_and_when_the_line_breaks(den
     assert [kind for kind, _ in heard] == [0x10, 0x10, 0x12, 0x12]
 
 
+def test_a_call_that_the_service_ends_has_its_last_words(denoiser: Denoiser) -> None:
+    line, data = Line(), pcm(speech(0.1))
+    with asterisk(denoiser, line, idle_seconds=0.5) as call:
+        call.sendall(IDENTITY + packet(0x12, data))
+        assert call.recv(10) == packet(0)
+        line.thread.join(10)
+    assert b"".join(part for _, part in packets(line.heard)[1:]) == delayed(denoiser, data, 16_000, 2)
+
+
 @pytest.mark.parametrize("first", [packet(0x10, bytes(320)), packet(1, b"short")], ids=["audio", "short"])
 def test_a_call_without_its_identity_is_hung_up(denoiser: Denoiser, first: bytes) -> None:
     with asterisk(denoiser, Line()) as call:

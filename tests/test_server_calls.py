@@ -84,6 +84,19 @@ def test_the_last_words_come_before_the_end_and_all_is_counted(denoiser: Denoise
     assert one.heard[-1]["event"] == ("stop" if stops else "media")
 
 
+def test_a_call_that_the_service_ends_has_its_last_words(denoiser: Denoiser) -> None:
+    data = codes(0.1)
+    pieces = [media(data[at : at + STEP]) for at in range(0, len(data), STEP)]
+    with bot() as one, running(denoiser, call_bot=one.url, drain_seconds=0) as service:
+        with connect(f"ws://127.0.0.1:{service.port}/v1/twilio") as call:
+            said(call, start("twilio"), *pieces)
+            wait_for(lambda: len(one.heard) == 1 + len(pieces))
+            service.stop()
+            assert closed(call)[0] == 1001
+        assert one.gone.wait(5)
+    assert played(one) == denoised(denoiser, data, "ulaw", STEP)
+
+
 def test_a_call_without_a_word_has_no_last_words(denoiser: Denoiser) -> None:
     with bot() as one, running(denoiser, call_bot=one.url) as service:
         with connect(f"ws://127.0.0.1:{service.port}/v1/telnyx") as call:

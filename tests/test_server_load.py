@@ -29,9 +29,11 @@ def test_all_streams_finish_with_all_samples_and_the_rest_is_refused() -> None:
         assert len(tally.delays) > 10 * 20
         assert min(tally.delays) >= 0
         assert service.service.telemetry.live_audio.bytes_in == 10 * plan.messages * plan.chunk * 2
+        assert tally.answered == pytest.approx(10 * plan.messages)  # what was refused costs no message
         text = load.report(plan, tally)
     assert "12 asked, 10 finished, 2 refused, 0 failed" in text
     assert "samples missing: 0" in text
+    assert "unknown a message" in text  # no process was named
 
 
 def test_calls_reach_the_bot_with_all_they_say_and_the_rest_is_refused() -> None:

@@ -45,6 +45,7 @@ class Call(Client):
         if b'"media"' in kind:
             self.came(self.received)
             self.received += 1
+            self.tally.answered += 1
         elif b'"start"' in kind:
             self.ready.set_result(True)
         elif b'"stop"' in kind:

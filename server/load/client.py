@@ -7,6 +7,7 @@ less than what it measures.
 import asyncio
 import base64
 import json
+import math
 import os
 import random
 import struct
@@ -50,7 +51,9 @@ class Tally:
     failed: list[str] = field(default_factory=list)
     missing: int = 0  # samples that never came
     finished: int = 0
+    answered: float = 0.0  # messages, by the audio that came back
     share: float = 0.0  # of a core that the service used
+    cost: float = math.nan  # processor time of the service for each message that it answered
     resident: tuple[int, int] = (0, 0)  # bytes that the service held before the streams were opened and at the end
 
 
@@ -148,6 +151,7 @@ class Client(asyncio.Protocol):
 
     def _audio(self, samples: int) -> None:
         self.received += samples
+        self.tally.answered += samples / self.plan.chunk
         needed = self.received + self.latency - self.frame_size  # samples the service must have had
         self.came(-(-needed // self.plan.chunk) - 1)
 

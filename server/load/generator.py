@@ -9,6 +9,7 @@ Bounded: at most 1000 streams, 10 minutes, loopback addresses only. Give it anot
 import asyncio
 import contextlib
 import gc
+import math
 import multiprocessing
 import os
 import time
@@ -84,9 +85,11 @@ async def _pace(clients: list[Client]) -> None:
 async def _measure(plan: Plan, tally: Tally, pid: int, before: int) -> None:
     """Processor time while all streams run, which is all but the first second."""
     await asyncio.sleep(min(1.0, plan.seconds / 2))
-    used, clock = cpu_seconds(pid), time.monotonic()
+    used, answered, clock = cpu_seconds(pid), tally.answered, time.monotonic()
     await asyncio.sleep(max(0.1, plan.seconds - 1.5))
-    tally.share = (cpu_seconds(pid) - used) / (time.monotonic() - clock)
+    used, answered = cpu_seconds(pid) - used, tally.answered - answered
+    tally.share = used / (time.monotonic() - clock)
+    tally.cost = used / answered if pid and answered else math.nan
     tally.resident = (before, resident_bytes(pid))
 
 
@@ -125,13 +128,14 @@ def report(plan: Plan, tally: Tally) -> str:
     _, own, own_worst = percentiles(tally.lateness)
     grown = tally.resident[1] - tally.resident[0]
     late = sum(delay * 1000 > LATE_MS for delay in tally.delays)
+    cost = "unknown" if math.isnan(tally.cost) else f"{1e6 * tally.cost:.0f} us"
     return (
         f"streams   {plan.streams} asked, {tally.finished} finished, {tally.refused} refused, "
         f"{len(tally.failed)} failed\n"
         f"answers   {len(tally.delays)}, later than {LATE_MS:g} ms: {late}, samples missing: {tally.missing}\n"
         f"delay     p50 {p50:.2f} ms, p99 {p99:.2f} ms, max {worst:.2f} ms "
         f"(of these the generator: p99 {own:.2f} ms, max {own_worst:.2f} ms)\n"
-        f"service   {tally.share:.1%} of a core, {1e6 * tally.share * plan.period / plan.streams:.0f} us a message, "
+        f"service   {tally.share:.1%} of a core, {cost} a message, "
         f"{tally.resident[1] / 2**20:.1f} MiB, {grown / plan.streams / 1024:.0f} KiB a stream"
     )
 

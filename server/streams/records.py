@@ -37,6 +37,11 @@ class Leased:
     changed: bool = False  # since then
     adrift: bool = False  # Redis lacks something of it: nothing is noted until it is saved
 
+    def kept(self, epoch: int) -> None:
+        """Redis has all of it, under this epoch."""
+        self.epoch, self.adrift, self.changed = epoch, False, False
+        self.saved = self.renewed = asyncio.get_running_loop().time()
+
 
 def sealed(held: Held, keys: tuple[bytes, ...]) -> bytes:
     stream, snapshot = held.live.saved(held.owner) if held.live else (None, b"")

@@ -88,10 +88,9 @@ class SharedStreams:
     async def _answer(self, ask: Ask) -> Reply:
         """To a letter: only of what is hot here."""
         leased = self._hot.get(ask.identity)
-        reply = await self._here(leased, ask) if leased else None
-        if reply is None:
-            raise ServiceError(Kind.ELSEWHERE, "The stream is not here.")
-        return reply
+        if leased and (reply := await self._here(leased, ask)):
+            return reply
+        raise ServiceError(Kind.ELSEWHERE, "The stream is not here.")
 
     async def _here(self, leased: Leased, ask: Ask) -> Reply | None:
         """None where the stream turns out to be another's by now."""
@@ -165,8 +164,7 @@ class SharedStreams:
     async def _note(self, leased: Leased, ask: Ask) -> None:
         """Before it is applied: so that it is applied again where this worker is gone after it."""
         held, leased.changed = leased.held, True
-        if monotonic() < self._away + REDIS_SECONDS:
-            leased.adrift = True
+        leased.adrift |= monotonic() < self._away + REDIS_SECONDS
         if leased.adrift:
             return
         after = held.sequence + (ask.verb == "frames")
@@ -179,10 +177,9 @@ class SharedStreams:
         with self._at_sea(leased):
             epoch = leased.epoch + leased.adrift  # what was sent before may come to Redis yet
             record = sealed(held, self._service.state_keys)
-            terms = (leased.epoch, epoch), held.owner, held.sequence
-            state = await self._leases.save(held.identity, *terms, record, release=release)
-            leased.adrift, leased.changed, leased.epoch = False, False, epoch
-            leased.saved = leased.renewed = asyncio.get_running_loop().time()
+            terms = held.identity, (leased.epoch, epoch), held.owner, held.sequence
+            state = await self._leases.save(*terms, record, release=release)
+            leased.kept(epoch)
             self._events["saved"] += 1
             self._heed(leased, state)
 

@@ -11,6 +11,7 @@ import logging
 import socket
 import struct
 from collections.abc import AsyncIterator
+from functools import partial
 
 from gtcrn.errors import GtcrnError
 from gtcrn_server.admission import network
@@ -19,7 +20,7 @@ from gtcrn_server.messages import Options
 from gtcrn_server.service import Service
 from gtcrn_server.sessions import Session
 from gtcrn_server.sockets import listen
-from gtcrn_server.transports.call import Voice, in_time, reaching_the_bot, until_one_leaves
+from gtcrn_server.transports.call import Voice, in_time, reaching_the_bot, until_one_leaves, with_last_words
 
 HEADER = struct.Struct("!BH")
 HANGUP, IDENTITY, FAULT = 0x00, 0x01, 0xFF
@@ -95,7 +96,8 @@ class Exchange:
         self._session.started = True
         try:
             await self._write(bot_writer, kind, identity)
-            await until_one_leaves(self._caller(reader, bot_writer), self._bot(bot_reader, writer))
+            async with with_last_words(partial(self._finish, bot_writer)):
+                await until_one_leaves(self._caller(reader, bot_writer), self._bot(bot_reader, writer))
         finally:
             bot_writer.close()
 

@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 from gtcrn.audio import laws
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.live import Live
-from gtcrn_server.service import Service
+from gtcrn_server.service import FAREWELL_SECONDS, Service
 
 PHONE_RATE = 8_000  # Hz
 
@@ -36,8 +36,9 @@ class Voice:
         """What is still inside, in pieces no longer than the last one was, filled up with silence; then it is over."""
         if not self._last:
             return []
+        size, self._last = self._last, 0
         self._ready += await self._live.finish()
-        size = min(self._last, len(self._ready))
+        size = min(size, len(self._ready))
         self._ready += bytes(-len(self._ready) % size)
         return [self._take(size) for _ in range(0, len(self._ready), size)]
 
@@ -58,6 +59,18 @@ async def until_one_leaves(*ends: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
+
+
+@contextlib.asynccontextmanager
+async def with_last_words(finish: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Where the service ends the block, `finish` is awaited first, if it does not take long and nobody has gone."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        with contextlib.suppress(Exception):  # the call is over anyway
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await finish()
+        raise
 
 
 @contextlib.asynccontextmanager

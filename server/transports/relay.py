@@ -9,6 +9,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from starlette.datastructures import Headers, QueryParams
@@ -24,7 +25,7 @@ from gtcrn_server.limits import Caller, check_key, presented_keys, unknown_query
 from gtcrn_server.messages import Options
 from gtcrn_server.service import FAREWELL_SECONDS, Service
 from gtcrn_server.sessions import Session
-from gtcrn_server.transports.call import Voice, in_time, reaching_the_bot, until_one_leaves
+from gtcrn_server.transports.call import Voice, in_time, reaching_the_bot, until_one_leaves, with_last_words
 from gtcrn_server.transports.websocket import MAX_REASON, Hangup
 
 Message = str | bytes
@@ -109,7 +110,8 @@ class Relay:
         try:
             for message in opening.messages:
                 await bot.send(message)
-            await until_one_leaves(self._caller(session, voice, bot), self._answer(bot))
+            async with with_last_words(partial(self._finish, voice, bot, None)):
+                await until_one_leaves(self._caller(session, voice, bot), self._answer(bot))
         except ConnectionClosed:
             pass  # by the bot, while something was on its way to it
         finally:
@@ -129,7 +131,9 @@ class Relay:
 
     async def _caller(self, session: Session, voice: Voice, bot: ClientConnection) -> None:
         """What the caller says, to the bot, to the last sample."""
-        last = await self._listen(session, voice, bot)
+        await self._finish(voice, bot, await self._listen(session, voice, bot))
+
+    async def _finish(self, voice: Voice, bot: ClientConnection, last: Message | None) -> None:
         for message in self._dialect.end(await voice.tail(), last):
             await bot.send(message)
 
