@@ -1,5 +1,6 @@
 """The pages' commands and programs run as they are written, in the order of the page, from a clean folder."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -27,13 +28,15 @@ def port() -> int:
 
 @pytest.fixture
 def folder(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty one, with the programs on the path, and at home there; ends a service that runs."""
+    """An empty one, with the programs on the path, and at home there; ends the services that run, all of a page."""
     bin = programs(tmp_path / "bin", port)
     monkeypatch.setenv("PATH", os.pathsep.join(map(str, (bin, Path(sys.executable).parent, os.environ["PATH"]))))
     monkeypatch.setenv("HOME", str(tmp_path))
     yield tmp_path
-    if (tmp_path / "serve.pid").is_file():
-        os.kill(int((tmp_path / "serve.pid").read_text()), signal.SIGTERM)
+    started = tmp_path / "serve.pid"
+    for number in started.read_text().split() if started.exists() else ():
+        with contextlib.suppress(ProcessLookupError):  # all but the first found the port taken
+            os.kill(int(number), signal.SIGTERM)
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="no curl")

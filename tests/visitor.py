@@ -26,7 +26,7 @@ STAND_INS = {
     "curl": '{curl} --retry 60 --retry-delay 1 --retry-connrefused -s "$@"',
     "gtcrn": """case "$1" in
         prepare) set -- "${{@/#2000/2}}" && {gtcrn} "${{@/#0.01/0.5}}" --jobs 1 ;;
-        serve) {gtcrn} "$@" --port {port} > serve.log 2>&1 & echo $! > serve.pid ;;
+        serve) timeout 900 {gtcrn} "$@" --port {port} >> serve.log 2>&1 & echo $! >> serve.pid ;;
         train) {gtcrn} "$@" --set=train.{{steps=4,warmup=1,batch=2,validate_every=2,log_every=1}} \\
             --set=train.{{select=si_sdr,score_every=0}} --set=data.segment_seconds=1 --device cpu ;;
         evaluate) {gtcrn} "$@" $(case "$*" in *--clean*) echo --metrics pesq ;; esac) --jobs 1 ;;

@@ -178,10 +178,9 @@ class SharedStreams:
             epoch = leased.epoch + leased.adrift  # what was sent before may come to Redis yet
             record = sealed(held, self._service.state_keys)
             terms = held.identity, (leased.epoch, epoch), held.owner, held.sequence
-            state = await self._leases.save(*terms, record, release=release)
+            self._heed(leased, await self._leases.save(*terms, record, release=release))
             leased.kept(epoch)
             self._events["saved"] += 1
-            self._heed(leased, state)
 
     @contextlib.contextmanager
     def _at_sea(self, leased: Leased) -> Iterator[None]:
