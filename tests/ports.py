@@ -13,10 +13,13 @@ PORTS = Path(kernel.__file__).parents[1] / "ports"
 NO_WEB_COMPILER = "no compiler for WebAssembly (clang with lld and wasi-libc, or ziglang)"
 
 
+def debian_compiles_for_web() -> bool:
+    return all(map(shutil.which, ("clang", "wasm-ld"))) and Path("/usr/lib/wasm32-wasi/libc.a").exists()
+
+
 def compiles_for_web() -> bool:
     """Whether zig is here, or Debian's clang for WebAssembly."""
-    clang = all(map(shutil.which, ("clang", "wasm-ld"))) and Path("/usr/lib/wasm32-wasi/libc.a").exists()
-    return clang or importlib.util.find_spec("ziglang") is not None
+    return debian_compiles_for_web() or importlib.util.find_spec("ziglang") is not None
 
 
 def make(port: str, folder: Path, *targets: str) -> Path:

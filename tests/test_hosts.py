@@ -100,6 +100,16 @@ def test_gstreamer(ladspa: Path, tmp_path: Path, rate: int, channels: int, label
     check(tmp_path, True, "FLOAT", FLOAT)
 
 
+@needs("mpv")
+@FORMS
+def test_mpv_takes_the_delay_away(ladspa: Path, tmp_path: Path, rate: int, channels: int, label: str) -> None:
+    write(tmp_path, rate, channels, "FLOAT")
+    effect = f"lavfi=[ladspa=file=gtcrn_ladspa:plugin=gtcrn_{label}:controls=c0={LIMIT}|c2=1:latency=1]"
+    sound = ["--no-config", "--no-video", "--audio-format=float", "--ao=pcm", "--ao-pcm-file=out.wav"]
+    run(["mpv", "--really-quiet", *sound, f"--af={effect}", "in.wav"], tmp_path, LADSPA_PATH=str(ladspa))
+    check(tmp_path, False, "FLOAT", FLOAT)
+
+
 @needs("lv2apply")
 @FORMS
 def test_lilv(lv2: Path, tmp_path: Path, rate: int, channels: int, label: str) -> None:

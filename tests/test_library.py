@@ -88,7 +88,7 @@ def test_the_example_links_the_installed_library(tmp_path: Path, prefix: Path, l
         pytest.skip(f"no {compiler}")
     program = tmp_path / "denoise"
     compile_example(language, prefix, program)
-    for rate, channels in ((16_000, 1), (44_100, 2)):
-        check_against_python([program], rate, channels, language == "c", LD_LIBRARY_PATH=str(prefix / "lib"))
+    for rate, channels, highs in ((16_000, 1, False), (44_100, 2, False), (48_000, 1, True)):
+        check_against_python([program], rate, channels, highs, LD_LIBRARY_PATH=str(prefix / "lib"))
     for wrong in (["1", "1"], ["16000"], ["16000", "1", "-3"]):
         assert subprocess.run([program, *wrong], env={"LD_LIBRARY_PATH": str(prefix / "lib")}).returncode == 2

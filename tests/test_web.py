@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import gzip
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 import soundfile
 from commands import wait_for
-from ports import NO_WEB_COMPILER, PORTS, compiles_for_web
+from ports import NO_WEB_COMPILER, PORTS, compiles_for_web, debian_compiles_for_web
 from streams import noise
 
 import gtcrn
@@ -26,7 +27,7 @@ from gtcrn.types import Samples
 
 ROOT = Path(__file__).resolve().parent.parent
 WEB = PORTS / "web"
-MOST_BYTES = 110 * 1024  # of the compressed denoiser
+MOST_BYTES = 110_000  # of the compressed denoiser
 
 pytestmark = [
     pytest.mark.slow,
@@ -68,6 +69,17 @@ def test_the_denoiser_is_one_small_file_without_imports(package: Path) -> None:
     )
     say = "process.stdout.write(JSON.stringify(WebAssembly.Module.imports(code)))"
     assert json.loads(run("node", "-e", asked + say, path, folder=package)) == []
+
+
+@pytest.mark.skipif(not debian_compiles_for_web(), reason="no clang with lld and wasi-libc")
+def test_debian_s_compiler_makes_it_as_small(tmp_path: Path) -> None:
+    """Told to link, it must not begin to run another program, wasm-opt, because that is installed."""
+    (tmp_path / "wasm-opt").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "wasm-opt").chmod(0o755)
+    places = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    settings = [f"PYTHON={sys.executable}", f"BUILD={tmp_path}", f"OUT={tmp_path}", "WASM_CC=$(CLANG)"]
+    subprocess.run(["make", "-C", WEB, *settings], env=places, check=True, capture_output=True)
+    assert len(gzip.compress((tmp_path / "gtcrn.wasm").read_bytes(), 9)) <= MOST_BYTES
 
 
 def test_the_package_has_what_it_names_and_the_project_s_version(project: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from audio_trees import save, voice
+from audio_trees import hiss, save, voice
 
 import gtcrn
 from gtcrn.cluster import connection
@@ -51,6 +51,20 @@ def test_a_pipeline_of_curator_denoises_a_manifest(folder: Path) -> None:
         assert row["audio_filepath"] == str(folder / f"clean/{n}/talk.wav")
         expected = gtcrn.denoise_file(f"in/{n}/talk.wav", f"expected{n}.wav").path
         assert Path(row["audio_filepath"]).read_bytes() == expected.read_bytes()
+
+
+def test_the_stage_keeps_the_highs_that_it_is_told_to_keep(folder: Path) -> None:
+    save(folder / "in/high.wav", hiss(), 48_000)
+    made = []
+    for keep in (False, True):
+        stage = GtcrnStage(f"clean {keep}", str(folder / "in"), keep_highs=keep)
+        stage.setup()
+        task = stage.process(AudioTask(data={"audio_filepath": "in/high.wav"}))
+        expected = gtcrn.denoise_file("in/high.wav", f"expected {keep}.wav", keep_highs=keep).path
+        assert task is not None
+        made.append(Path(task.data["audio_filepath"]).read_bytes())
+        assert made[-1] == expected.read_bytes()
+    assert made[0] != made[1]
 
 
 def test_a_task_outside_the_root_is_refused(folder: Path) -> None:

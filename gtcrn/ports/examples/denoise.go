@@ -1,4 +1,6 @@
-// Denoise raw 16-bit PCM from standard input to standard output: denoise RATE CHANNELS [DECIBELS] < noisy > clean
+// Denoise raw 16-bit PCM from standard input to standard output: denoise RATE CHANNELS [DECIBELS [HIGHS]] < noisy > clean
+//
+// DECIBELS: the attenuation limit. HIGHS: 1 keeps what lies above 8 kHz.
 //
 //	CGO_CFLAGS=$(pkg-config --cflags gtcrn) CGO_LDFLAGS=$(pkg-config --libs gtcrn) go build denoise.go
 package main
@@ -45,6 +47,11 @@ func (stream *Stream) LimitAttenuation(decibels float64) error {
 	return nil
 }
 
+// KeepHighs keeps what lies above 8 kHz.
+func (stream *Stream) KeepHighs() {
+	C.gtcrn_set_keep_highs(stream.raw, 1)
+}
+
 // Process takes interleaved samples and returns what is ready.
 func (stream *Stream) Process(samples []int16) []int16 {
 	count := C.size_t(len(samples) / stream.channels)
@@ -85,6 +92,9 @@ func streamOf(arguments []string) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(arguments) > 4 && arguments[4] == "1" {
+		stream.KeepHighs()
+	}
 	return stream, stream.LimitAttenuation(decibels)
 }
 
@@ -108,7 +118,7 @@ func denoise(stream *Stream, source io.Reader, target io.Writer) error {
 func main() {
 	stream, err := streamOf(os.Args)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "usage: denoise RATE CHANNELS [DECIBELS]:", err)
+		fmt.Fprintln(os.Stderr, "usage: denoise RATE CHANNELS [DECIBELS [HIGHS]]:", err)
 		os.Exit(2)
 	}
 	target := bufio.NewWriter(os.Stdout)

@@ -1,4 +1,6 @@
-//! Denoise raw 16-bit PCM from standard input to standard output: denoise RATE CHANNELS [DECIBELS] < noisy > clean
+//! Denoise raw 16-bit PCM from standard input to standard output: denoise RATE CHANNELS [DECIBELS [HIGHS]] < noisy > clean
+//!
+//! DECIBELS: the attenuation limit. HIGHS: 1 keeps what lies above 8 kHz.
 //!
 //! rustc -O denoise.rs $(pkg-config --libs gtcrn) -o denoise
 use std::io::{self, Read, Write};
@@ -18,6 +20,7 @@ extern "C" {
     ) -> *mut RawStream;
     fn gtcrn_free(stream: *mut RawStream);
     fn gtcrn_set_attenuation_limit(stream: *mut RawStream, decibels: f64) -> c_int;
+    fn gtcrn_set_keep_highs(stream: *mut RawStream, keep: c_int);
     fn gtcrn_ready(stream: *const RawStream, samples: usize) -> usize;
     fn gtcrn_pending(stream: *const RawStream) -> usize;
     fn gtcrn_process_s16(
@@ -56,6 +59,10 @@ impl Stream {
         unsafe { gtcrn_set_attenuation_limit(self.raw, decibels) == 0 }
     }
 
+    fn keep_highs(&mut self, keep: bool) {
+        unsafe { gtcrn_set_keep_highs(self.raw, keep as c_int) }
+    }
+
     /// Interleaved samples in, what is ready out.
     fn process(&mut self, samples: &[i16]) -> Vec<i16> {
         let count = samples.len() / self.channels;
@@ -77,10 +84,13 @@ fn stream_of(arguments: &[String]) -> Option<Stream> {
         arguments.get(1)?.parse().ok()?,
         arguments.get(2)?.parse().ok()?,
     )?;
-    let limited = arguments.get(3).map_or(Some(true), |limit| {
-        Some(stream.limit_attenuation(limit.parse().ok()?))
-    });
-    limited.filter(|&done| done).map(|_| stream)
+    if let Some(limit) = arguments.get(3) {
+        stream
+            .limit_attenuation(limit.parse().ok()?)
+            .then_some(())?;
+    }
+    stream.keep_highs(arguments.get(4).is_some_and(|highs| highs == "1"));
+    Some(stream)
 }
 
 /// As many whole frames as come, 480 at most.
@@ -107,7 +117,7 @@ fn write(target: &mut impl Write, samples: &[i16]) -> io::Result<()> {
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let Some(mut stream) = stream_of(&arguments) else {
-        eprintln!("usage: denoise RATE CHANNELS [DECIBELS], 8000 to 192000 Hz, 1 to 64 channels");
+        eprintln!("usage: denoise RATE CHANNELS [DECIBELS [HIGHS]], 8000 to 192000 Hz, 1 to 64 channels");
         std::process::exit(2);
     };
     let (mut source, mut target) = (io::stdin().lock(), io::stdout().lock());
