@@ -123,7 +123,7 @@ def test_streams_keep_their_promises(machine: tuple[str, Path], tmp_path: Path, 
     run(qemu, drivers / "stream_driver", *files, str(rate), str(channels), "20")
     found = np.fromfile(tmp_path / "out", np.float32).reshape(samples.shape)
     wanted = denoiser(samples, rate, attenuation_limit=30, keep_highs=True)
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6 * np.abs(wanted).max())
 
 
 def test_nothing_a_c_caller_gives_crashes_it(machine: tuple[str, Path], tmp_path: Path) -> None:
