@@ -32,6 +32,7 @@ def folder(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> Iterat
     bin = programs(tmp_path / "bin", port)
     monkeypatch.setenv("PATH", os.pathsep.join(map(str, (bin, Path(sys.executable).parent, os.environ["PATH"]))))
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("GTCRN_SHARED", raising=False)  # of these tests, no setting of the service
     yield tmp_path
     started = tmp_path / "serve.pid"
     for number in started.read_text().split() if started.exists() else ():
