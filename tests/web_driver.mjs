@@ -86,10 +86,16 @@ async function quantaAllocateNothing() {
   new PerformanceObserver((list) => (collections += list.getEntries().length)).observe({ entryTypes: ["gc"] });
   const memory = stream.call.memory;
   const before = memory.buffer;
-  for (let i = 0; i < 40000; i++) stream.run(i % 1000 ? input : [], output);
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  const counts = [];
+  for (let round = 0; round < 3; round++) {
+    collections = 0;
+    for (let i = 0; i < 40000; i++) stream.run(i % 1000 ? input : [], output);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    counts.push(collections);
+  }
   demand(memory.buffer === before, "a quantum asks for no memory");
-  demand(collections <= 2, `40,000 quanta leave nothing to collect, but there were ${collections} collections`);
+  // what the tests before left, and the compiler, are collected in one of the rounds; what quanta leave would be in all
+  demand(Math.min(...counts) <= 2, `40,000 quanta leave nothing to collect, but there were ${counts} collections`);
   stream.destroy();
 }
 
