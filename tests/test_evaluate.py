@@ -171,6 +171,19 @@ def test_csv_has_a_row_a_file(results: list[Result], tmp_path: Path) -> None:
     assert rows[0]["noisy_ovrl"] == ""
 
 
+def test_what_is_scored_on_request_is_shown(tmp_path: Path) -> None:
+    trials = [Trial(name, Path("x.wav"), snr_db=0.0, kind="music") for name in "ab"]
+    made = [Result(trial, {"distillmos": 2.0}, {"distillmos": 3.0}) for trial in trials]
+    tables = scoreboard.report(made).split("\n\n")
+    assert [table.split("\n")[0].split()[-1] for table in tables[1:]] == ["DistillMOS", "DistillMOS"]
+    assert tables[0].split("\n")[1].split()[:2] == ["DistillMOS", "2.000"]
+    scoreboard.write_csv(tmp_path / "scores.csv", made)
+    with (tmp_path / "scores.csv").open() as lines:
+        assert [row["enhanced_distillmos"] for row in csv.DictReader(lines)] == ["3.000000"] * 2
+    drawn = plots.draw_all(tmp_path / "pictures", made, lambda result: {})
+    assert {"by_snr", "by_kind"} <= {path.stem for path in drawn}
+
+
 def test_plots_are_pictures(results: list[Result], tmp_path: Path) -> None:
     drawn = plots.draw_all(tmp_path, results, lambda result: scoring.sounds(result.trial, None))
     names = {"by_snr", "pesq_before_after", "worst_1", "worst_2", "best_1", "best_2"}

@@ -26,6 +26,7 @@ DNSMOS = ("ovrl", "sig", "bak", "p808")
 WITH_CLEAN = ("pesq", "stoi", "estoi", "si_sdr", *COMPOSITE)
 METRICS = (*WITH_CLEAN, *DNSMOS)
 ASKED = ("distillmos",)  # scored only where it is named: it needs torch and seconds a file
+EVERY = (*METRICS, *ASKED)
 KINDS = ("noise", "music", "babble")
 TOLERANCE = SAMPLE_RATE // 10  # samples that lengths may differ by; the common part is scored
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from gtcrn.config import SAMPLE_RATE
 from gtcrn.types import Samples
-from gtcrn_recipes.evaluation.evaluate import METRICS, Result
+from gtcrn_recipes.evaluation.evaluate import Result
 from gtcrn_recipes.evaluation.metrics import extra
-from gtcrn_recipes.evaluation.scoreboard import TITLES, Comparison, by_kind, by_snr, compare
+from gtcrn_recipes.evaluation.scoreboard import TITLES, Comparison, by_kind, by_snr, compare, scored
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,7 @@ def metrics_by(
     """Means with 95 % intervals, one panel a metric; `line` joins the groups where they have an order."""
     places: list[float | str] = [*groups]
     members = list(groups.values())
-    present = [m for m in METRICS if any(m in r.noisy for group in members for r in group)]
+    present = scored([result for group in members for result in group])
     rows = -(-len(present) // 4)
     figure = new_figure(12, 2.6 * rows)
     panels = np.ravel(figure.subplots(rows, 4, squeeze=False))

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gtcrn_recipes.evaluation.evaluate import METRICS, Result
+from gtcrn_recipes.evaluation.evaluate import EVERY, METRICS, Result
 
-TITLES = {name: name.upper() for name in METRICS} | {"pesq": "WB-PESQ", "si_sdr": "SI-SDR dB", "p808": "P.808"}
+TITLES = {name: name.upper() for name in METRICS}
+TITLES |= {"pesq": "WB-PESQ", "si_sdr": "SI-SDR dB", "p808": "P.808", "distillmos": "DistillMOS"}
 DISTINCT = 10  # SNRs; more than that are gathered in steps of 5 dB
 
 
@@ -69,9 +70,14 @@ def by_kind(results: Sequence[Result]) -> dict[str, list[Result]]:
     return groups if set(groups) != {"other"} else {}
 
 
+def scored(results: Sequence[Result]) -> list[str]:
+    """The metrics that some file has, in the order of the tables."""
+    return [m for m in EVERY if any(m in r.noisy or m in r.enhanced for r in results)]
+
+
 def report(results: Sequence[Result]) -> str:
     """The tables as plain text: all files, then by SNR and by kind, with intervals, then the real-time factor."""
-    present = [m for m in METRICS if any(m in r.noisy or m in r.enhanced for r in results)]
+    present = scored(results)
     sections = [overall_table(results, present)]
     if snrs := {f"{snr:g}": members for snr, members in by_snr(results).items()}:
         sections.append(group_table("SNR dB", snrs, present))
@@ -124,8 +130,9 @@ def faults(results: Sequence[Result]) -> list[str]:
 
 
 def write_csv(path: Path, results: Sequence[Result]) -> None:
-    """One row a file; an empty cell where there is no score."""
-    names = [f"{side}_{metric}" for side in ("noisy", "enhanced") for metric in METRICS]
+    """One row a file; an empty cell where there is no score, columns of what is scored on request where it was."""
+    present = {*METRICS, *scored(results)}
+    names = [f"{side}_{metric}" for side in ("noisy", "enhanced") for metric in EVERY if metric in present]
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["name", "snr_db", "kind", *names, "rtf", "faults"], lineterminator="\n")
