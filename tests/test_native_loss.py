@@ -64,6 +64,11 @@ def test_their_sum_is_torchs_at_any_length(samples: int) -> None:
     check(weighted(EVERYTHING, exponent=0.3, equal_levels=True), samples)
 
 
+@pytest.mark.parametrize("others", [{"estoi": 10.0}, {"estoi": 10.0, "multi_resolution": 2.0}], ids=str)
+def test_terms_that_are_not_compiled_come_from_torch_beside_them(others: dict[str, float]) -> None:
+    check(weighted({**EVERYTHING, **others}, exponent=0.5, equal_levels=True), 16_000)
+
+
 def test_nothing_but_silence_has_no_speech_terms_and_a_finite_gradient() -> None:
     loss = NativeLoss(Loss(weighted(EVERYTHING)))
     silence = torch.zeros(2, 8000)
@@ -86,7 +91,6 @@ def test_an_output_of_nothing_has_a_finite_gradient() -> None:
 def test_other_losses_are_left_to_torch() -> None:
     spectral = SpectralConfig()
     assert supports(weighted(EVERYTHING), spectral, 32_000)
-    assert not supports(LossConfig(multi_resolution=1.0), spectral, 32_000)
     assert not supports(LossConfig(from_network=True), spectral, 32_000)
     assert not supports(LossConfig(pesq=1.0), spectral, PESQ_SAMPLES - 1)
     assert not supports(LossConfig(), SpectralConfig(n_fft=256, hop=128), 32_000)

@@ -8,7 +8,7 @@ import torch
 from tiny_runs import RECIPES, recipe, started, weights_of
 
 from gtcrn import checkpoint
-from gtcrn.errors import GtcrnError
+from gtcrn.errors import CheckpointError, GtcrnError
 from gtcrn_recipes import settings
 from gtcrn_recipes.data import dataset
 from gtcrn_recipes.data.loader import ItemSource
@@ -99,7 +99,7 @@ def test_every_recipe_runs_two_steps(data: Path, tmp_path: Path, name: str) -> N
 def test_batches_without_a_finite_gradient_are_skipped_then_refused(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = recipe(data, "train.max_skipped=3", "train.ema=0.0", "loss.waveform=1.0")
+    chosen = recipe(data, "train.max_skipped=3", "train.ema=0.0", "loss.from_network=true")
     monkeypatch.setattr(Loss, "forward", lambda self, s, enhanced, clean: {"bad": (enhanced * torch.nan).sum()})
     with pytest.raises(GtcrnError, match="3 batches in a row"):
         train.train(chosen, tmp_path, quiet=True, device="cpu")
@@ -110,8 +110,9 @@ def test_batches_without_a_finite_gradient_are_skipped_then_refused(
 def test_a_score_that_is_no_number_is_never_the_best(data: Path, tmp_path: Path) -> None:
     run = Run.create(recipe(data), tmp_path)
     for score in (1.0, float("nan"), 0.5):
-        run.keep_best({"pesq": score, "si_sdr": score, "estoi": score})
+        run.keep({"pesq": score, "si_sdr": score, "estoi": score})
     assert checkpoint.read(tmp_path / "best.safetensors").card["scores"]["pesq"] == 1.0
+    assert checkpoint.read(tmp_path / "last.safetensors").card["scores"]["pesq"] == 0.5
 
 
 def test_training_goes_on_without_the_compiled_layers(
@@ -129,7 +130,25 @@ def test_averaged_weights_are_kept_and_packed(data: Path, tmp_path: Path) -> Non
     assert set(best.weights) == set(checkpoint.from_model(run.model).weights)
     packed = packing.pack(tmp_path, tmp_path / "mine.safetensors", licence="MIT", data="buzzes")
     assert checkpoint.read(tmp_path / "mine.safetensors").card["data"] == "buzzes"
-    assert f"{packed.card['scores']['si_sdr']:.3f}" in (tmp_path / "mine.md").read_text()
+    card = (tmp_path / "mine.md").read_text()
+    assert f"{packed.card['scores']['si_sdr']:.3f}" in card
+    assert f"| selected by | {run.recipe.train.select} on the validation pairs |" in card
+
+
+def test_the_last_step_is_packed_where_it_is_asked_for(data: Path, tmp_path: Path) -> None:
+    run = train.train(recipe(data, "train.steps=2"), tmp_path, quiet=True, device="cpu")
+    run.progress.step = 3
+    with torch.no_grad():
+        next(run.model.parameters()).add_(1.0)
+    run.keep({"pesq": -1.0})
+    best, last = (packing.pack(tmp_path, tmp_path / "w.safetensors", "MIT", "buzzes", last=x) for x in (False, True))
+    assert (best.card["step"], last.card["step"]) == (2, 3)
+    for name, value in checkpoint.from_model(run.model).weights.items():
+        np.testing.assert_array_equal(checkpoint.read(tmp_path / "w.safetensors").weights[name], value)
+    assert "| selected by | none: the last step |" in (tmp_path / "w.md").read_text()
+    (tmp_path / "last.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"no last\.safetensors yet: the first checkpoint writes it"):
+        packing.pack(tmp_path, tmp_path / "w.safetensors", "MIT", "buzzes", last=True)
 
 
 def test_the_rate_warms_up_holds_and_falls() -> None:

@@ -1,6 +1,6 @@
 """The terms of the loss that corpus.toml and the published recipe use, compiled, with their gradient in the same pass.
 
-training/losses.py defines them and computes whatever is asked for beyond them.
+training/losses.py defines them and computes, beside these, whatever is asked for beyond them.
 """
 
 import ctypes
@@ -70,10 +70,11 @@ class _Compare(Function):
 
 
 class NativeLoss:
-    """`loss` where `supports` says so: the same terms."""
+    """`loss` where `supports` says so: the same terms, those that are not compiled by torch."""
 
     def __init__(self, loss: Loss) -> None:
         self.loss, self.config = loss, loss.config
+        self.others = Loss(loss.config.model_copy(update=dict.fromkeys(NAMES, 0.0)), loss.spectral)
         self.tables = _Tables(loss.pesq) if loss.pesq is not None else None
 
     def compare(self, enhanced_spectrum: Tensor, enhanced: Tensor, clean: Tensor) -> Compared:
@@ -82,9 +83,10 @@ class NativeLoss:
         speaking = speaks.float()
         settings = self._settings(len(clean), clean.shape[1], gain, speaking)
         total, terms = _Compare.apply(enhanced.contiguous(), clean.contiguous(), settings)
-        found = zip(NAMES, terms.unbind(), strict=True)
-        weights = self.config.weights
-        return Compared(total, {name: term for name, term in found if weights[name]})
+        others = self.others(enhanced_spectrum, enhanced, clean)
+        found = dict(zip(NAMES, terms.unbind(), strict=True)) | others
+        asked = {name: found[name] for name, weight in self.config.weights.items() if weight}
+        return Compared(torch.stack([total, *others.values()]).sum(), asked)
 
     def _settings(self, items: int, samples: int, gain: Tensor, speaking: Tensor) -> Comparison:
         """Borrows the tensors' memory."""
@@ -116,7 +118,6 @@ class _Tables:
 
 
 def supports(config: LossConfig, spectral: SpectralConfig, samples: int) -> bool:
-    """Whether the compiled loss has all terms of this one, for items of so many samples."""
-    known = all(name in NAMES for name, weight in config.weights.items() if weight)
+    """Whether the compiled loss computes what its terms mean here, for items of so many samples."""
     long_enough = not config.pesq or samples >= PESQ_SAMPLES
-    return is_built() and known and long_enough and not config.from_network and spectral == SpectralConfig()
+    return is_built() and long_enough and not config.from_network and spectral == SpectralConfig()

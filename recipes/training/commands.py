@@ -57,13 +57,14 @@ def pack(
     licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "MIT",
     data: Annotated[str, typer.Option(help="What they were trained on, for the card.")] = "not stated",
     notes: Annotated[Path | None, typer.Option(help="Markdown to end the card with: sources, tables.")] = None,
+    last: Annotated[bool, typer.Option("--last", help="The last checkpoint, whatever its scores.")] = False,
 ) -> None:
     """Turn the best checkpoint of a run into weights to ship, with a model card."""
     with needs("train"):
         from gtcrn_recipes.training import packing
 
     text = notes.read_text() if notes else ""
-    packed = packing.pack(run, out, licence, data, text)
+    packed = packing.pack(run, out, licence, data, text, last)
     typer.echo(f"wrote {out} and {out.with_suffix('.md').name}: step {packed.card['step']}, {packed.card['scores']}")
 
 

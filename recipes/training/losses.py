@@ -2,7 +2,7 @@
 
 A compressed spectrum is |S|^c with the phase of S. The default weights and c = 0.3 are those of the published recipe
 (Rong et al., ICASSP 2024, which states them divided by 100). Targets may be silent (items of noise only): the spectral
-and waveform terms then ask for silence; SI-SNR and PESQ, which are undefined there, leave such items out.
+and waveform terms then ask for silence; SI-SNR, ESTOI and PESQ, which are undefined there, leave such items out.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from gtcrn.config import SpectralConfig
 from gtcrn.errors import needs
 from gtcrn_recipes.mixing.acoustics import active_rms
 from gtcrn_recipes.settings import LossConfig
+from gtcrn_recipes.training import intelligibility
 from gtcrn_recipes.training.enhance import spectrum
 
 POWER_FLOOR = 1e-12  # below the power of 16-bit rounding in a bin; keeps the gradient of |S|^c finite at 0
@@ -175,6 +176,12 @@ def waveform(both: Comparison) -> Tensor:
     return (both.enhanced - both.clean).abs().mean()
 
 
+def estoi(both: Comparison) -> Tensor:
+    """1 - ESTOI, over the items with a segment of speech; 1 where there are none."""
+    values, speaks = intelligibility.estoi(both.enhanced, both.clean, both.spectral.sample_rate)
+    return 1 - values.sum() / speaks.sum().clamp(min=1)
+
+
 def pesq(both: Comparison) -> Tensor:
     """Disturbance of P.862 (0: none), over the items with speech; gradients that it cannot compute count as 0."""
     assert both.pesq is not None
@@ -195,7 +202,5 @@ def _pesq_loss(sample_rate: int) -> nn.Module:
     return module
 
 
-TERMS: dict[str, Callable[[Comparison], Tensor]] = {
-    term.__name__: term
-    for term in (real_imaginary, magnitude, si_snr, multi_resolution, consistency, over_suppression, waveform, pesq)
-}
+_ALL = (real_imaginary, magnitude, si_snr, multi_resolution, consistency, over_suppression, waveform, estoi, pesq)
+TERMS: dict[str, Callable[[Comparison], Tensor]] = {term.__name__: term for term in _ALL}

@@ -19,7 +19,7 @@ CARD = """# Model card: {name}
 | recipe | `{recipe}`, seed {seed}, {step} steps, {hours:.0f} hours of mixed audio |
 | training data | {data} |
 | licence | {licence} |
-| selected by | {select} on the validation pairs |
+| selected by | {select} |
 
 | score on the validation pairs | mean |
 |---|---|
@@ -30,20 +30,24 @@ CARD = """# Model card: {name}
 KEPT = ("recipe", "seed", "step", "hours", "scores")  # of what the run wrote
 
 
-def pack(run: Path, out: Path, licence: str, data: str, notes: str = "") -> Checkpoint:
+def pack(run: Path, out: Path, licence: str, data: str, notes: str = "", last: bool = False) -> Checkpoint:
     """Write the best weights of a run to `out` and the card beside it (same name, .md), which ends with `notes`.
 
-    Raises CheckpointError where the run has no best weights yet.
+    `last`: those of its last checkpoint instead. Raises CheckpointError where the run has no such weights yet.
     """
-    if not (run / "best.safetensors").is_file():
-        raise CheckpointError(f"{run} has no best.safetensors yet: the first validation writes it.")
-    best = checkpoint.read(run / "best.safetensors")
+    source = run / f"{'last' if last else 'best'}.safetensors"
+    if not source.is_file():
+        raise CheckpointError(
+            f"{run} has no {source.name} yet: the first {'checkpoint' if last else 'score'} writes it."
+        )
+    found = checkpoint.read(source)
     described = _settings(run / "config.toml")
-    kept = {name: best.card[name] for name in KEPT}
+    kept = {name: found.card[name] for name in KEPT}
     card = {**kept, "name": out.stem, "licence": licence, "data": data, "description": described["description"]}
-    packed = Checkpoint(best.config, best.weights, card)
+    packed = Checkpoint(found.config, found.weights, card)
     checkpoint.write(out, packed)
-    out.with_suffix(".md").write_text(_in_words(packed, described["train"]["select"]) + notes)
+    by = "none: the last step" if last else f"{described['train']['select']} on the validation pairs"
+    out.with_suffix(".md").write_text(_in_words(packed, by) + notes)
     return packed
 
 
@@ -51,12 +55,12 @@ def _settings(path: Path) -> dict[str, Any]:
     return tomllib.loads(path.read_text())
 
 
-def _in_words(packed: Checkpoint, select: str) -> str:
+def _in_words(packed: Checkpoint, selected_by: str) -> str:
     card = packed.card
     learned = sum(v.size for k, v in packed.weights.items() if "running" not in k)
     scores = "\n".join(f"| {name} | {value:.3f} |" for name, value in card["scores"].items())
     values = {**card, "scores": scores, "parameters": learned, "exponent": packed.config.input_exponent}
-    return CARD.format(**values, select=select)
+    return CARD.format(**values, select=selected_by)
 
 
 def history(run: Path) -> list[dict[str, Any]]:

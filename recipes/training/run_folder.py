@@ -1,4 +1,4 @@
-"""A training run on disk: runs/NAME/{config.toml, history.jsonl, last.ckpt, best.safetensors, tensorboard}."""
+"""A training run on disk: runs/NAME/{config.toml, history.jsonl, last.ckpt, {last,best}.safetensors, tensorboard}."""
 
 import json
 import math
@@ -69,9 +69,9 @@ class Run:
 
     @property
     def outcome(self) -> Path:
-        """The file to use: the best weights, or the last checkpoint where nothing was validated."""
+        """The file to use: the best weights, or the last where nothing was validated."""
         best = self.folder / "best.safetensors"
-        return best if best.is_file() else self.folder / "last.ckpt"
+        return best if best.is_file() else self.folder / "last.safetensors"
 
     def save(self) -> None:
         """Write last.ckpt whole or not at all; resuming from it continues exactly."""
@@ -105,15 +105,16 @@ class Run:
         parts = {"model": self.model, "optimizer": self.optimizer, "schedule": self.schedule}
         return parts if self.average is None else {**parts, "average": self.average}
 
-    def keep_best(self, scores: dict[str, float]) -> None:
-        """Write best.safetensors if the selecting score is the best so far; scores may lack it."""
-        score = scores.get(self.recipe.train.select, -math.inf)
-        if not score > self.progress.best:  # nor if it is NaN
-            return
-        self.progress.best = score
+    def keep(self, scores: dict[str, float]) -> None:
+        """Write last.safetensors, and best.safetensors where the selecting score, if there, is the best so far."""
         done = {"step": self.progress.step, "hours": round(self.progress.hours, 2), "scores": scores}
         card = {"recipe": self.recipe.name, "seed": self.recipe.train.seed, **done}
-        checkpoint.write(self.folder / "best.safetensors", checkpoint.from_model(self.weights, card))
+        weights = checkpoint.from_model(self.weights, card)
+        checkpoint.write(self.folder / "last.safetensors", weights)
+        score = scores.get(self.recipe.train.select, -math.inf)
+        if score > self.progress.best:  # which NaN is not
+            self.progress.best = score
+            checkpoint.write(self.folder / "best.safetensors", weights)
 
     def describe(self) -> None:
         """Write config.toml: the resolved recipe and the versions it ran with."""

@@ -213,18 +213,17 @@ def _due(run: Run, every: int) -> bool:
 def _checkpoint(trainer: Trainer, validation: Validation | None, report: Report) -> None:
     """Validate and save; one process does it while the others wait."""
     if trainer.fabric.is_global_zero:
-        if validation:
-            _validate(trainer, validation, report)
+        trainer.run.keep(_validate(trainer, validation, report) if validation else {})
         trainer.run.save()
     trainer.fabric.barrier()
 
 
-def _validate(trainer: Trainer, validation: Validation, report: Report) -> None:
-    """Score, and keep the best."""
+def _validate(trainer: Trainer, validation: Validation, report: Report) -> dict[str, float]:
+    """Mean scores by name."""
     run, settings = trainer.run, trainer.recipe.train
     run.progress.validations += 1
     last = run.progress.step == settings.steps
     full = settings.score_every > 0 and (last or run.progress.validations % settings.score_every == 0)
     scores, enhanced = validation.score(run.weights, trainer.fabric.device, full)
     report.validation(scores, enhanced[: report.EXAMPLES])
-    run.keep_best(scores)
+    return scores
