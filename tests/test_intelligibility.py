@@ -52,8 +52,8 @@ def test_pauses_and_scale_do_not_count() -> None:
     enhanced = clean + 0.02 * noise(clean)
     value = float(estoi(enhanced, clean, RATE)[0])
     pause = torch.zeros(1, 2 * RATE, dtype=clean.dtype)
-    later = [torch.cat([x, pause], 1) for x in (enhanced + 0, clean)]
-    assert float(estoi(*later, RATE)[0]) == pytest.approx(value, abs=0.02)
+    longer, target = (torch.cat([x, pause], 1) for x in (enhanced, clean))
+    assert float(estoi(longer, target, RATE)[0]) == pytest.approx(value, abs=0.02)
     assert float(estoi(0.1 * enhanced, clean, RATE)[0]) == pytest.approx(value, abs=0.02)
 
 
@@ -69,8 +69,7 @@ def test_rows_without_a_segment_of_speech_have_no_score(seconds: float) -> None:
     assert torch.isfinite(gradient).all()
     assert gradient[0].any()
     assert not gradient[1:].any()
-    short = enhanced[:, : SEGMENT * 100], clean[:, : SEGMENT * 100]
-    assert not estoi(*short, RATE)[1].any()
+    assert not estoi(enhanced[:, : SEGMENT * 100], clean[:, : SEGMENT * 100], RATE)[1].any()
 
 
 @pytest.mark.parametrize("output", ["empty", "one band", "the target"])
