@@ -1,21 +1,23 @@
-/* The loss: compressed spectra, SI-SNR and PESQ with their gradient, in one pass over the frames of each item.
+/* The loss: compressed spectra, SI-SNR, ESTOI and PESQ with their gradient, in one pass over the frames of each item.
  * losses.py defines the terms; this is held against it.
  */
 #include "pesq.h"
+#include "intelligibility.h"
 
-enum { REAL_IMAGINARY, MAGNITUDE, SI_SNR, OVER_SUPPRESSION, DISTURBANCE, TERMS };
+enum { REAL_IMAGINARY, MAGNITUDE, SI_SNR, OVER_SUPPRESSION, INTELLIGIBILITY, DISTURBANCE, TERMS };
 
 typedef struct {
     int64_t items, samples;
     const float *gain, *speaks; /* of each item: the factor of its signals, and 1 where its target is not silent */
     float weight[TERMS], exponent, power_floor, silence, si_snr_floor, si_snr_limit; /* the limit: a power ratio < 1 */
+    const octave_tables *octaves;
     const pesq_tables *pesq;
 } comparison;
 
 typedef struct {
     const comparison *c;
     const float *enhanced, *clean;
-    float *gradient, *workspace; /* (items, samples), (items, pesq_room) */
+    float *gradient, *workspace; /* (items, samples), (items, loss_room) */
     double *terms;               /* (items, TERMS), before their weights */
 } comparison_work;
 
@@ -53,10 +55,10 @@ FAST static void compare_spectra(const comparison *c, const float *enhanced, con
         bins e, target;
         vec sums[TERMS] = {{0}};
         int64_t start = t * HALF - HALF;
-        analyse(enhanced, c->samples, start, circle.hann, &e);
-        analyse(clean, c->samples, start, circle.hann, &target);
+        analyse(enhanced, c->samples, start, HALF, circle.hann, &e);
+        analyse(clean, c->samples, start, HALF, circle.hann, &target);
         compare_bins(c, &e, &target, gain, among(t, frames), share, sums);
-        analyse_backward(&e, gradient, c->samples, start, circle.hann);
+        analyse_backward(&e, gradient, c->samples, start, HALF, circle.hann);
         for (int i = 0; i < TERMS; i++) terms[i] += total_of(sums[i]) / ((double)c->items * frames * BINS);
     }
 }
@@ -92,6 +94,14 @@ INLINE double si_snr(const comparison *c, const float *enhanced, const float *cl
     return 10 * log10(above / below);
 }
 
+/* Floats of the workspace of an item. */
+int64_t loss_room(const comparison *c)
+{
+    int64_t estoi = c->weight[INTELLIGIBILITY] ? octave_floats(c->octaves, c->samples) : 0;
+    int64_t pesq = c->weight[DISTURBANCE] ? pesq_floats(c->samples) : 0;
+    return estoi > pesq ? estoi : pesq;
+}
+
 static double speaking(const comparison *c)
 {
     double count = 0;
@@ -114,13 +124,14 @@ FAST static void compare_item(void *what, int64_t item)
     terms[SI_SNR] = si_snr(c, enhanced, clean, c->gain[item], factors) / -10 * share;
     float scale = c->weight[SI_SNR] / -10 * share, a = factors[0] * scale, b = factors[1] * scale;
     for (int64_t i = 0; i < n; i++) gradient[i] += a * clean[i] + b * enhanced[i];
+    float *room = job->workspace + item * loss_room(c);
+    if (c->weight[INTELLIGIBILITY])
+        terms[INTELLIGIBILITY] = share * intelligibility(c->octaves, enhanced, clean, n,
+                                                         c->weight[INTELLIGIBILITY] * share, gradient, room);
     if (c->weight[DISTURBANCE])
         terms[DISTURBANCE] = share * disturbance(c->pesq, enhanced, clean, n, c->weight[DISTURBANCE] * share, gradient,
-                                                 job->workspace + item * pesq_floats(n));
+                                                 room);
 }
-
-/* Floats of the workspace of an item whose PESQ term counts. */
-int64_t pesq_room(int64_t samples) { return pesq_floats(samples); }
 
 /* enhanced, clean (items, samples) -> the terms before their weights, summed over the items in their order, and the
  * gradient of their weighted sum. */

@@ -110,12 +110,12 @@ INLINE void add_to(float *x, int64_t samples, int64_t at, vec v)
         if (at + k >= 0 && at + k < samples) x[at + k] += v[k];
 }
 
-/* Windowed bins of eight frames, which begin at sample `start` and every HALF after. */
-FAST static void analyse(const float *x, int64_t samples, int64_t start, const float *window, bins *s)
+/* Windowed bins of eight frames, which begin at sample `start` and every `hop` after. */
+FAST static void analyse(const float *x, int64_t samples, int64_t start, int64_t hop, const float *window, bins *s)
 {
     for (int i = 0; i < FFT; i += LANES) {
         vec r[LANES];
-        for (int k = 0; k < LANES; k++) r[k] = peek(x, samples, start + k * HALF + i);
+        for (int k = 0; k < LANES; k++) r[k] = peek(x, samples, start + k * hop + i);
         transpose(r);
         for (int k = 0; k < LANES; k += 2) {
             s->re[(i + k) / 2] = r[k] * window[i + k];
@@ -126,7 +126,8 @@ FAST static void analyse(const float *x, int64_t samples, int64_t start, const f
 }
 
 /* Add `scale` times the windowed inverse of eight frames where `analyse` took them from. */
-FAST static void overlap_add(bins *s, float *x, int64_t samples, int64_t start, const float *window, float scale)
+FAST static void overlap_add(bins *s, float *x, int64_t samples, int64_t start, int64_t hop, const float *window,
+                             float scale)
 {
     inverse_transform(s);
     for (int i = 0; i < FFT; i += LANES) {
@@ -136,15 +137,15 @@ FAST static void overlap_add(bins *s, float *x, int64_t samples, int64_t start, 
             r[k + 1] = s->im[(i + k) / 2] * (window[i + k + 1] * scale);
         }
         transpose(r);
-        for (int k = 0; k < LANES; k++) add_to(x, samples, start + k * HALF + i, r[k]);
+        for (int k = 0; k < LANES; k++) add_to(x, samples, start + k * hop + i, r[k]);
     }
 }
 
 /* The gradient of the samples, from that of the bins, is the inverse with both ends doubled, halved. */
-INLINE void analyse_backward(bins *s, float *dx, int64_t samples, int64_t start, const float *window)
+INLINE void analyse_backward(bins *s, float *dx, int64_t samples, int64_t start, int64_t hop, const float *window)
 {
     s->re[0] *= 2, s->re[HALF] *= 2;
-    overlap_add(s, dx, samples, start, window, 0.5f);
+    overlap_add(s, dx, samples, start, hop, window, 0.5f);
 }
 
 /* 1 in the lanes of the frames from `first` on that are among `frames`. */

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gtcrn.errors import GtcrnError
 
-VERSION = 5  # of the functions' arguments; layers.c has the same
+VERSION = 6  # of the functions' arguments; layers.c has the same
 MODULE = "gtcrn_recipes.native._layers"
 
 
@@ -44,11 +44,11 @@ def address(name: str) -> int:
     return int(ctypes.cast(getattr(_library(), name), ctypes.c_void_p).value or 0)
 
 
-def read(name: str, argument: int) -> int:
-    """A number that depends on another."""
+def read(name: str, argument: int | ctypes.Structure) -> int:
+    """A number that depends on the argument."""
     function = getattr(_library(), name)
     function.restype = ctypes.c_int64
-    return int(function(ctypes.c_int64(argument)))
+    return int(function(_argument(argument)))
 
 
 def use_threads(count: int) -> int:

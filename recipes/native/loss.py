@@ -14,11 +14,24 @@ from torch.autograd.function import once_differentiable
 from gtcrn.config import SpectralConfig
 from gtcrn_recipes.native.library import call, is_built, read
 from gtcrn_recipes.settings import LossConfig
-from gtcrn_recipes.training import losses
+from gtcrn_recipes.training import intelligibility, losses
 from gtcrn_recipes.training.losses import Compared, Loss
 
-NAMES = ("real_imaginary", "magnitude", "si_snr", "over_suppression", "pesq")  # in the order of comparison.h
+NAMES = ("real_imaginary", "magnitude", "si_snr", "over_suppression", "estoi", "pesq")  # in the order of comparison.h
 PESQ_SAMPLES = 5376  # 20 frames, the least that the disturbance is a mean of
+
+
+class OctaveTables(ctypes.Structure):
+    """`octave_tables` of intelligibility.h."""
+
+    _fields_ = [
+        ("hop", ctypes.c_int64),
+        ("reach", ctypes.c_int64),
+        ("window", ctypes.c_void_p),
+        ("bank", ctypes.c_void_p),
+        ("silence", ctypes.c_float),
+        ("floor", ctypes.c_float),
+    ]
 
 
 class PesqTables(ctypes.Structure):
@@ -44,6 +57,7 @@ class Comparison(ctypes.Structure):
         ("speaks", ctypes.c_void_p),
         ("weight", ctypes.c_float * len(NAMES)),
         *((name, ctypes.c_float) for name in ("exponent", "power_floor", "silence", "si_snr_floor", "si_snr_limit")),
+        ("octaves", ctypes.POINTER(OctaveTables)),
         ("pesq", ctypes.POINTER(PesqTables)),
     ]
 
@@ -55,7 +69,7 @@ class _Compare(Function):
     def forward(ctx: Any, enhanced: Tensor, clean: Tensor, settings: Comparison) -> tuple[Tensor, Tensor]:
         items = len(enhanced)
         gradient = torch.empty_like(enhanced)
-        room = enhanced.new_empty(items, read("pesq_room", enhanced.shape[1]) if settings.weight[-1] else 0)
+        room = enhanced.new_empty(items, read("loss_room", settings))
         each, totals = (ctypes.c_double * (items * len(NAMES)))(), (ctypes.c_double * len(NAMES))()
         call("compare", settings, enhanced, clean, gradient, room, each, totals)
         ctx.gradient = gradient
@@ -75,7 +89,8 @@ class NativeLoss:
     def __init__(self, loss: Loss) -> None:
         self.loss, self.config = loss, loss.config
         self.others = Loss(loss.config.model_copy(update=dict.fromkeys(NAMES, 0.0)), loss.spectral)
-        self.tables = _Tables(loss.pesq) if loss.pesq is not None else None
+        self.pesq = _PesqTables(loss.pesq) if loss.pesq is not None else None
+        self.octaves = _OctaveTables(loss.spectral.sample_rate)
 
     def compare(self, enhanced_spectrum: Tensor, enhanced: Tensor, clean: Tensor) -> Compared:
         """As `Loss.compare`."""
@@ -94,11 +109,24 @@ class NativeLoss:
         weights = (ctypes.c_float * len(NAMES))(*(config.weights[name] for name in NAMES))
         numbers = (config.exponent, losses.POWER_FLOOR, losses.SILENCE, losses.SI_SNR_FLOOR)
         limit = 10 ** (-config.si_snr_limit_db / 10)
-        tables = ctypes.pointer(self.tables.structure) if self.tables else None
-        return Comparison(items, samples, gain.data_ptr(), speaking.data_ptr(), weights, *numbers, limit, tables)
+        pesq = ctypes.pointer(self.pesq.structure) if self.pesq else None
+        tables = ctypes.pointer(self.octaves.structure), pesq
+        return Comparison(items, samples, gain.data_ptr(), speaking.data_ptr(), weights, *numbers, limit, *tables)
 
 
-class _Tables:
+class _OctaveTables:
+    """Window and bands of ESTOI, for the compiled term."""
+
+    def __init__(self, sample_rate: int) -> None:
+        hop, window, bank = intelligibility.analysis(sample_rate)
+        reach = int(bank.any(1).nonzero().max()) + 1
+        self.kept = window, bank[:reach].contiguous()  # their memory is borrowed
+        pointers = (t.data_ptr() for t in self.kept)
+        silence = 10 ** (-intelligibility.SPAN_DB / 10)
+        self.structure = OctaveTables(hop, reach, *pointers, silence, intelligibility.FLOOR)
+
+
+class _PesqTables:
     """What torch_pesq's module knows of bands and filters, for the compiled term."""
 
     def __init__(self, module: Any) -> None:

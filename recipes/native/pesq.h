@@ -69,7 +69,7 @@ FAST static void gather_bands(const pesq_tables *p, const float *x, int64_t n, f
 {
     for (int64_t g = 0; g < groups; g++) {
         bins s;
-        analyse(x, n, g * LANES * HALF, circle.hann, &s);
+        analyse(x, n, g * LANES * HALF, HALF, circle.hann, &s);
         s.re[0] = s.im[0] = spread(0);
         for (int64_t b = 0, k = 0; b < p->bands; b++) {
             vec power = {0};
@@ -88,7 +88,7 @@ FAST static double scatter_bands(const pesq_tables *p, const float *x, int64_t n
     for (int64_t g = 0; g < groups; g++) {
         bins s;
         vec sum = {0};
-        analyse(x, n, g * LANES * HALF, circle.hann, &s);
+        analyse(x, n, g * LANES * HALF, HALF, circle.hann, &s);
         s.re[0] = s.im[0] = spread(0);
         int64_t k = 0;
         for (int64_t b = 0; b < p->bands; b++) {
@@ -100,7 +100,7 @@ FAST static double scatter_bands(const pesq_tables *p, const float *x, int64_t n
         }
         for (; k < BINS; k++) s.re[k] = s.im[k] = spread(0);
         d_level += total_of(sum);
-        analyse_backward(&s, dx, n, g * LANES * HALF, circle.hann);
+        analyse_backward(&s, dx, n, g * LANES * HALF, HALF, circle.hann);
     }
     return d_level;
 }

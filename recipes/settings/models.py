@@ -142,7 +142,7 @@ class LossWeights(Section):
     consistency: NotNegative = Field(0.0, description="How far the output is from the spectrum of any waveform.")
     over_suppression: NotNegative = Field(0.0, description="Compressed magnitudes, where too little is left.")
     waveform: NotNegative = Field(0.0, description="Mean absolute difference of the samples.")
-    estoi: NotNegative = Field(0.0, description="1 - ESTOI, over items with 0.4 s of speech.")
+    estoi: NotNegative = Field(0.0, description="1 - ESTOI of items with 0.4 s of speech.")
     pesq: NotNegative = Field(0.0, description="Disturbance of P.862; dear to compute.")
 
 

@@ -5,7 +5,8 @@ been freed of mean and scale. Beside the measure's own definition: the frames ar
 10 kHz, silent ones leave the spectrogram instead of the waveform, and every third segment stands for its neighbours.
 """
 
-from functools import lru_cache
+from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,13 +27,13 @@ def estoi(enhanced: Tensor, clean: Tensor, sample_rate: int) -> tuple[Tensor, Te
     """
     target, output = third_octaves(clean, sample_rate), third_octaves(enhanced, sample_rate)
     power = target.sum(-1)
-    speaks = (power > power.amax(-1, keepdim=True) * 10 ** (-SPAN_DB / 10)) & (power > 0)
-    starts = torch.arange(0, max(power.shape[1] - SEGMENT + 1, 0), STEP, device=clean.device)
+    if power.shape[1] < SEGMENT:
+        return 0 * enhanced.sum(-1), torch.zeros_like(enhanced[:, 0], dtype=torch.bool)
+    starts = torch.arange(0, power.shape[1] - SEGMENT + 1, STEP, device=clean.device)
+    speaks = power > power.amax(-1, keepdim=True) * 10 ** (-SPAN_DB / 10)
     counts = starts <= speaks.sum(-1, keepdim=True) - SEGMENT
-    if not counts.any():
-        return 0 * enhanced.sum(-1), counts.any(-1)
     order = speaks.logical_not().byte().argsort(dim=-1, stable=True)[..., None].expand_as(target)
-    floor = FLOOR * target.mean((1, 2), keepdim=True) + torch.finfo(clean.dtype).tiny
+    floor = FLOOR * target.mean((1, 2), keepdim=True) + torch.finfo(torch.float32).tiny
     a, b = (_normalised((bands.gather(1, order) + floor).sqrt(), floor[..., None]) for bands in (target, output))
     correlation = torch.where(counts, (a * b).sum((-2, -1)) / SEGMENT, 0)
     return correlation.sum(-1) / counts.sum(-1).clamp(min=1), counts.any(-1)
@@ -40,24 +41,33 @@ def estoi(enhanced: Tensor, clean: Tensor, sample_rate: int) -> tuple[Tensor, Te
 
 def third_octaves(audio: Tensor, sample_rate: int) -> Tensor:
     """Power in the bands of each frame: (B, N) -> (B, T, 15)."""
-    length = round(WINDOW_SECONDS * sample_rate)
-    if audio.shape[-1] < length:
+    hop, window, bank = analysis(sample_rate)
+    window, bank = window.to(audio), bank.to(audio)
+    if audio.shape[-1] < len(window):
         return audio.new_zeros(len(audio), 0, BANDS)
-    window, bank = _analysis(length, sample_rate, audio.dtype, audio.device)
-    n_fft = 2 * (bank.shape[0] - 1)
-    bins = torch.stft(audio, n_fft, length // 2, length, window, center=False, return_complex=True)
+    bins = torch.stft(audio, len(window), hop, window=window, center=False, return_complex=True)
     return torch.view_as_real(bins).square().sum(-1).mT @ bank
 
 
-@lru_cache(4)
-def _analysis(length: int, sample_rate: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Window, and which bins each band gathers, (F, 15)."""
+class Analysis(NamedTuple):
+    """How the bands are found."""
+
+    hop: int  # samples
+    window: Tensor  # (n_fft,), zeros at both ends
+    bank: Tensor  # (bins, 15), which part of a bin's power each band gathers
+
+
+@cache
+def analysis(sample_rate: int) -> Analysis:
+    """Half-overlapping Hann windows of 25.6 ms; bands share the bins at their edges."""
+    length = round(WINDOW_SECONDS * sample_rate)
     n_fft = 1 << (length - 1).bit_length()
-    edges = LOWEST_HZ * 2 ** ((torch.arange(BANDS + 1) - 0.5) / 3)
-    edges = edges * n_fft / sample_rate
+    edges = LOWEST_HZ * 2 ** ((torch.arange(BANDS + 1) - 0.5) / 3) * n_fft / sample_rate
     bins = torch.arange(n_fft // 2 + 1)[:, None]
     bank = (torch.minimum(bins + 0.5, edges[1:]) - torch.maximum(bins - 0.5, edges[:-1])).clamp(min=0)
-    return torch.hann_window(length, dtype=dtype, device=device), bank.to(device, dtype)
+    before = (n_fft - length) // 2
+    window = torch.nn.functional.pad(torch.hann_window(length), (before, n_fft - length - before))
+    return Analysis(length // 2, window, bank)
 
 
 def _normalised(bands: Tensor, floor: Tensor) -> Tensor:
@@ -66,7 +76,7 @@ def _normalised(bands: Tensor, floor: Tensor) -> Tensor:
     Bands that vary less than by `floor`, a power (B, 1, 1, 1), count less.
     """
     segments = bands.unfold(1, SEGMENT, STEP)
-    for axis, least in ((-1, SEGMENT * floor), (-2, torch.finfo(bands.dtype).tiny)):
+    for axis, least in ((-1, SEGMENT * floor), (-2, torch.finfo(torch.float32).tiny)):
         segments = segments - segments.mean(axis, keepdim=True)
         segments = segments / (segments.square().sum(axis, keepdim=True) + least).sqrt()
     return segments

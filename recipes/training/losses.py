@@ -177,9 +177,9 @@ def waveform(both: Comparison) -> Tensor:
 
 
 def estoi(both: Comparison) -> Tensor:
-    """1 - ESTOI, over the items with a segment of speech; 1 where there are none."""
+    """1 - ESTOI; 0 for an item with less than a segment of speech."""
     values, speaks = intelligibility.estoi(both.enhanced, both.clean, both.spectral.sample_rate)
-    return 1 - values.sum() / speaks.sum().clamp(min=1)
+    return both.mean_over_speech(torch.where(speaks, 1 - values, 0))
 
 
 def pesq(both: Comparison) -> Tensor:
