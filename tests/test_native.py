@@ -18,9 +18,9 @@ from gtcrn_recipes.native.program import Parameters, Program, Value
 from gtcrn_recipes.native.recurrence import Cells, recurrence
 
 
-def make_model(channels: int) -> GTCRN:
+def make_model(channels: int, input_exponent: float = 0.25) -> GTCRN:
     torch.manual_seed(0)
-    model = GTCRN(GTCRNConfig(input_exponent=0.25, channels=channels))
+    model = GTCRN(GTCRNConfig(input_exponent=input_exponent, channels=channels))
     for parameter in model.parameters():
         parameter.data.add_(0.05 * torch.randn_like(parameter))  # no gain of one, no bias of nought
     return model.train()

@@ -15,6 +15,7 @@ const int layers_version = 6; /* of the functions' arguments; library.py has the
 #include "recurrence.h"
 #include "attention.h"
 #include "fourier.h"
+#include "waveform.h"
 #include "comparison.h"
 #include "layer_norm.h"
 #include "program.h"

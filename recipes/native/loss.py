@@ -92,7 +92,7 @@ class NativeLoss:
         self.pesq = _PesqTables(loss.pesq) if loss.pesq is not None else None
         self.octaves = _OctaveTables(loss.spectral.sample_rate)
 
-    def compare(self, enhanced_spectrum: Tensor, enhanced: Tensor, clean: Tensor) -> Compared:
+    def compare(self, enhanced_spectrum: Tensor | None, enhanced: Tensor, clean: Tensor) -> Compared:
         """As `Loss.compare`."""
         gain, speaks = self.loss.levels(clean)
         speaking = speaks.float()

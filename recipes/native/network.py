@@ -1,8 +1,8 @@
 """The network for training on a CPU: the parameters of a `GTCRN` of torch, the layers compiled, channels last.
 
-The same function as the model in training mode from the zero state, faster (RESULTS.md); it returns the
-enhanced spectrum and keeps the running statistics of the normalisations as the model itself would. It always trains,
-whatever `model.eval()` says, and no gradient reaches the spectrum through the features.
+The same function as the model in training mode from the zero state, faster (RESULTS.md), of spectra or of waveforms; it
+keeps the running statistics of the normalisations as the model itself would. It always trains, whatever `model.eval()`
+says, and no gradient reaches its input through the features.
 """
 
 from dataclasses import replace
@@ -22,6 +22,7 @@ from gtcrn_recipes.native.library import is_built
 from gtcrn_recipes.native.norms import MOST_CHANNELS
 from gtcrn_recipes.native.program import Parameters, Program, Value
 from gtcrn_recipes.native.recurrence import Cells, recurrence
+from gtcrn_recipes.native.waveform import FEATURES, Waveforms
 
 
 class NativeGTCRN:
@@ -32,10 +33,20 @@ class NativeGTCRN:
         self.parameters = Parameters(list(model.parameters()))
         self._counts = [cast(Tensor, m.num_batches_tracked) for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
         self._last: Compiled | None = None
+        self._ends: Waveforms | None = None
 
     def __call__(self, spectrum: Tensor) -> Tensor:
         bands = _Network.apply(self._features(spectrum), self, *self.parameters.parameters)  # (B, T, bands, 2)
         return apply_mask(self.model.spread(bands.permute(0, 3, 1, 2)), spectrum)
+
+    def enhance(self, noisy: Tensor) -> Tensor:
+        """From waveforms to waveforms of whole hops, (B, N) -> (B, N), transforms and mask compiled too."""
+        enhanced: Tensor = _Enhance.apply(noisy.contiguous(), self, *self.parameters.parameters)
+        return enhanced
+
+    def takes(self, samples: int) -> bool:
+        """Whether `enhance` does."""
+        return samples > 0 and samples % self.config.spectral.hop == 0
 
     def _features(self, spectrum: Tensor) -> Tensor:
         with torch.no_grad():
@@ -50,8 +61,17 @@ class NativeGTCRN:
             self._last = Compiled(self.model, self.parameters, shape)
         return self._last
 
-    def count(self) -> None:
+    def ends(self, items: int, samples: int) -> Waveforms:
+        """Before and behind the program for waveforms of this shape; the last are kept."""
+        if self._ends is None or self._ends.shape != (items, samples):
+            self._ends = Waveforms(self.config, items, samples)
+        return self._ends
+
+    def run(self, program: "Compiled", parameters: tuple[Tensor, ...]) -> int:
+        """From the program's input to its output; the number of this run."""
+        self.parameters.gather(parameters)
         torch._foreach_add_(self._counts, 1)
+        return program.forward()
 
 
 class _Network(Function):
@@ -60,15 +80,33 @@ class _Network(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, network: NativeGTCRN, *parameters: Tensor) -> Tensor:
         ctx.program = program = network.compiled(x.shape)
-        network.parameters.gather(parameters)
-        network.count()
-        ctx.run = program.forward(x)
+        program.input.copy_(x)
+        ctx.run = network.run(program, parameters)
         return program.output.data.clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, *ctx.program.backward(dy, ctx.run)
+        ctx.program.slope.copy_(dy)
+        return None, None, *ctx.program.backward(ctx.run)
+
+
+class _Enhance(Function):
+    """Noisy waveforms (B, N) -> enhanced ones (B, N)."""
+
+    @staticmethod
+    def forward(ctx: Any, noisy: Tensor, network: NativeGTCRN, *parameters: Tensor) -> Tensor:
+        ctx.ends = ends = network.ends(*noisy.shape)
+        ctx.program = program = network.compiled(torch.Size((len(noisy), ends.frames, ends.bands, FEATURES)))
+        ends.prepare(noisy, program.input)
+        ctx.run = network.run(program, parameters)
+        return ends.finish(program.output.data)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_enhanced: Tensor) -> tuple[Tensor | None, ...]:
+        ctx.ends.finish_backward(d_enhanced.contiguous(), ctx.program.slope)
+        return None, None, *ctx.program.backward(ctx.run)
 
 
 class Compiled:
@@ -80,23 +118,21 @@ class Compiled:
         x = Value(self.program.room(*shape), wanted=False)
         y = _network(self.program, model, x)
         self.input, self.output = x.data, y
-        y.gradient = self._slope = self.program.acquire(*y.data.shape)
+        y.gradient = self.slope = self.program.acquire(*y.data.shape)  # the output's gradient, written by the caller
         self.program.finish()
         self._runs = 0
 
-    def forward(self, x: Tensor) -> int:
+    def forward(self) -> int:
         """The number of this run."""
-        self.input.copy_(x)
         self.program.run_forward()
         self._runs += 1
         return self._runs
 
-    def backward(self, dy: Tensor, run: int) -> list[Tensor]:
+    def backward(self, run: int) -> list[Tensor]:
         """Gradients of the parameters. The way back overwrites what the way forward left: it can be gone once."""
         if run != self._runs:
             raise RuntimeError("the compiled network can go backward once, and only from its last run.")
         self._runs += 1
-        self._slope.copy_(dy)
         self.program.run_backward()
         return self.parameters.gradients()
 

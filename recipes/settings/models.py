@@ -161,6 +161,11 @@ class LossConfig(LossWeights):
         return self
 
     @property
+    def wants_spectrum(self) -> bool:
+        """Whether a term looks at the spectrum that the network returns; the others want its waveform only."""
+        return self.from_network or self.consistency > 0
+
+    @property
     def weights(self) -> dict[str, float]:
         """Term -> weight, zeros too."""
         return {name: getattr(self, name) for name in LossWeights.model_fields}

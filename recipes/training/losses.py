@@ -36,15 +36,16 @@ class Loss(nn.Module):
         self.config, self.spectral = config, spectral or SpectralConfig()
         self.pesq = _pesq_loss(self.spectral.sample_rate) if config.pesq else None
 
-    def forward(self, enhanced_spectrum: Tensor, enhanced: Tensor, clean: Tensor) -> dict[str, Tensor]:
+    def forward(self, enhanced_spectrum: Tensor | None, enhanced: Tensor, clean: Tensor) -> dict[str, Tensor]:
         """Term -> its weight times its value, a scalar; terms of weight 0 are absent.
 
-        `enhanced_spectrum` (B, 2, T, F) is what the network returned, `enhanced` (B, N) its waveform, `clean` (B, N).
+        `enhanced_spectrum` (B, 2, T, F) is what the network returned, None where no term wants it, `enhanced` (B, N)
+        its waveform, `clean` (B, N).
         """
         both = Comparison(self, enhanced_spectrum, enhanced, clean)
         return {name: weight * TERMS[name](both) for name, weight in self.config.weights.items() if weight}
 
-    def compare(self, enhanced_spectrum: Tensor, enhanced: Tensor, clean: Tensor) -> "Compared":
+    def compare(self, enhanced_spectrum: Tensor | None, enhanced: Tensor, clean: Tensor) -> "Compared":
         """The sum of the terms, and the terms."""
         terms = self(enhanced_spectrum, enhanced, clean)
         return Compared(torch.stack(list(terms.values())).sum(), terms)
@@ -89,7 +90,7 @@ def hann_spectrum(audio: Tensor, n_fft: int, reference: int) -> Tensor:
 class Comparison:
     """Output and target of a batch, and what several terms need of them, computed once."""
 
-    def __init__(self, loss: Loss, enhanced_spectrum: Tensor, enhanced: Tensor, clean: Tensor) -> None:
+    def __init__(self, loss: Loss, enhanced_spectrum: Tensor | None, enhanced: Tensor, clean: Tensor) -> None:
         self.config, self.spectral, self.pesq = loss.config, loss.spectral, loss.pesq
         gain, self.speaks = loss.levels(clean)
         self.gain = gain[:, None]
@@ -103,6 +104,7 @@ class Comparison:
     @cached_property
     def network(self) -> Compressed:
         """What the network returned."""
+        assert self.enhanced_spectrum is not None
         return self.compressed(self.gain[..., None, None] * self.enhanced_spectrum)
 
     @cached_property

@@ -23,7 +23,7 @@ from gtcrn_recipes.native.loss import supports as compiled_terms
 from gtcrn_recipes.native.network import NativeGTCRN, supports
 from gtcrn_recipes.settings import Recipe
 from gtcrn_recipes.training.distributed import join_anew, restarts, synchronise_norms
-from gtcrn_recipes.training.enhance import Enhanced, spectrum, waveform
+from gtcrn_recipes.training.enhance import spectrum, waveform
 from gtcrn_recipes.training.losses import Loss
 from gtcrn_recipes.training.report import Report
 from gtcrn_recipes.training.run_folder import Run, clip_gradient
@@ -84,11 +84,14 @@ class Trainer:
             mixed.append(mix(speech, noise, rir, generator, self.recipe.mixing))
         return mixed[0] if len(mixed) == 1 else Mixture(*(torch.cat(column) for column in zip(*mixed, strict=True)))
 
-    def _enhance(self, noisy: Tensor) -> Enhanced:
+    def _enhance(self, noisy: Tensor) -> tuple[Tensor | None, Tensor]:
+        """What the network makes of a batch, its spectrum where the loss wants it, and its waveform."""
         config = self.recipe.model.spectral
+        if self.native and self.native.takes(noisy.shape[-1]) and not self.recipe.loss.wants_spectrum:
+            return None, self.native.enhance(noisy)
         x = spectrum(noisy, config).contiguous()
         y = self.native(x) if self.native else self.network(x, self.run.model.initial_state(len(noisy)))[0]
-        return Enhanced(y.float(), waveform(y.float(), config, noisy.shape[-1]))
+        return y.float(), waveform(y.float(), config, noisy.shape[-1])
 
     def _update(self, finite: bool) -> None:
         """Step unless the gradient overflowed; give up after too many such batches in a row."""
