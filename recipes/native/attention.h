@@ -8,9 +8,9 @@ typedef struct {
 
 typedef struct { const frame_shape *s; const float *x, *weight, *passed; float *y, *dx, *d_passed; } attention_work;
 
-FAST static void energy_item(void *what, int64_t item)
+/* x (items, frames, bands, channels) -> mean square over the bands (items, frames, channels). */
+FAST static void energy_item(const attention_work *job, int64_t item)
 {
-    const attention_work *job = what;
     const frame_shape *s = job->s;
     for (int64_t t = item * s->frames; t < (item + 1) * s->frames; t++)
         for (int64_t c = 0; c < s->channels; c += LANES) {
@@ -23,16 +23,9 @@ FAST static void energy_item(void *what, int64_t item)
         }
 }
 
-/* x (items, frames, bands, channels) -> mean square over the bands (items, frames, channels). */
-void energy(const frame_shape *s, const float *x, float *y)
+/* Adds the gradient of `energy`, given dy like its result, to dx. */
+FAST static void energy_backward_item(const attention_work *job, int64_t item)
 {
-    attention_work job = {s, x, 0, 0, y, 0, 0};
-    for_items(energy_item, &job, s->items);
-}
-
-FAST static void energy_backward_item(void *what, int64_t item)
-{
-    const attention_work *job = what;
     const frame_shape *s = job->s;
     for (int64_t t = item * s->frames; t < (item + 1) * s->frames; t++)
         for (int64_t c = 0; c < s->channels; c += LANES) {
@@ -42,16 +35,9 @@ FAST static void energy_backward_item(void *what, int64_t item)
         }
 }
 
-/* Adds the gradient of `energy`, given dy like its result, to dx. */
-void energy_backward(const frame_shape *s, const float *x, const float *dy, float *dx)
+/* x (items, frames, bands, channels) times weight (items, frames, channels), alternating with `passed`. */
+FAST static void shuffle_item(const attention_work *job, int64_t item)
 {
-    attention_work job = {s, x, dy, 0, 0, dx, 0};
-    for_items(energy_backward_item, &job, s->items);
-}
-
-FAST static void shuffle_item(void *what, int64_t item)
-{
-    const attention_work *job = what;
     const frame_shape *s = job->s;
     for (int64_t t = item * s->frames; t < (item + 1) * s->frames; t++)
         for (int64_t c = 0; c < s->channels; c += LANES) {
@@ -65,16 +51,8 @@ FAST static void shuffle_item(void *what, int64_t item)
         }
 }
 
-/* x (items, frames, bands, channels) times weight (items, frames, channels), alternating with `passed`. */
-void shuffle(const frame_shape *s, const float *x, const float *weight, const float *passed, float *y)
+FAST static void shuffle_backward_item(const attention_work *job, int64_t item)
 {
-    attention_work job = {s, x, weight, passed, y, 0, 0};
-    for_items(shuffle_item, &job, s->items);
-}
-
-FAST static void shuffle_backward_item(void *what, int64_t item)
-{
-    const attention_work *job = what;
     const frame_shape *s = job->s;
     for (int64_t t = item * s->frames; t < (item + 1) * s->frames; t++)
         for (int64_t c = 0; c < s->channels; c += LANES) {
@@ -89,11 +67,4 @@ FAST static void shuffle_backward_item(void *what, int64_t item)
             }
             store(job->y + t * s->channels + c, total);
         }
-}
-
-void shuffle_backward(const frame_shape *s, const float *x, const float *weight, const float *dy, float *dx,
-                      float *d_weight, float *d_passed)
-{
-    attention_work job = {s, x, weight, dy, d_weight, dx, d_passed};
-    for_items(shuffle_backward_item, &job, s->items);
 }

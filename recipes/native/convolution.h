@@ -16,8 +16,10 @@ typedef struct {
     const int64_t *first;
 } conv;
 
-enum { ROWS = 6, COLUMNS = 4, CACHED = 8 }; /* frames of a tensor that stay in the nearest cache */
+enum { ROWS = 6, COLUMNS = 9 };
+enum { CACHED = 4096, LEAST = 8 }; /* floats of two tensors' frames that stay in the nearest cache; frames at least */
 
+/* x (items, frames, bands, channels), w (blocks, width, inputs, 8), bias (outputs) or none -> y (..., outputs). */
 typedef struct { const conv *c; const float *x, *w, *bias; float *y; } conv_work;
 
 INLINE void convolve_rows(const conv *c, const float *x, const float *w, const float *bias, float *y, int rows,
@@ -65,9 +67,8 @@ INLINE void convolve_blocks(const conv *c, const float *x, const float *w, const
     else convolve_frames(c, x, w, bias, y, blocks, c->inputs, lanes);
 }
 
-FAST static void convolve_item(void *what, int64_t item)
+FAST static void convolve_item(const conv_work *job, int64_t item)
 {
-    const conv_work *job = what;
     const conv *c = job->c;
     const float *x = job->x + item * c->frames * c->x_frame;
     float *y = job->y + item * c->frames * c->y_frame;
@@ -82,12 +83,9 @@ FAST static void convolve_item(void *what, int64_t item)
     }
 }
 
-/* x (items, frames, bands, channels), w (blocks, width, inputs, 8), bias (outputs) or none -> y (..., outputs). */
-void convolve(const conv *c, const float *x, const float *w, const float *bias, float *y)
-{
-    conv_work job = {c, x, w, bias, y};
-    for_items(convolve_item, &job, c->items);
-}
+/* Over all frames and taps, x[from] times y[to]: total (items, blocks, width, inputs, 8). Where `sums` is given, the sum
+ * of each channel of y, or of x, too: (items, channels). */
+typedef struct { const conv *c; const float *x, *y; float *total, *sums; int64_t of_x; } outer_work;
 
 /* Add the gradient of a matrix over `frames` frames and its taps: `columns` input channels, one or two blocks of
  * outputs. */
@@ -100,11 +98,9 @@ INLINE void outer_columns(const conv *c, const float *x, const float *y, float *
         for (int i = 0; i < columns; i++) acc[o][i] = load(w + o * block + i * LANES);
     for (const tap *t = first; t < end; t++) {
         const float *from = x + t->from * c->x_step, *to = y + t->to * c->y_step;
-        for (int64_t r = 0; r < frames; r++)
-            for (int o = 0; o < blocks; o++) {
-                vec v = load(to + r * c->y_frame + o * LANES);
-                for (int i = 0; i < columns; i++) acc[o][i] += v * from[r * c->x_frame + i];
-            }
+        for (int64_t r = 0; r < frames; r++, from += c->x_frame, to += c->y_frame)
+            for (int i = 0; i < columns; i++)
+                for (int o = 0; o < blocks; o++) acc[o][i] += load(to + o * LANES) * from[i];
     }
     for (int o = 0; o < blocks; o++)
         for (int i = 0; i < columns; i++) store(w + o * block + i * LANES, acc[o][i]);
@@ -115,10 +111,15 @@ INLINE void outer_blocks(const conv *c, const float *x, const float *y, float *w
     for (const tap *first = c->tap, *end = first, *last = first + c->taps; first < last; first = end) {
         float *row = w + first->k * c->inputs * LANES;
         while (end < last && end->k == first->k) end++;
-        int64_t i = 0;
-        for (; i + COLUMNS <= c->inputs; i += COLUMNS)
-            outer_columns(c, x + i, y, row + i * LANES, first, end, frames, blocks, COLUMNS);
-        for (; i < c->inputs; i++) outer_columns(c, x + i, y, row + i * LANES, first, end, frames, blocks, 1);
+        for (int64_t i = 0, n; i < c->inputs; i += n) {
+            int64_t left = c->inputs - i;
+            n = left == COLUMNS ? COLUMNS : left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+            if (n == COLUMNS) outer_columns(c, x + i, y, row + i * LANES, first, end, frames, blocks, COLUMNS);
+            else if (n == 8) outer_columns(c, x + i, y, row + i * LANES, first, end, frames, blocks, 8);
+            else if (n == 4) outer_columns(c, x + i, y, row + i * LANES, first, end, frames, blocks, 4);
+            else if (n == 2) outer_columns(c, x + i, y, row + i * LANES, first, end, frames, blocks, 2);
+            else outer_columns(c, x + i, y, row + i * LANES, first, end, frames, blocks, 1);
+        }
     }
 }
 
@@ -132,49 +133,35 @@ INLINE void outer_frames(const conv *c, const float *x, const float *y, float *t
     }
 }
 
-FAST static void outer_item(void *what, int64_t item)
+/* Add the sum of each channel over `positions` to sums. */
+INLINE void column_sums(const float *x, int64_t positions, int64_t step, int64_t channels, float *sums)
 {
-    const conv_work *job = what;
-    const conv *c = job->c;
-    const float *x = job->x + item * c->frames * c->x_frame, *y = job->w + item * c->frames * c->y_frame;
-    int64_t size = c->width * c->inputs * c->outputs, step = c->taps > 1 ? CACHED : CACHED * 16;
-    float *total = job->y + item * size;
-    memset(total, 0, size * sizeof *total);
-    for (int64_t t = 0; t < c->frames; t += step) {
-        int64_t left = c->frames - t;
-        outer_frames(c, x + t * c->x_frame, y + t * c->y_frame, total, left < step ? left : step);
-    }
-}
-
-/* Over all frames and taps, x[from] times y[to]: (items, blocks, width, inputs, 8). */
-void outer(const conv *c, const float *x, const float *y, float *total)
-{
-    conv_work job = {c, x, y, 0, total};
-    for_items(outer_item, &job, c->items);
-}
-
-typedef struct { const float *x; int64_t positions, step, channels; float *total; } column_work;
-
-FAST static void column_item(void *what, int64_t item)
-{
-    const column_work *job = what;
-    const float *x = job->x + item * job->positions * job->step;
-    for (int64_t c = 0; c < job->channels; c += LANES) {
-        int64_t left = job->channels - c;
-        vec even = {0}, odd = {0};
-        for (int64_t i = 0; i < job->positions; i++) {
-            const float *p = x + i * job->step + c;
-            vec v = left < LANES ? load_some(p, left) : load(p);
+    for (int64_t c = 0; c < channels; c += LANES) {
+        int64_t left = channels - c;
+        vec even = load_some(sums + c, left), odd = {0};
+        for (int64_t i = 0; i < positions; i++) {
+            vec v = left < LANES ? load_some(x + i * step + c, left) : load(x + i * step + c);
             if (i & 1) odd += v;
             else even += v;
         }
-        store_some(job->total + item * job->channels + c, even + odd, left);
+        store_some(sums + c, even + odd, left);
     }
 }
 
-/* Sum over the positions of each item, `step` floats apart: (items, channels). */
-void column_sums(const float *x, int64_t items, int64_t positions, int64_t step, int64_t channels, float *total)
+FAST static void outer_item(const outer_work *job, int64_t item)
 {
-    column_work job = {x, positions, step, channels, total};
-    for_items(column_item, &job, items);
+    const conv *c = job->c;
+    const float *x = job->x + item * c->frames * c->x_frame, *y = job->y + item * c->frames * c->y_frame;
+    int64_t size = c->width * c->inputs * c->outputs, step = CACHED / (c->x_frame + c->y_frame);
+    int64_t channels = job->of_x ? c->inputs : c->outputs;
+    float *total = job->total + item * size, *sums = job->sums ? job->sums + item * channels : 0;
+    memset(total, 0, size * sizeof *total);
+    if (sums) memset(sums, 0, channels * sizeof *sums);
+    step = step < LEAST ? LEAST : step;
+    for (int64_t t = 0; t < c->frames; t += step, x += step * c->x_frame, y += step * c->y_frame) {
+        int64_t left = c->frames - t, n = left < step ? left : step;
+        outer_frames(c, x, y, total, n);
+        if (sums && job->of_x) column_sums(x, n * (c->x_frame / c->x_step), c->x_step, channels, sums);
+        else if (sums) column_sums(y, n * (c->y_frame / c->y_step), c->y_step, channels, sums);
+    }
 }

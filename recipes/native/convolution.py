@@ -58,18 +58,21 @@ def _taps(shape: Shape, flipped: bool, by_weight: bool) -> ctypes.Array[Tap]:
 
 
 @cache
-def _first(blocks: int, outputs: int, inputs: int) -> ctypes.Array[ctypes.c_int64]:
+def _first(blocks: int, outputs: int, inputs: int, groups: int) -> ctypes.Array[ctypes.c_int64]:
     """Where the inputs of each block of outputs begin, `outputs` and `inputs` of a group."""
-    return (ctypes.c_int64 * blocks)(*(block * LANES // outputs * inputs for block in range(blocks)))
+    return (ctypes.c_int64 * blocks)(*(block * LANES // outputs % groups * inputs for block in range(blocks)))
 
 
-def conv(shape: Shape, flipped: bool, x: Tensor, y: Tensor, groups: int, by_weight: bool = False) -> Conv:
+def conv(
+    shape: Shape, flipped: bool, x: Tensor, y: Tensor, groups: int, by_weight: bool = False, repeats: int = 1
+) -> Conv:
     """From x (B, T, bands, I) to y (B, T, outputs, O), or back if `flipped`; both may skip channels.
 
-    Taps go by their target; for the gradient of the weights, `by_weight`.
+    Taps go by their target; for the gradient of the weights, `by_weight`. The outputs of all groups may follow each
+    other several times, `repeats`.
     """
     taps, (inputs, outputs) = _taps(shape, flipped, by_weight), (x.shape[3] // groups, y.shape[3])
-    first = _first(-(-outputs // LANES), outputs // groups, inputs)
+    first = _first(-(-outputs // LANES), outputs // groups // repeats, inputs, groups)
     steps = (_frame(x), _frame(y), x.stride(2), y.stride(2))
     return Conv(*x.shape[:2], *steps, inputs, outputs, shape.width, len(taps), taps, first)
 

@@ -6,6 +6,8 @@ typedef struct {
     int64_t items, frames, bands, channels, dilation;
 } depth;
 
+/* x (items, frames, bands, channels), w (3, 3, channels) -> y like x; back from dy, y is its gradient, and
+ * dw (items, 10, channels) that of the nine weights and the bias. */
 typedef struct { const depth *d; const float *x, *w, *bias, *dy; float *y, *dw; } depth_work;
 
 /* acc + the three taps of one row, the edges' only where they are. */
@@ -45,19 +47,11 @@ INLINE void depthwise_pass(const depth *d, const float *x, const float *w, const
     }
 }
 
-FAST static void depthwise_item(void *what, int64_t item)
+FAST static void depthwise_item(const depth_work *job, int64_t item)
 {
-    const depth_work *job = what;
     int64_t at = item * job->d->frames * job->d->bands * job->d->channels;
     for (int64_t c = 0; c < job->d->channels; c += LANES)
         depthwise_pass(job->d, job->x + at + c, job->w + c, job->bias + c, job->y + at + c, 0);
-}
-
-/* x (items, frames, bands, channels), w (3, 3, channels) -> y like x. */
-void depthwise(const depth *d, const float *x, const float *w, const float *bias, float *y)
-{
-    depth_work job = {d, x, w, bias, 0, y, 0};
-    for_items(depthwise_item, &job, d->items);
 }
 
 INLINE void depthwise_weights(const depth *d, const float *x, const float *dy, vec dw[TAPS][TAPS], vec *db)
@@ -78,9 +72,8 @@ INLINE void depthwise_weights(const depth *d, const float *x, const float *dy, v
         }
 }
 
-FAST static void depthwise_backward_item(void *what, int64_t item)
+FAST static void depthwise_backward_item(const depth_work *job, int64_t item)
 {
-    const depth_work *job = what;
     const depth *d = job->d;
     int64_t at = item * d->frames * d->bands * d->channels;
     float *total = job->dw + item * (TAPS * TAPS + 1) * d->channels;
@@ -91,11 +84,4 @@ FAST static void depthwise_backward_item(void *what, int64_t item)
         for (int i = 0; i < TAPS * TAPS; i++) store(total + i * d->channels + c, dw[i / TAPS][i % TAPS]);
         store(total + TAPS * TAPS * d->channels + c, db);
     }
-}
-
-/* dx like x; dw (items, 10, channels): the nine weights and the bias. */
-void depthwise_backward(const depth *d, const float *x, const float *w, const float *dy, float *dx, float *dw)
-{
-    depth_work job = {d, x, w, 0, dy, dx, dw};
-    for_items(depthwise_backward_item, &job, d->items);
 }

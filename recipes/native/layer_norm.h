@@ -2,15 +2,16 @@
 
 typedef struct { int64_t items, frames, n; float eps; } layer_norm; /* n: floats of a frame, a multiple of 8 */
 
+/* y = around + normalised x, all (items, frames, n); back from dy, y is the gradient of x, and d_weight and d_bias
+ * (items, n). */
 typedef struct {
     const layer_norm *s;
     const float *x, *around, *weight, *bias, *dy;
     float *y, *kept, *d_weight, *d_bias; /* kept: mean and 1 / deviation of each frame */
 } layer_norm_work;
 
-FAST static void layer_norm_item(void *what, int64_t item)
+FAST static void layer_norm_item(const layer_norm_work *job, int64_t item)
 {
-    const layer_norm_work *job = what;
     int64_t n = job->s->n;
     for (int64_t t = item * job->s->frames; t < (item + 1) * job->s->frames; t++) {
         const float *x = job->x + t * n;
@@ -27,17 +28,8 @@ FAST static void layer_norm_item(void *what, int64_t item)
     }
 }
 
-/* y = around + normalised x; all (items, frames, n). */
-void normalise_frames(const layer_norm *s, const float *x, const float *around, const float *weight, const float *bias,
-                      float *y, float *kept)
+FAST static void layer_norm_backward_item(const layer_norm_work *job, int64_t item)
 {
-    layer_norm_work job = {s, x, around, weight, bias, 0, y, kept, 0, 0};
-    for_items(layer_norm_item, &job, s->items);
-}
-
-FAST static void layer_norm_backward_item(void *what, int64_t item)
-{
-    const layer_norm_work *job = what;
     int64_t n = job->s->n;
     float *d_weight = job->d_weight + item * n, *d_bias = job->d_bias + item * n;
     memset(d_weight, 0, n * sizeof *d_weight);
@@ -58,12 +50,4 @@ FAST static void layer_norm_backward_item(void *what, int64_t item)
             store(job->y + t * n + i, (g - middle - normal * along) * scale);
         }
     }
-}
-
-/* dx like x; d_weight and d_bias (items, n). */
-void normalise_frames_backward(const layer_norm *s, const float *x, const float *dy, const float *weight,
-                               const float *kept, float *dx, float *d_weight, float *d_bias)
-{
-    layer_norm_work job = {s, x, 0, weight, 0, dy, dx, (float *)kept, d_weight, d_bias};
-    for_items(layer_norm_backward_item, &job, s->items);
 }

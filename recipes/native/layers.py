@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gtcrn_recipes.native.convolution import LANES, Shape, blocks, conv, turned
+from gtcrn_recipes.native.convolution import LANES, Conv, Shape, blocks, conv, turned
 from gtcrn_recipes.native.program import Program, Value
 
 TAPS = 3  # as in depthwise.h
@@ -35,38 +35,31 @@ def convolution(
             dx = program.destination(x)
             program.backward("convolve", conv(shape, True, dy, dx, groups), dy, back, None, dx)
             program.contribute(x, dx)
-        _weight_gradient(program, x.data, dy, weight, shape, groups)
-        if not normalised:
-            column_sums(program, dy.flatten(1, 2), bias)
+        _weight_gradient(program, x.data, dy, weight, None if normalised else bias, shape, groups)
         program.release(dy)
 
     program.on_the_way_back(write)
     return y
 
 
-def _weight_gradient(program: Program, x: Tensor, dy: Tensor, weight: Tensor, shape: Shape, groups: int) -> None:
+def _weight_gradient(
+    program: Program, x: Tensor, dy: Tensor, weight: Tensor, bias: Tensor | None, shape: Shape, groups: int
+) -> None:
     """The outputs take the lanes where there are enough of them."""
     if dy.shape[3] < LANES:
-        outer(program, dy, x, weight.transpose(1, 2), shape, True)
+        back = conv(shape, True, dy, x, 1, by_weight=True)
+        outer(program, back, dy, x, weight.transpose(1, 2), bias, of_x=True)
     else:
-        outer(program, x, dy, weight, shape, False, groups)
+        outer(program, conv(shape, False, x, dy, groups, by_weight=True), x, dy, weight, bias)
 
 
-def outer(program: Program, x: Tensor, y: Tensor, weight: Tensor, shape: Shape, flipped: bool, groups: int = 1) -> None:
-    """Gradient of weight (width, channels of x / groups, channels of y): x times y over the frames and taps."""
-    places = blocks(weight)
-    total = program.acquire(len(x), *places.shape)
-    program.backward("outer", conv(shape, flipped, x, y, groups, by_weight=True), x, y, total)
-    program.scattered(places, total)
-    program.release(total)
-
-
-def column_sums(program: Program, x: Tensor, bias: Tensor) -> None:
-    """Gradient of bias (C): the sum of x (B, N, C), which may skip channels."""
-    total = program.acquire(len(x), x.shape[2])
-    program.backward("column_sums", None, x, total, n=(*x.shape[:2], x.stride(1), x.shape[2]))
-    program.scattered(bias, total)
-    program.release(total)
+def outer(
+    program: Program, taps: Conv, x: Tensor, y: Tensor, weight: Tensor, bias: Tensor | None, of_x: bool = False
+) -> None:
+    """Gradient of weight (width, channels of x / groups, channels of y): x times y over the frames and taps; of bias
+    (channels): the sum of y, or of x."""
+    sums = None if bias is None else program.scattered(bias)
+    program.backward("outer", taps, x, y, program.scattered(blocks(weight)), sums, n=(of_x,))
 
 
 def linear(program: Program, x: Value, weight: Tensor, bias: Tensor, normalised: bool = False) -> Value:
@@ -86,7 +79,7 @@ def _alias(program: Program, x: Value, seen: Callable[[Tensor], Tensor]) -> Valu
 
 def add(program: Program, x: Value, y: Value) -> Value:
     z = Value(program.room(*x.data.shape))
-    program.forward("add", None, x.data, y.data, z.data, n=(x.data.numel(), program.items))
+    program.forward("add", None, x.data, y.data, z.data, n=(x.data[0].numel(),))
 
     def write() -> None:
         dz = program.consume(z)
@@ -111,10 +104,8 @@ def depthwise(program: Program, x: Value, weight: Tensor, bias: Tensor, dilation
 
     def write() -> None:
         dy, dx = program.consume(y), program.destination(x)
-        total = program.acquire(len(dy), TAPS**2 + 1, dy.shape[3])
+        total = program.scattered(torch.cat((weight.flatten(0, 1), bias[None])))
         program.backward("depthwise_backward", shape, x.data, packed, dy, dx, total)
-        program.scattered(torch.cat((weight.flatten(0, 1), bias[None])), total)
-        program.release(total)
         program.release(dy)
         program.contribute(x, dx)
 
@@ -160,7 +151,7 @@ def attended(program: Program, x: Value, weigh: Callable[[Value], Value], passed
 
 
 def sigmoid(program: Program, x: Value) -> Value:
-    y, n = Value(program.room(*x.data.shape)), (x.data.numel(),)
+    y, n = Value(program.room(*x.data.shape)), (x.data[0].numel(),)
     program.forward("sigmoid", None, x.data, y.data, n=n)
 
     def write() -> None:

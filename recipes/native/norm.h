@@ -14,6 +14,7 @@ typedef struct {
     int activation;
     float *running_mean, *running_variance;
     float *mean, *rstd, *scale, *shift; /* of this batch, kept for the way back */
+    float *factor, *offset;             /* of its gradient */
     sums *totals;                       /* of each item, for the time of a call */
 } norm;
 
@@ -21,7 +22,6 @@ typedef struct {
     const norm *m;
     const float *x, *dy;
     float *y;
-    float factor[MOST_CHANNELS], offset[MOST_CHANNELS];
 } norm_work;
 
 INLINE int period_of(const norm *m) { return m->channels < LANES ? 1 : m->channels / LANES; }
@@ -59,7 +59,7 @@ INLINE vec through(vec g, vec z, vec slope, int activation)
     return g * (1 - y * y);
 }
 
-/* Block b of the channels: sums of x and x^2 about the first position of the tensor, which cancel less than about 0. */
+/* Block b of the channels: sums of x and x^2 about the first position of the item, which cancel less than about 0. */
 INLINE void moment_sums(const norm *m, const float *x, vec pivot, int b, int period, sums t)
 {
     int64_t step = period * LANES;
@@ -74,14 +74,14 @@ INLINE void moment_sums(const norm *m, const float *x, vec pivot, int b, int per
     }
 }
 
-FAST static void moments_item(void *what, int64_t item)
+FAST static void moments_item(const norm_work *job, int64_t item)
 {
-    norm_work *job = what;
     const norm *m = job->m;
+    const float *x = job->x + item * m->n;
     int period = period_of(m);
     memset(m->totals[item], 0, sizeof(sums));
     for (int b = 0; b < period; b++)
-        moment_sums(m, job->x + item * m->n, repeated(job->x, m->channels, b), b, period, m->totals[item]);
+        moment_sums(m, x, repeated(x, m->channels, b), b, period, m->totals[item]);
 }
 
 INLINE void normalise_as(const norm *m, const float *x, float *y, int activation)
@@ -100,9 +100,8 @@ INLINE void normalise_as(const norm *m, const float *x, float *y, int activation
     }
 }
 
-FAST static void normalise_item(void *what, int64_t item)
+FAST static void normalise_item(const norm_work *job, int64_t item)
 {
-    norm_work *job = what;
     const norm *m = job->m;
     const float *x = job->x + item * m->n;
     float *y = job->y + item * m->n;
@@ -111,15 +110,27 @@ FAST static void normalise_item(void *what, int64_t item)
     else normalise_as(m, x, y, NOTHING);
 }
 
-/* Statistics of the batch from the items' sums, taken in the order of the items. */
-static void settle(const norm *m, const float *pivot)
+/* Sums of an item about its pivot, added to those about the first item's. */
+static void add_moments(const norm *m, sums item, const float *pivot, const float *first, sums all)
+{
+    sums own = {{0}};
+    double count = (double)m->n / m->channels;
+    for (int s = 0; s < 2; s++) fold(own[s], item[s], m->channels);
+    for (int64_t c = 0; c < m->channels; c++) {
+        double d = (double)pivot[c] - first[c];
+        all[0][c] += own[0][c] + count * d;
+        all[1][c] += own[1][c] + d * (2 * own[0][c] + count * d);
+    }
+}
+
+/* Statistics of the batch from the items' sums, taken in the order of the items; the running ones follow. */
+static void settle(const norm *m, const float *x)
 {
     sums all = {{0}};
-    for (int64_t item = 0; item < m->items; item++)
-        for (int s = 0; s < 2; s++) fold(all[s], m->totals[item][s], m->channels);
+    for (int64_t item = 0; item < m->items; item++) add_moments(m, m->totals[item], x + item * m->n, x, all);
     double count = (double)m->items * m->n / m->channels;
     for (int64_t c = 0; c < m->channels; c++) {
-        double off = all[0][c] / count, variance = all[1][c] / count - off * off, mean = pivot[c] + off;
+        double off = all[0][c] / count, variance = all[1][c] / count - off * off, mean = x[c] + off;
         variance = variance > 0 ? variance : 0;
         m->mean[c] = mean;
         m->rstd[c] = 1 / sqrt(variance + m->eps);
@@ -128,15 +139,6 @@ static void settle(const norm *m, const float *pivot)
         m->running_mean[c] += m->momentum * (m->mean[c] - m->running_mean[c]);
         m->running_variance[c] += m->momentum * (variance * (count / (count - 1)) - m->running_variance[c]);
     }
-}
-
-/* y = activation of x (items, n) normalised over the batch; the running statistics follow. */
-void normalise(const norm *m, const float *x, float *y)
-{
-    norm_work job = {.m = m, .x = x, .y = y};
-    for_items(moments_item, &job, m->items);
-    settle(m, x);
-    for_items(normalise_item, &job, m->items);
 }
 
 /* Block b: sums of the gradient before the activation, of it times x, and of the slope's. */
@@ -159,9 +161,8 @@ INLINE void gradient_sums(const norm *m, const float *x, const float *dy, int ac
     }
 }
 
-FAST static void gradient_sums_item(void *what, int64_t item)
+FAST static void gradient_sums_item(const norm_work *job, int64_t item)
 {
-    norm_work *job = what;
     const norm *m = job->m;
     const float *x = job->x + item * m->n, *dy = job->dy + item * m->n;
     int period = period_of(m);
@@ -181,7 +182,7 @@ INLINE void gradient_pass(const norm_work *job, const float *x, const float *dy,
     vec slope = spread(m->slope ? *m->slope : 0);
     for (int b = 0; b < period; b++) {
         vec scale = repeated(m->scale, m->channels, b), shift = repeated(m->shift, m->channels, b);
-        vec factor = repeated(job->factor, m->channels, b), offset = repeated(job->offset, m->channels, b);
+        vec factor = repeated(m->factor, m->channels, b), offset = repeated(m->offset, m->channels, b);
         for (int64_t i = b * LANES; i < m->n; i += period * LANES) {
             int64_t left = m->n - i;
             vec v = left >= LANES ? load(x + i) : load_some(x + i, left);
@@ -193,9 +194,8 @@ INLINE void gradient_pass(const norm_work *job, const float *x, const float *dy,
     }
 }
 
-FAST static void gradient_item(void *what, int64_t item)
+FAST static void gradient_item(const norm_work *job, int64_t item)
 {
-    const norm_work *job = what;
     int64_t at = item * job->m->n;
     const float *x = job->x + at, *dy = job->dy + at;
     if (job->m->activation == PRELU) gradient_pass(job, x, dy, job->y + at, PRELU);
@@ -203,9 +203,9 @@ FAST static void gradient_item(void *what, int64_t item)
     else gradient_pass(job, x, dy, job->y + at, NOTHING);
 }
 
-static void settle_gradient(norm_work *job, float *d_weight, float *d_bias, float *d_slope)
+/* What `gradient_pass` needs, and the gradients of the parameters. */
+static void settle_gradient(const norm *m, float *d_weight, float *d_bias, float *d_slope)
 {
-    const norm *m = job->m;
     sums all = {{0}};
     double slope = 0, count = (double)m->items * m->n / m->channels;
     for (int64_t item = 0; item < m->items; item++)
@@ -213,18 +213,8 @@ static void settle_gradient(norm_work *job, float *d_weight, float *d_bias, floa
     for (int64_t c = 0; c < m->channels; c++) {
         double sum = all[0][c], centred = (all[1][c] - m->mean[c] * sum) * m->rstd[c]; /* sum of g x^ */
         d_bias[c] = sum, d_weight[c] = centred, slope += all[2][c];
-        job->factor[c] = -m->scale[c] * m->rstd[c] * centred / count;
-        job->offset[c] = -m->scale[c] * sum / count - job->factor[c] * m->mean[c];
+        m->factor[c] = -m->scale[c] * m->rstd[c] * centred / count;
+        m->offset[c] = -m->scale[c] * sum / count - m->factor[c] * m->mean[c];
     }
     *d_slope = slope;
-}
-
-/* Gradients of `normalise`, statistics included. */
-void normalise_backward(const norm *m, const float *x, const float *dy, float *dx, float *d_weight, float *d_bias,
-                        float *d_slope)
-{
-    norm_work job = {.m = m, .x = x, .dy = dy, .y = dx};
-    for_items(gradient_sums_item, &job, m->items);
-    settle_gradient(&job, d_weight, d_bias, d_slope);
-    for_items(gradient_item, &job, m->items);
 }

@@ -19,6 +19,7 @@ class Norm(ctypes.Structure):
         *((name, ctypes.c_float) for name in ("eps", "momentum")),
         ("activation", ctypes.c_int),
         *((name, ctypes.c_void_p) for name in ("running_mean", "running_variance", "mean", "rstd", "scale", "shift")),
+        *((name, ctypes.c_void_p) for name in ("factor", "offset")),
         ("totals", ctypes.c_void_p),
     ]
 
@@ -33,12 +34,14 @@ def normalise(program: Program, x: Value, norm: nn.BatchNorm2d, activation: nn.M
     kept = [
         norm.running_mean,
         norm.running_var,
-        *program.room(4, channels),
+        *program.room(6, channels),
         program.room(program.items, 6, MOST_CHANNELS),
     ]
     sizes = program.items, x.data[0].numel(), channels
     pointers = program.pointers(kept)
     shape = Norm(*sizes, *learned, norm.eps, norm.momentum, kind, *pointers)
+    program.forward("moments", shape, x.data)
+    program.forward("settle", shape, x.data, whole=True)
     program.forward("normalise", shape, x.data, y.data)
 
     def write() -> None:
@@ -46,7 +49,9 @@ def normalise(program: Program, x: Value, norm: nn.BatchNorm2d, activation: nn.M
         dx = program.acquire(*dy.shape) if program.is_shared(dy) else program.share(dy)  # in place where it may
         found = [parameters.gradient_here(p) for p in (norm.weight, norm.bias)]
         found.append(program.room(1) if slope is None else parameters.gradient_here(slope))
-        program.backward("normalise_backward", shape, x.data, dy, dx, *found)
+        program.backward("gradient_sums", shape, x.data, dy)
+        program.backward("settle_gradient", shape, *found, whole=True)
+        program.backward("normalise_backward", shape, x.data, dy, dx)
         program.release(dy)
         program.contribute(x, dx)
 
@@ -70,11 +75,8 @@ def add_normalised(program: Program, around: Value, x: Value, norm: nn.LayerNorm
 
     def write() -> None:
         dy, dx = program.consume(y), program.destination(x)
-        totals = [program.acquire(program.items, norm.weight.numel()) for _ in range(2)]
+        totals = [program.scattered(parameters.places(p)) for p in (norm.weight, norm.bias)]
         program.backward("normalise_frames_backward", shape, x.data, dy, weight, kept, dx, *totals)
-        for parameter, total in zip((norm.weight, norm.bias), totals, strict=True):
-            program.scattered(parameters.places(parameter), total)
-            program.release(total)
         program.contribute(x, dx)
         program.contribute(around, dy)
 

@@ -25,7 +25,8 @@ class Operation(ctypes.Structure):
         ("run", ctypes.c_void_p),
         ("shape", ctypes.c_void_p),
         ("p", ctypes.c_void_p * 8),
-        ("n", ctypes.c_int64 * 4),
+        ("n", ctypes.c_int64 * 3),
+        ("whole", ctypes.c_int64),
     ]
 
 
@@ -79,8 +80,10 @@ class Program:
 
     def __init__(self, parameters: Parameters, items: int) -> None:
         self.parameters, self.items = parameters, items
+        self._gathers: list[Operation] = []  # first of all, and scatters last: no layer waits for the whole batch
         self._forward: list[Operation] = []
         self._backward: list[Operation] = []
+        self._scatters: list[Operation] = []
         self._way_back: list[Callable[[], None]] = []
         self._kept: list[Any] = []  # what operations point to
         self._free: dict[int, list[Tensor]] = {}
@@ -97,31 +100,38 @@ class Program:
         self._kept.extend(tensors)
         return [t.data_ptr() for t in tensors]
 
-    def forward(self, name: str, shape: ctypes.Structure | None, *tensors: Tensor | None, n: Numbers = ()) -> None:
-        self._forward.append(self._operation(name, shape, tensors, n))
+    def forward(
+        self, name: str, shape: ctypes.Structure | None, *tensors: Tensor | None, n: Numbers = (), whole: bool = False
+    ) -> None:
+        """Go on with an operation of program.h, on each item by itself or on the whole batch."""
+        self._forward.append(self._operation(name, shape, tensors, n, whole))
 
-    def backward(self, name: str, shape: ctypes.Structure | None, *tensors: Tensor | None, n: Numbers = ()) -> None:
-        self._backward.append(self._operation(name, shape, tensors, n))
+    def backward(
+        self, name: str, shape: ctypes.Structure | None, *tensors: Tensor | None, n: Numbers = (), whole: bool = False
+    ) -> None:
+        self._backward.append(self._operation(name, shape, tensors, n, whole))
 
     def _operation(
-        self, name: str, shape: ctypes.Structure | None, tensors: tuple[Tensor | None, ...], n: Numbers
+        self, name: str, shape: ctypes.Structure | None, tensors: tuple[Tensor | None, ...], n: Numbers, whole: bool
     ) -> Operation:
         self._kept.extend((shape, tensors))
         pointers = (ctypes.c_void_p * 8)(*(None if t is None else t.data_ptr() for t in tensors))
         where = None if shape is None else ctypes.addressof(shape)
-        return Operation(address(f"run_{name}"), where, pointers, (ctypes.c_int64 * 4)(*n))
+        return Operation(address(f"run_{name}"), where, pointers, (ctypes.c_int64 * 3)(*n), whole)
 
     def gathered(self, places: Tensor) -> Tensor:
         """Weights in the order of `places`, fresh in each run."""
         order, to = places.contiguous().clone(), self.room(*places.shape)
-        self.forward("gather", None, order, self.parameters.flat, to, n=(order.numel(),))
+        tensors = (order, self.parameters.flat, to)
+        self._gathers.append(self._operation("gather", None, tensors, (order.numel(),), whole=True))
         return to
 
-    def scattered(self, places: Tensor, total: Tensor) -> None:
-        """Add the gradients of each item, (items, *places.shape), to those of the parameters."""
-        order = places.contiguous().clone()
-        n = (order.numel(), self.items)
-        self.backward("scatter", None, order, total, self.parameters.gradient, n=n)
+    def scattered(self, places: Tensor) -> Tensor:
+        """Where each item's gradients go, (items, *places.shape); at the end they add to those of the parameters."""
+        order, total = places.contiguous().clone(), self.room(self.items, *places.shape)
+        tensors, n = (order, total, self.parameters.gradient), (order.numel(), self.items)
+        self._scatters.append(self._operation("scatter", None, tensors, n, whole=True))
+        return total
 
     def on_the_way_back(self, write: Callable[[], None]) -> None:
         """Have `write` called, the last first, when all of the way forward is written."""
@@ -130,14 +140,15 @@ class Program:
     def finish(self) -> None:
         for write in reversed(self._way_back):
             write()
-        self._programs = [(Operation * len(ops))(*ops) for ops in (self._forward, self._backward)]
+        ways = (self._gathers + self._forward, self._backward + self._scatters)
+        self._programs = [(Operation * len(way))(*way) for way in ways]
 
     def run_forward(self) -> None:
-        call("run", self._programs[0], len(self._programs[0]))
+        call("run", self._programs[0], len(self._programs[0]), self.items)
 
     def run_backward(self) -> None:
         self.parameters.gradient.zero_()
-        call("run", self._programs[1], len(self._programs[1]))
+        call("run", self._programs[1], len(self._programs[1]), self.items)
 
     # gradients: memory that goes from one to the next
 
@@ -171,7 +182,7 @@ class Program:
         if value.gradient is not None:
             other = value.gradient
             total = gradient if not self.is_shared(gradient) else self.acquire(*gradient.shape)
-            self.backward("add", None, gradient, other, total, n=(total.numel(), self.items))
+            self.backward("add", None, gradient, other, total, n=(total[0].numel(),))
             self.release(other)
             if total is not gradient:
                 self.release(gradient)

@@ -14,6 +14,9 @@ typedef struct {
     int64_t directions;
 } recurrence;
 
+/* x (positions, 3, units), w (units from, 3, units to), bias (3, units) -> y (positions, units), saved (sequences, steps,
+ * 5, units). Back: x is dy, w (3, units to, units from), y dx (positions, 3, units); the first three parts of `saved`
+ * become the gradient of W_h h + b_h. */
 typedef struct { const recurrence *r; const float *x, *w, *bias; float *y, *saved; } recurrence_work;
 
 /* Where step t of a sequence is, for the units from `unit` on. */
@@ -76,20 +79,11 @@ INLINE void run_item(const recurrence_work *job, int64_t item, int64_t span)
     for (; s < end; s++) run_rows(job, s, 1, span);
 }
 
-FAST static void recurrence_item(void *what, int64_t item)
+FAST static void recurrence_item(const recurrence_work *job, int64_t item)
 {
-    const recurrence_work *job = what;
     if (job->r->span == 8) run_item(job, item, 8);
     else if (job->r->span == 16) run_item(job, item, 16);
     else run_item(job, item, job->r->span);
-}
-
-/* x (positions, 3, units), w (units from, 3, units to), bias (3, units) -> y (positions, units), saved (sequences,
- * steps, 5, units). */
-void recurrence_forward(const recurrence *r, const float *x, const float *w, const float *bias, float *y, float *saved)
-{
-    recurrence_work job = {r, x, w, bias, y, saved};
-    for_items(recurrence_item, &job, r->items);
 }
 
 /* carry[row] += sum over gates and the span's units of value[g][row][k] times w[g][k], for eight units. */
@@ -144,18 +138,9 @@ INLINE void back_item(const recurrence_work *job, int64_t item, int64_t span)
     for (; s < end; s++) back_rows(job, s, 1, span);
 }
 
-FAST static void recurrence_backward_item(void *what, int64_t item)
+FAST static void recurrence_backward_item(const recurrence_work *job, int64_t item)
 {
-    const recurrence_work *job = what;
     if (job->r->span == 8) back_item(job, item, 8);
     else if (job->r->span == 16) back_item(job, item, 16);
     else back_item(job, item, job->r->span);
-}
-
-/* dy (positions, units), w (3, units to, units from) -> dx (positions, 3, units); the first three parts of `saved`
- * become the gradient of W_h h + b_h. */
-void recurrence_backward(const recurrence *r, const float *dy, const float *w, float *saved, float *dx)
-{
-    recurrence_work job = {r, dy, w, 0, dx, saved};
-    for_items(recurrence_backward_item, &job, r->items);
 }

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gtcrn_recipes.native.convolution import LANES, Shape
-from gtcrn_recipes.native.layers import column_sums, outer
+from gtcrn_recipes.native.convolution import LANES, Shape, conv
+from gtcrn_recipes.native.layers import outer
 from gtcrn_recipes.native.program import Program, Value
 
 GATES, SAVED = 3, 5  # as in recurrence.h
@@ -65,19 +65,11 @@ def recurrence(program: Program, x: Value, weight: Tensor, bias: Tensor, cells: 
         dy, dx = program.consume(y), program.destination(x)
         program.backward("recurrence_backward", order, dy, back, saved, dx)
         program.release(dy)
-        column_sums(program, saved.flatten(2)[:, :, : GATES * units], bias)
-        before, spans = saved[:, :, None, SAVED - 1], units // cells.span
-        to = torch.arange(units) // cells.span * cells.span + torch.arange(cells.span)[:, None]  # (span, U)
-        for gate, each in enumerate(weight):
-            outer(
-                program,
-                saved[:, :, None, gate],
-                before,
-                each[to, torch.arange(units)][None],
-                Shape(1, 1, 1),
-                False,
-                spans,
-            )
+        gates, before = saved.flatten(2)[:, :, None, : GATES * units], saved[:, :, None, SAVED - 1]
+        to = torch.arange(units)
+        dense = weight[:, to, to // cells.span * cells.span + torch.arange(cells.span)[:, None]]  # (3, span, U)
+        taps = conv(Shape(1, 1, 1), False, before, gates, units // cells.span, by_weight=True, repeats=GATES)
+        outer(program, taps, before, gates, dense.transpose(0, 1).flatten(1)[None], bias)
         program.contribute(x, dx)
 
     program.on_the_way_back(write)
