@@ -77,10 +77,9 @@ def test_what_a_line_does_is_for_the_input_alone(name: str) -> None:
 
 
 def test_a_gain_changes_once_and_by_what_was_asked() -> None:
-    changed = gain_step(torch.ones(2, 3, RATE), torch.tensor([0.5, 0.25]), torch.tensor([6.0, -12.0]))
-    assert changed[0, :, 7999].unique() == 1
-    assert changed[0, :, 8200].unique() == pytest.approx(10 ** (6 / 20))
-    assert changed[1, :, [3999, 4300]] == pytest.approx(torch.tensor([[1.0, 10 ** (-12 / 20)]] * 3))
+    changed = gain_step(torch.ones(2, RATE), torch.tensor([0.5, 0.25]), torch.tensor([6.0, -12.0]))
+    assert changed[0, [7999, 8200]] == pytest.approx(torch.tensor([1.0, 10 ** (6 / 20)]))
+    assert changed[1, [3999, 4300]] == pytest.approx(torch.tensor([1.0, 10 ** (-12 / 20)]))
 
 
 def test_mu_law_has_256_levels_and_38_db_of_speech_over_its_noise() -> None:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from mixtures import RATE, density_db, hiss, level_db, mixed, only, seeded, sine, talk
+from mixtures import PROBABILITIES, RATE, density_db, hiss, level_db, mixed, only, seeded, sine, talk
 
+from gtcrn_recipes.mixing import draws
 from gtcrn_recipes.mixing.draws import on_rows
 from gtcrn_recipes.mixing.effects import (
     EQUALISER_HZ,
@@ -123,5 +124,16 @@ def test_an_effect_on_some_rows_is_the_effect_on_all_where_chosen() -> None:
     chosen = torch.tensor([True, False, True, False])
     signal, factor = talk(4), torch.arange(4.0)
     result = on_rows(chosen, lambda rows, f: rows * f[:, None], signal, factor)
-    assert torch.equal(result, torch.where(chosen[:, None], signal * factor[:, None], signal))
+    assert result is signal
+    assert torch.equal(result, torch.where(chosen[:, None], talk(4) * factor[:, None], talk(4)))
     assert on_rows(torch.zeros(4, dtype=torch.bool), torch.neg, signal) is signal
+
+
+def test_where_all_rows_are_computed_the_mixture_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(draws.Draws, "normal", lambda self, *shape: torch.zeros(shape))  # as many as rows are computed
+    left_out = ("coloured", "wind", "mu_law", "codec")  # these need such draws, or round what is nearly equal
+    config = only(**{name: 0.4 for name in PROBABILITIES if not name.startswith(left_out)})
+    few = mixed(config)
+    monkeypatch.setattr(draws, "CHOOSY", ())
+    for some, all_rows in zip(few, mixed(config), strict=True):
+        torch.testing.assert_close(all_rows, some, atol=1e-5, rtol=0)

@@ -1,8 +1,11 @@
 """Levels and rooms: root mean squares, the active level of speech, reverberation with an early-reflections target."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
+ODD_BITS = 10  # of an FFT's length that need not be a power of two
 FRAME_MS = 32.0  # length of the frames in which the activity of speech is judged
 
 
@@ -13,7 +16,12 @@ def amplitude(decibels: Tensor) -> Tensor:
 
 def rms(signal: Tensor) -> Tensor:
     """Root mean square of each row: (..., N) -> (...)."""
-    return signal.square().mean(-1).sqrt()
+    return _energy(signal).div(signal.shape[-1]).sqrt()
+
+
+def _energy(signal: Tensor) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(signal, dim=-1)  # one pass, without a copy of squares
+    return norm.square()
 
 
 def active_rms(speech: Tensor, span_db: float, sample_rate: int) -> Tensor:
@@ -24,45 +32,46 @@ def active_rms(speech: Tensor, span_db: float, sample_rate: int) -> Tensor:
     A silent row measures 0.
     """
     frame = min(round(FRAME_MS * sample_rate / 1000), speech.shape[-1])
-    power = speech.unfold(-1, frame, frame).square().mean(-1)
+    power = _energy(speech.unfold(-1, frame, frame)) / frame
     active = power >= power.amax(-1, keepdim=True) * 10 ** (-span_db / 10)
     return ((power * active).sum(-1) / active.sum(-1)).sqrt()
 
 
+@lru_cache
 def fast_length(samples: int) -> int:
-    """The smallest length from `samples` on that an FFT is quick at: 8, 9, 10, 12, 15 or 16 times a power of two."""
-    unit = 1 << max(0, (samples - 1).bit_length() - 4)
-    return next(unit * factor for factor in (8, 9, 10, 12, 15, 16) if unit * factor >= samples)
+    """The smallest length from `samples` on that an FFT is quick at: a power of two, times up to 10 bits of 3^a 5^b."""
+    unit = 1 << max(0, (samples - 1).bit_length() - ODD_BITS)
+    length = -(-samples // unit)
+    while 30 ** length.bit_length() % length:  # a prime factor above 5
+        length += 1
+    return unit * length
 
 
-def reverberate(speech: Tensor, rir: Tensor, early_samples: int, fade_samples: int) -> Tensor:
-    """Speech as heard in a room, and the part of it to aim at: (B, N), (B, L) -> (B, 2, N).
+def reverberate(speech: Tensor, rir: Tensor, early: Tensor, early_samples: int, fade_samples: int) -> Tensor:
+    """Speech as heard in a room, or in the rows that `early` (B,) marks the part to aim at: (B, N), (B, L) -> (B, N).
 
-    [:, 0] is the whole response, [:, 1] the direct sound with the reflections of the next `early_samples`, which then
-    fade out over `fade_samples` as half a cosine. Both are aligned with, and scaled to, the direct sound (the largest
-    sample of the response), so a response of one impulse, wherever and however large, returns the speech unchanged.
-    A silent response counts as such an impulse.
+    That part is the direct sound with the reflections of the next `early_samples`, which then fade out over
+    `fade_samples` as half a cosine. All is aligned with, and scaled to, the direct sound (the largest sample of the
+    response), so a response of one impulse, wherever and however large, returns the speech unchanged. A silent response
+    counts as such an impulse.
     """
-    samples = speech.shape[-1]
-    size = fast_length(samples + rir.shape[-1])
-    rir, direct = _scaled_to_direct_sound(rir)
-    responses = torch.stack([rir, _early_part(rir, direct, early_samples, fade_samples)], dim=1)
-    spectrum = torch.fft.rfft(speech, size).unsqueeze(1) * torch.fft.rfft(responses, size)
-    aligned = direct.unsqueeze(1) + torch.arange(samples, device=speech.device)
-    both: Tensor = torch.fft.irfft(spectrum, size)
-    return both.gather(-1, aligned.expand(-1, 2, -1))
+    samples, length = speech.shape[-1], rir.shape[-1]
+    size = fast_length(length + max(samples, length))  # what comes before the direct sound has its place at the end
+    both = torch.cat([_from_direct_sound(rir, size), torch.nn.functional.pad(speech, (0, size - samples))])
+    progress = (torch.arange(length, device=rir.device) - early_samples) / max(1, fade_samples)
+    kept = 0.5 + 0.5 * torch.cos(torch.pi * progress.clamp(0, 1))
+    both[: len(rir), :length] *= torch.where(early[:, None], kept, 1.0)
+    response, spectrum = torch.fft.rfft(both).chunk(2)  # one transform of many rows costs less than two of fewer
+    heard: Tensor = torch.fft.irfft(spectrum.mul_(response), size)
+    return heard[:, :samples]
 
 
-def _scaled_to_direct_sound(rir: Tensor) -> tuple[Tensor, Tensor]:
-    """Responses whose largest sample is 1, and where that is: (B, L), (B, 1)."""
+def _from_direct_sound(rir: Tensor, size: int) -> Tensor:
+    """Responses whose largest sample is 1 and at index 0, what comes before it at the end: (B, L) -> (B, size)."""
     direct = rir.abs().argmax(-1, keepdim=True)
     peak = rir.gather(-1, direct)
+    place = torch.arange(rir.shape[-1], device=rir.device) - direct
     scaled = rir / torch.where(peak == 0, 1, peak)
-    return scaled.scatter(-1, direct, 1.0), direct
-
-
-def _early_part(rir: Tensor, direct: Tensor, early_samples: int, fade_samples: int) -> Tensor:
-    """The response until `early_samples` after its direct sound, faded out after that."""
-    lag = torch.arange(rir.shape[-1], device=rir.device) - direct
-    progress = ((lag - early_samples) / max(1, fade_samples)).clamp(0, 1)
-    return rir * (0.5 + 0.5 * torch.cos(torch.pi * progress))
+    response = rir.new_zeros(len(rir), size).scatter_(-1, torch.where(place < 0, place + size, place), scaled)
+    response[:, 0] = 1.0
+    return response

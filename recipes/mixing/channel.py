@@ -14,11 +14,10 @@ STEP_SAMPLES = 160  # over which a gain changes, 10 ms at 16 kHz
 
 
 def gain_step(signal: Tensor, place: Tensor, step_db: Tensor) -> Tensor:
-    """`signal` (B, ..., N) with its gain `step_db` (B,) higher from `place` (B,) on, 0 to 1 of its length."""
+    """`signal` (B, N) with its gain `step_db` (B,) higher from `place` (B,) on, 0 to 1 of its length."""
     samples = signal.shape[-1]
     since = torch.arange(samples, device=signal.device) - place[:, None] * samples
-    gain = amplitude(step_db[:, None] * (since / STEP_SAMPLES).clamp(0, 1))
-    return signal * gain.reshape(len(signal), *[1] * (signal.ndim - 2), samples)
+    return signal * amplitude(step_db[:, None] * (since / STEP_SAMPLES).clamp(0, 1))
 
 
 def mu_law(signal: Tensor) -> Tensor:

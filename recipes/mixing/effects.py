@@ -9,6 +9,7 @@ from torch import Tensor
 from gtcrn_recipes.mixing.acoustics import amplitude, fast_length
 
 CURVE_POINTS = 513  # frequencies, 0 to half the sample rate, at which a filter curve is given
+REACH = 768  # samples: what a curve's impulse response has beyond, on either side, is below -48 dB and may wrap round
 LOWEST_HZ = 50.0  # colour stays flat below: what is there is not heard, and would take all the power
 EQUALISER_HZ = (100.0, 200.0, 400.0, 800.0, 1600.0, 3200.0, 6400.0)  # one octave apart
 STOP_DB = -80.0  # attenuation beyond a band's edge
@@ -54,13 +55,13 @@ def microphone_curve(edges_hz: Tensor, peaks_hz: Tensor, peaks_db: Tensor, hz: T
 
 
 def apply_curve(signal: Tensor, curve_db: Tensor) -> Tensor:
-    """`signal` (B, N) through a zero-phase filter with the gains of `curve_db` (B, points); nothing wraps round."""
-    samples, reach = signal.shape[-1], 2 * curve_db.shape[-1]
-    size = fast_length(samples + reach)
+    """`signal` (B, N) through a zero-phase filter with the gains of `curve_db` (B, points)."""
+    samples = signal.shape[-1]
+    size = fast_length(samples + REACH)
     gains = torch.nn.functional.interpolate(
         amplitude(curve_db).unsqueeze(1), size // 2 + 1, mode="linear", align_corners=True
     )
-    filtered: Tensor = torch.fft.irfft(torch.fft.rfft(signal, size) * gains.squeeze(1), size)
+    filtered: Tensor = torch.fft.irfft(torch.fft.rfft(signal, size).mul_(gains.squeeze(1)), size)
     return filtered[:, :samples]
 
 
@@ -68,7 +69,8 @@ def coloured_noise(white: Tensor, exponent: Tensor, sample_rate: int) -> Tensor:
     """White noise (B, N) with its power made 1 / f^exponent (0 white, 1 pink, 2 brown), flat below 50 Hz; (B, N)."""
     spectrum = torch.fft.rfft(white)
     hz = frequencies(sample_rate, white.device, spectrum.shape[-1]).clamp(min=LOWEST_HZ)
-    coloured: Tensor = torch.fft.irfft(spectrum * (hz / 1000) ** (-exponent[:, None] / 2), white.shape[-1])
+    spectrum *= (hz / 1000) ** (-exponent[:, None] / 2)
+    coloured: Tensor = torch.fft.irfft(spectrum, white.shape[-1])
     return coloured
 
 
@@ -117,17 +119,18 @@ def change_speed(signal: Tensor, speed: Tensor) -> Tensor:
     """
     samples = signal.shape[-1]
     spectrum = torch.fft.rfft(signal)
-    kept = frequencies(2, signal.device, spectrum.shape[-1]) * speed[:, None] < 1
-    fine = 2 * torch.fft.irfft(spectrum * kept, 2 * samples)
-    place = 2 * speed[:, None] * torch.arange(samples, device=signal.device, dtype=torch.float64)
-    before = place.floor()  # in double precision: single has no room for the fraction behind 65536 samples
-    return _cubic(fine, before.long(), (place - before).to(signal))
+    spectrum *= 2 * (frequencies(2, signal.device, spectrum.shape[-1]) * speed[:, None] < 1)
+    fine = torch.fft.irfft(spectrum, 2 * samples)
+    turns = speed[:, None].double() / samples * torch.arange(samples, device=signal.device, dtype=torch.float64)
+    place = turns.frac_().mul_(2 * samples)  # single precision has no room for the fraction behind 65536 samples
+    return _cubic(fine, place.long(), place.frac_().to(signal))
 
 
 def _cubic(signal: Tensor, before: Tensor, fraction: Tensor) -> Tensor:
-    """Catmull-Rom interpolation between samples `before` and the next, (B, N) each; indices wrap round."""
+    """Catmull-Rom interpolation between samples `before` and the next, (B, N) each; behind the last comes the first."""
     around = torch.cat((signal[:, -1:], signal, signal[:, :2]), dim=1)
-    before = before % signal.shape[-1]
-    a, b, c, d = (around.gather(-1, before + step) for step in range(4))
-    slope, curve, twist = c - a, 2 * a - 5 * b + 4 * c - d, 3 * (b - c) + d - a
-    return b + 0.5 * fraction * (slope + fraction * (curve + fraction * twist))
+    a, b, c, d = (around[:, step:].gather(-1, before) for step in range(4))
+    slope = c - a
+    twist = d.sub_(a).add_(b, alpha=3).sub_(c, alpha=3)
+    curve = a.add_(c).sub_(b, alpha=2).sub_(twist)
+    return b.addcmul_(slope.addcmul_(curve.addcmul_(twist, fraction), fraction), fraction, value=0.5)

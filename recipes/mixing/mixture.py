@@ -20,7 +20,6 @@ from gtcrn_recipes.mixing.effects import (
     EQUALISER_HZ,
     apply_curve,
     band_curve,
-    change_speed,
     clip,
     equaliser_curve,
     frequencies,
@@ -28,7 +27,7 @@ from gtcrn_recipes.mixing.effects import (
     shift_formants,
     tilt_curve,
 )
-from gtcrn_recipes.mixing.noises import SILENCE, mixed_noise
+from gtcrn_recipes.mixing.noises import SILENCE, mix_noise
 from gtcrn_recipes.settings import MixingConfig
 
 TELEPHONE_HZ = (300.0, 3400.0)
@@ -54,42 +53,45 @@ def mix(speech: Tensor, noise: Tensor, rir: Tensor, generator: torch.Generator, 
     audio; the same generator state gives the same batch, bit for bit.
     """
     draw = Draws(generator, len(speech))
-    speech, noise = _speed(draw, speech, noise, config)
-    speech_curve, noise_curve = _curves(draw, config)
-    noise = mixed_noise(draw, speech, noise, config)
-    speech = _throat(draw, speech, config)
-    speech = on_rows(speech_curve.any(-1), apply_curve, speech, speech_curve)
-    noise = on_rows(noise_curve.any(-1), apply_curve, noise, noise_curve)
-    heard, clean, noise = _place_in_room(draw, speech, noise, rir, config)
-    heard, clean, noise = _gain_step(draw, heard, clean, noise, config)
-    heard, clean, noise, snr_db = _set_levels(draw, heard, clean, noise, config)
-    noisy = on_rows(draw.chance(config.clipping_probability), clip, heard + noise, draw.uniform(*config.clipping_db))
+    sound = torch.cat([speech[None], noise.transpose(0, 1)])  # (3, B, N): all that follows happens in this memory
+    speed = _speeds(draw, config)
+    curves = _curves(draw, config)
+    mix_noise(draw, sound, speed, config)
+    _throat(draw, sound[0], config)
+    on_rows(curves.any(-1).flatten(), apply_curve, sound[:2].flatten(0, 1), curves.flatten(0, 1))
+    sound[2] = sound[0]  # from here on: speech as heard, noise, the part of the speech to aim at
+    _place_in_room(draw, sound, rir, config)
+    _gain_step(draw, sound, config)
+    snr_db = _set_levels(draw, sound, config)
+    heard, noisy, clean = sound.unbind()
+    on_rows(draw.chance(config.clipping_probability), clip, noisy, draw.uniform(*config.clipping_db))
     return Mixture(transmitted(draw, noisy, config), clean, heard, snr_db)
 
 
-def _speed(draw: Draws, speech: Tensor, noise: Tensor, config: MixingConfig) -> tuple[Tensor, Tensor]:
-    """Some speech and some noises slower or faster."""
+def _speeds(draw: Draws, config: MixingConfig) -> Tensor:
+    """Of speech and both noises, (3, B): some are slower or faster."""
     chosen = draw.chance(config.speech_speed_probability)
-    speech = on_rows(chosen, change_speed, speech, draw.uniform(*config.speed))
+    speech = torch.where(chosen, draw.uniform(*config.speed), 1.0)
     chosen = draw.uniform(0, 1, 2) < config.noise_speed_probability
-    noises = on_rows(chosen.flatten(), change_speed, noise.flatten(0, 1), draw.uniform(*config.speed, 2).flatten())
-    return speech, noises.view_as(noise)
+    noises = torch.where(chosen, draw.uniform(*config.speed, 2), 1.0)
+    return torch.cat([speech[None], noises.T])
 
 
-def _throat(draw: Draws, speech: Tensor, config: MixingConfig) -> Tensor:
+def _throat(draw: Draws, speech: Tensor, config: MixingConfig) -> None:
     """Some speech from a longer or shorter vocal tract."""
-    if not config.formant_probability:
-        return speech
-    return on_rows(draw.chance(config.formant_probability), shift_formants, speech, draw.uniform(*config.formant))
+    if config.formant_probability:
+        on_rows(draw.chance(config.formant_probability), shift_formants, speech, draw.uniform(*config.formant))
 
 
-def _curves(draw: Draws, config: MixingConfig) -> tuple[Tensor, Tensor]:
-    """Filters of speech and noise in dB, (B, points): a colour for each, and the band limits that they share."""
+def _curves(draw: Draws, config: MixingConfig) -> Tensor:
+    """Filters of speech and noise in dB, (2, B, points): a colour for each, and the band limits that they share."""
     hz = frequencies(config.sample_rate, draw.generator.device)
     band = _band(draw, hz, config) + _microphone(draw, hz, config)
-    speech = _colour(draw, config.speech_colour_probability, hz, config)
-    noise = _colour(draw, config.noise_colour_probability, hz, config)
-    return speech + band, noise + band
+    colours = [
+        _colour(draw, probability, hz, config)
+        for probability in (config.speech_colour_probability, config.noise_colour_probability)
+    ]
+    return torch.stack(colours) + band
 
 
 def _colour(draw: Draws, probability: float, hz: Tensor, config: MixingConfig) -> Tensor:
@@ -114,50 +116,36 @@ def _microphone(draw: Draws, hz: Tensor, config: MixingConfig) -> Tensor | float
     return microphone_curve(edges, peaks_hz, peaks_db, hz) * chosen[:, None]
 
 
-def _place_in_room(
-    draw: Draws, speech: Tensor, noise: Tensor, rir: Tensor, config: MixingConfig
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Speech as heard, its direct sound with early reflections, and noise: each (B, N)."""
-    reverberant, reverberant_noise = (
-        draw.chance(config.reverb_probability),
-        draw.chance(config.noise_reverb_probability),
-    )
+def _place_in_room(draw: Draws, sound: Tensor, rir: Tensor, config: MixingConfig) -> None:
+    """Some speech as heard in its room, with its direct sound and early reflections; some noise in another room."""
+    speech, noise = draw.chance(config.reverb_probability), draw.chance(config.noise_reverb_probability)
     if not rir.shape[-1]:
-        return speech, speech, noise
-    early, fade = config.samples(config.early_ms), config.samples(config.early_fade_ms)
-    other = rir.roll(1, 0)
-    both = on_rows(
-        reverberant & rir.any(-1),
-        lambda rows, room: reverberate(rows[:, 0], room, early, fade),
-        torch.stack([speech, speech], dim=1),
-        rir,
+        return
+    early_samples, fade_samples = config.samples(config.early_ms), config.samples(config.early_fade_ms)
+    own = torch.arange(len(rir), device=rir.device)
+    room = torch.stack([own, own.roll(1), own])
+    chosen = torch.stack([speech, noise, speech]) & (rir.abs().amax(-1) > 0)[room]
+    on_rows(
+        chosen.flatten(),
+        lambda rows, room, early: reverberate(rows, rir[room], early, early_samples, fade_samples),
+        sound.flatten(0, 1),
+        room.flatten(),
+        torch.tensor([False, False, True], device=rir.device).repeat_interleave(len(rir)),
     )
-    noise = on_rows(
-        reverberant_noise & other.any(-1),
-        lambda rows, room: reverberate(rows, room, early, fade)[:, 0],
-        noise,
-        other,
-    )
-    return both[:, 0], both[:, 1], noise
 
 
-def _gain_step(
-    draw: Draws, heard: Tensor, clean: Tensor, noise: Tensor, config: MixingConfig
-) -> tuple[Tensor, Tensor, Tensor]:
+def _gain_step(draw: Draws, sound: Tensor, config: MixingConfig) -> None:
     """Some items with another gain from some place on."""
-    if not config.gain_step_probability:
-        return heard, clean, noise
-    place, step_db = draw.uniform(*STEP_PLACES), draw.uniform(*config.gain_step_db)
-    parts = torch.stack([heard, clean, noise], dim=1)
-    parts = on_rows(draw.chance(config.gain_step_probability), gain_step, parts, place, step_db)
-    heard, clean, noise = parts.unbind(1)
-    return heard, clean, noise
+    if config.gain_step_probability:
+        place, step_db = draw.uniform(*STEP_PLACES), draw.uniform(*config.gain_step_db)
+        chosen = draw.chance(config.gain_step_probability)
+        chosen, place, step_db = (drawn.repeat(len(sound)) for drawn in (chosen, place, step_db))
+        on_rows(chosen, gain_step, sound.flatten(0, 1), place, step_db)
 
 
-def _set_levels(
-    draw: Draws, heard: Tensor, clean: Tensor, noise: Tensor, config: MixingConfig
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Speech at the level drawn, noise at the SNR drawn below it, all lowered together if their sum would overload."""
+def _set_levels(draw: Draws, sound: Tensor, config: MixingConfig) -> Tensor:
+    """Speech at the level drawn, noise, to which it is added, at the SNR (B,) drawn; all lower if it would overload."""
+    heard, noise, _ = sound.unbind()
     kind = draw.uniform(0, 1)
     level, snr_db = draw.uniform(*config.level_dbfs), draw.uniform(*config.snr_db)
     speech_rms, noise_rms = active_rms(heard, config.active_span_db, config.sample_rate), rms(noise)
@@ -165,8 +153,8 @@ def _set_levels(
     quiet = (noise_rms < SILENCE) | (kind >= 1 - config.speech_only_probability)
     speech_gain = torch.where(silent, 0, amplitude(level) / speech_rms.clamp(min=SILENCE))
     noise_gain = torch.where(quiet, 0, amplitude(level - snr_db) / noise_rms.clamp(min=SILENCE))
-    heard, clean, noise = heard * speech_gain[:, None], clean * speech_gain[:, None], noise * noise_gain[:, None]
-    peak = torch.maximum((heard + noise).abs().amax(-1), clean.abs().amax(-1))
-    fit = (FULL_SCALE / peak.clamp(min=FULL_SCALE))[:, None]
-    snr_db = torch.where(silent, -torch.inf, torch.where(quiet, torch.inf, snr_db))
-    return heard * fit, clean * fit, noise * fit, snr_db
+    sound *= torch.stack([speech_gain, noise_gain, speech_gain])[..., None]
+    noise += heard
+    peak = sound[1:].abs().amax(-1).amax(0)
+    sound *= (FULL_SCALE / peak.clamp(min=FULL_SCALE))[:, None]
+    return torch.where(silent, -torch.inf, torch.where(quiet, torch.inf, snr_db))

@@ -1,80 +1,102 @@
 """The noise of an item: recorded, coloured, wind or babble, perhaps with a second one and somebody who talks nearby."""
 
+import torch
 from torch import Tensor
 
 from gtcrn_recipes.mixing.acoustics import active_rms, amplitude, rms
 from gtcrn_recipes.mixing.draws import Draws, on_rows
-from gtcrn_recipes.mixing.effects import coloured_noise, wind
+from gtcrn_recipes.mixing.effects import change_speed, coloured_noise, wind
 from gtcrn_recipes.settings import MixingConfig
 
 SILENCE = 1e-6  # -120 dBFS, below one step of 16-bit audio: nothing there
 GUSTS_PER_SECOND = 4
 
 
-def mixed_noise(draw: Draws, speech: Tensor, recorded: Tensor, config: MixingConfig) -> Tensor:
-    """The noise of each item at a level of 1 before its filters: recorded, coloured or babble, perhaps two at once."""
-    first, second = recorded[:, 0], recorded[:, 1]
-    first = on_rows(
-        draw.chance(config.coloured_probability),
+def mix_noise(draw: Draws, sound: Tensor, speed: Tensor, config: MixingConfig) -> None:
+    """Brings `sound` (3, B, N), speech and two recorded noises, to its `speed` (3, B) and makes one noise, in place.
+
+    sound[1] becomes the noise of each item, at a level of 1 before its filters: recorded, coloured or babble, perhaps
+    two at once. sound[2] is of no use any more.
+    """
+    speech, noise, second = sound.unbind()
+    made = _coloured(draw, noise, config) | _windy(draw, noise, config)
+    crowd = draw.chance(config.babble_probability) & (len(speech) > 1)
+    voices = _babble_gains(draw, config)
+    joined, second_db = draw.chance(config.second_noise_probability), draw.uniform(*config.second_noise_db)
+    used = torch.stack([torch.ones_like(made), ~(made | crowd), joined])
+    on_rows((used & (speed != 1)).flatten(), change_speed, sound.flatten(0, 1), speed.flatten())
+    on_rows(crowd, lambda rows, gains: _babble(speech, gains, config), noise, voices)
+    noise /= _level(noise)
+    on_rows(
+        joined,
+        lambda rows, other, gain: torch.addcmul(rows, other, gain[:, None] / _level(other)),
+        noise,
+        second,
+        amplitude(second_db),
+    )
+    _add_talker(draw, noise, speech, config)
+
+
+def _coloured(draw: Draws, noise: Tensor, config: MixingConfig) -> Tensor:
+    """Makes some of the noise coloured: which, (B,)."""
+    chosen = draw.chance(config.coloured_probability)
+    on_rows(
+        chosen,
         lambda rows, exponent: coloured_noise(draw.normal(*rows.shape), exponent, config.sample_rate),
-        first,
+        noise,
         draw.uniform(*config.coloured_exponent),
     )
-    first = _windy(draw, first, config)
-    crowd = draw.chance(config.babble_probability) & (len(speech) > 1)
-    weights = _babble_weights(draw, speech, config)
-    first = _unit_level(on_rows(crowd, lambda rows, weight: weight @ speech, first, weights))
-    both = on_rows(
-        draw.chance(config.second_noise_probability),
-        lambda rows, other, level: rows + _unit_level(other) * amplitude(level)[:, None],
-        first,
-        second,
-        draw.uniform(*config.second_noise_db),
-    )
-    return _talker(draw, both, speech, config)
+    return chosen
 
 
 def _windy(draw: Draws, noise: Tensor, config: MixingConfig) -> Tensor:
-    """Some of the noise is wind."""
+    """Makes some of the noise wind: which, (B,)."""
     if not config.wind_probability:
-        return noise
+        return torch.zeros(len(noise), dtype=torch.bool, device=noise.device)
     points = 2 + GUSTS_PER_SECOND * noise.shape[-1] // config.sample_rate
-    return on_rows(
-        draw.chance(config.wind_probability),
+    chosen = draw.chance(config.wind_probability)
+    on_rows(
+        chosen,
         lambda rows, exponent: wind(
             draw.normal(*rows.shape), draw.normal(len(rows), points), exponent, config.wind_gust_db, config.sample_rate
         ),
         noise,
         draw.uniform(*config.wind_exponent),
     )
+    return chosen
 
 
-def _talker(draw: Draws, noise: Tensor, speech: Tensor, config: MixingConfig) -> Tensor:
+def _add_talker(draw: Draws, noise: Tensor, speech: Tensor, config: MixingConfig) -> None:
     """The voice of the next item in some of the noise; speech too quiet to be any is left out."""
     if not config.talker_probability or len(speech) < 2:
-        return noise
+        return
     voice = speech.roll(1, 0)
     level = active_rms(voice, config.active_span_db, config.sample_rate)
     there = level >= 10 ** (config.speech_floor_dbfs / 20)
-    return on_rows(
+    on_rows(
         draw.chance(config.talker_probability) & there,
-        lambda rows, voice, gain: rows + voice * gain[:, None],
+        lambda rows, voice, gain: torch.addcmul(rows, voice, gain[:, None]),
         noise,
         voice,
         amplitude(draw.uniform(*config.talker_db)) / level.clamp(min=SILENCE),
     )
 
 
-def _babble_weights(draw: Draws, speech: Tensor, config: MixingConfig) -> Tensor:
-    """(B, B) factors that make babble of the batch's speech: some other items each, at different levels."""
+def _babble_gains(draw: Draws, config: MixingConfig) -> Tensor:
+    """Levels (B, B) of each item's voices in the babble of each: some others, 0 for the rest."""
     order = draw.uniform(0, 1, draw.rows).fill_diagonal_(2).argsort(-1).argsort(-1)
     lowest, highest = config.babble_voices
     voices = draw.uniform(lowest, highest + 1).floor().clamp(max=draw.rows - 1)
     gain = amplitude(draw.uniform(-config.babble_spread_db, 0, draw.rows))
+    return gain * (order < voices[:, None])
+
+
+def _babble(speech: Tensor, gains: Tensor, config: MixingConfig) -> Tensor:
+    """The voices (B, N) of a batch together, each at its active level in `gains` (R, B): (R, N)."""
     level = active_rms(speech, config.active_span_db, config.sample_rate)
-    return gain * (order < voices[:, None]) / level.clamp(min=SILENCE)
+    return gains / level.clamp(min=SILENCE) @ speech
 
 
-def _unit_level(noise: Tensor) -> Tensor:
-    """Noise at a root mean square of 1; silence stays silence."""
-    return noise / rms(noise).clamp(min=SILENCE)[:, None]
+def _level(noise: Tensor) -> Tensor:
+    """Root mean square of each row, (B, 1), that can be divided by: silence stays silence."""
+    return rms(noise).clamp(min=SILENCE)[:, None]

@@ -80,7 +80,7 @@ class Trainer:
         for draw, item in zip(my_draws(self.fabric, self.recipe), items, strict=True):
             seed = int(draw_generator(settings.seed, step, draw).integers(2**62, endpoint=True)) + 1
             generator = torch.Generator(self.fabric.device).manual_seed(seed)
-            speech, noise, rir = (t.float() / 2**15 for t in item.to(self.fabric.device))
+            speech, noise, rir = (t.float().mul_(2**-15) for t in item.to(self.fabric.device))
             mixed.append(mix(speech, noise, rir, generator, self.recipe.mixing))
         return mixed[0] if len(mixed) == 1 else Mixture(*(torch.cat(column) for column in zip(*mixed, strict=True)))
 
