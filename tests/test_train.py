@@ -1,5 +1,8 @@
 """Training: learns, by every recipe and layer, does not depend on the number of processes, and fails in sentences."""
 
+import platform
+import resource
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +56,18 @@ def test_the_compiled_layers_have_all_threads(data: Path, tmp_path: Path) -> Non
     trainer = train.Trainer(fabric, train.open_run(recipe(data), tmp_path, False, fabric))
     assert torch.get_num_threads() == 1
     assert int(trainer.layers.split()[1]) >= 2
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what others do with freed memory is not settled")
+def test_the_memory_of_a_batch_is_kept_for_the_next() -> None:
+    def new_pages() -> int:
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+        batch = [torch.ones(500_000) for _ in range(12)]
+        return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before if batch else 0
+
+    train.keep_memory()
+    with ThreadPoolExecutor(1) as loader:
+        assert [loader.submit(new_pages).result() for _ in range(4)][-1] < 500  # of 5900
 
 
 @pytest.mark.parametrize(("gain", "word"), [(1.0, "below"), (4.0, "as expected"), (9.0, "better")])

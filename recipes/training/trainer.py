@@ -1,6 +1,7 @@
 """Training: draw, mix, enhance, compare, step; validate now and then; keep the best and the last."""
 
 import contextlib
+import ctypes
 import gc
 import os
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from gtcrn_recipes.training.run_folder import Run, clip_gradient
 from gtcrn_recipes.training.validation import Validation
 
 LOST = "gloo"  # in the words of a plain RuntimeError where a process does not answer any more
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # options of glibc's mallopt
 
 
 class Trainer:
@@ -122,6 +124,8 @@ def train(recipe: Recipe, folder: Path, resume: bool = False, quiet: bool = Fals
 
 def _train(recipe: Recipe, folder: Path, resume: bool, quiet: bool, fabric: Fabric) -> Run:
     run = open_run(recipe, folder, resume or _is_restarted(folder), fabric)
+    if fabric.device.type == "cpu":
+        keep_memory()
     trainer = Trainer(fabric, run)
     source = ItemSource(recipe.data, fabric.device)
     validation = Validation(recipe.data.root, recipe.data.validation) if recipe.data.validation else None
@@ -190,6 +194,14 @@ def hand_over_threads() -> int:
     threads = use_threads(torch.get_num_threads())
     torch.set_num_threads(1)
     return threads
+
+
+def keep_memory() -> None:
+    """Have glibc keep what is freed: the loader's thread would give its pages back at every step and get new ones."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(MMAP_THRESHOLD, 32 << 20)  # the most it takes
+        mallopt(TRIM_THRESHOLD, 1 << 30)
 
 
 def my_draws(fabric: Fabric, recipe: Recipe) -> list[int]:
