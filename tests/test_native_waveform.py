@@ -77,8 +77,8 @@ def test_waveforms_and_gradients_are_those_of_the_way_by_spectra(channels: int) 
     largest = max(float(p.grad.abs().max()) for p in theirs.parameters() if p.grad is not None)
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(a.grad, b.grad, atol=1e-5 * largest, rtol=2e-3)
-    for a, b in zip(ours.buffers(), theirs.buffers(), strict=True):
-        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+    for statistics, other in zip(ours.buffers(), theirs.buffers(), strict=True):
+        torch.testing.assert_close(statistics, other, atol=1e-5, rtol=1e-4)
 
 
 def test_batches_of_several_shapes_take_turns() -> None:
