@@ -16,7 +16,7 @@ typedef struct {
     const int64_t *first;
 } conv;
 
-enum { ROWS = 6, COLUMNS = 9 };
+enum { ROWS = 12, COLUMNS = 9 };
 enum { CACHED = 4096, LEAST = 8 }; /* floats of two tensors' frames that stay in the nearest cache; frames at least */
 
 /* x (items, frames, bands, channels), w (blocks, width, inputs, 8), bias (outputs) or none -> y (..., outputs). */
@@ -51,11 +51,15 @@ INLINE void convolve_rows(const conv *c, const float *x, const float *w, const f
 INLINE void convolve_frames(const conv *c, const float *x, const float *w, const float *bias, float *y, int blocks,
                             int64_t inputs, int64_t lanes)
 {
-    int64_t t = 0;
-    for (; t + ROWS <= c->frames; t += ROWS)
-        convolve_rows(c, x + t * c->x_frame, w, bias, y + t * c->y_frame, ROWS, blocks, inputs, lanes);
-    for (; t < c->frames; t++)
-        convolve_rows(c, x + t * c->x_frame, w, bias, y + t * c->y_frame, 1, blocks, inputs, lanes);
+    for (int64_t t = 0, n; t < c->frames; t += n) {
+        const float *from = x + t * c->x_frame;
+        float *to = y + t * c->y_frame;
+        int64_t left = c->frames - t;
+        n = left >= ROWS && blocks == 1 ? ROWS : left >= ROWS / 2 ? ROWS / 2 : 1;
+        if (n == ROWS && blocks == 1) convolve_rows(c, from, w, bias, to, ROWS, 1, inputs, lanes);
+        else if (n > 1) convolve_rows(c, from, w, bias, to, ROWS / 2, blocks, inputs, lanes);
+        else convolve_rows(c, from, w, bias, to, 1, blocks, inputs, lanes);
+    }
 }
 
 /* Trip counts that the compiler sees, for the numbers of channels that come often. */
@@ -83,14 +87,47 @@ FAST static void convolve_item(const conv_work *job, int64_t item)
     }
 }
 
+INLINE void convolve_two_rows(const conv *c, const float *x, const float *w, const float *bias, float *y, int rows)
+{
+    for (int64_t first = 0; first < c->taps;) {
+        int64_t to = c->tap[first].to, end = first;
+        vec acc[LANES] = {{0}};
+        for (; end < c->taps && c->tap[end].to == to; end++) {
+            const float *row = w + 2 * c->tap[end].k * c->inputs, *from = x + c->tap[end].from * c->x_step;
+            for (int64_t i = 0; i < c->inputs; i += LANES)
+                for (int r = 0; r < rows; r++) {
+                    vec v = load(from + r * c->x_frame + i);
+                    acc[2 * r] += v * load(row + i), acc[2 * r + 1] += v * load(row + c->inputs + i);
+                }
+        }
+        vec total = totals_of(acc);
+        for (int r = 0; r < rows; r++)
+            for (int o = 0; o < 2; o++) y[r * c->y_frame + to * c->y_step + o] = total[2 * r + o] + bias[o];
+        first = end;
+    }
+}
+
+/* To two outputs, from a multiple of 8 inputs, which take the lanes: w (width, 2, inputs). */
+FAST static void convolve_two_item(const conv_work *job, int64_t item)
+{
+    const conv *c = job->c;
+    const float *x = job->x + item * c->frames * c->x_frame;
+    float *y = job->y + item * c->frames * c->y_frame;
+    for (int64_t t = 0, n; t < c->frames; t += n) {
+        n = t + LANES / 2 <= c->frames ? LANES / 2 : 1;
+        if (n > 1) convolve_two_rows(c, x + t * c->x_frame, job->w, job->bias, y + t * c->y_frame, LANES / 2);
+        else convolve_two_rows(c, x + t * c->x_frame, job->w, job->bias, y + t * c->y_frame, 1);
+    }
+}
+
 /* Over all frames and taps, x[from] times y[to]: total (items, blocks, width, inputs, 8). Where `sums` is given, the sum
  * of each channel of y, or of x, too: (items, channels). */
 typedef struct { const conv *c; const float *x, *y; float *total, *sums; int64_t of_x; } outer_work;
 
 /* Add the gradient of a matrix over `frames` frames and its taps: `columns` input channels, one or two blocks of
- * outputs. */
+ * outputs, the second's inputs `apart` from the first's. */
 INLINE void outer_columns(const conv *c, const float *x, const float *y, float *w, const tap *first, const tap *end,
-                          int64_t frames, int blocks, int columns)
+                          int64_t frames, int blocks, int64_t apart, int columns)
 {
     vec acc[2][COLUMNS];
     int64_t block = c->width * c->inputs * LANES;
@@ -100,13 +137,14 @@ INLINE void outer_columns(const conv *c, const float *x, const float *y, float *
         const float *from = x + t->from * c->x_step, *to = y + t->to * c->y_step;
         for (int64_t r = 0; r < frames; r++, from += c->x_frame, to += c->y_frame)
             for (int i = 0; i < columns; i++)
-                for (int o = 0; o < blocks; o++) acc[o][i] += load(to + o * LANES) * from[i];
+                for (int o = 0; o < blocks; o++) acc[o][i] += load(to + o * LANES) * from[o * apart + i];
     }
     for (int o = 0; o < blocks; o++)
         for (int i = 0; i < columns; i++) store(w + o * block + i * LANES, acc[o][i]);
 }
 
-INLINE void outer_blocks(const conv *c, const float *x, const float *y, float *w, int64_t frames, int blocks)
+INLINE void outer_blocks(const conv *c, const float *x, const float *y, float *w, int64_t frames, int blocks,
+                         int64_t apart)
 {
     for (const tap *first = c->tap, *end = first, *last = first + c->taps; first < last; first = end) {
         float *row = w + first->k * c->inputs * LANES;
@@ -114,11 +152,11 @@ INLINE void outer_blocks(const conv *c, const float *x, const float *y, float *w
         for (int64_t i = 0, n; i < c->inputs; i += n) {
             int64_t left = c->inputs - i;
             n = left == COLUMNS ? COLUMNS : left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-            if (n == COLUMNS) outer_columns(c, x + i, y, row + i * LANES, first, end, frames, blocks, COLUMNS);
-            else if (n == 8) outer_columns(c, x + i, y, row + i * LANES, first, end, frames, blocks, 8);
-            else if (n == 4) outer_columns(c, x + i, y, row + i * LANES, first, end, frames, blocks, 4);
-            else if (n == 2) outer_columns(c, x + i, y, row + i * LANES, first, end, frames, blocks, 2);
-            else outer_columns(c, x + i, y, row + i * LANES, first, end, frames, blocks, 1);
+            if (n == COLUMNS) outer_columns(c, x + i, y, row + i * LANES, first, end, frames, blocks, apart, COLUMNS);
+            else if (n == 8) outer_columns(c, x + i, y, row + i * LANES, first, end, frames, blocks, apart, 8);
+            else if (n == 4) outer_columns(c, x + i, y, row + i * LANES, first, end, frames, blocks, apart, 4);
+            else if (n == 2) outer_columns(c, x + i, y, row + i * LANES, first, end, frames, blocks, apart, 2);
+            else outer_columns(c, x + i, y, row + i * LANES, first, end, frames, blocks, apart, 1);
         }
     }
 }
@@ -127,9 +165,12 @@ INLINE void outer_frames(const conv *c, const float *x, const float *y, float *t
 {
     int64_t size = c->width * c->inputs * LANES, blocks = c->outputs / LANES;
     for (int64_t o = 0, n; o < blocks; o += n) {
-        n = o + 1 < blocks && c->first[o] == c->first[o + 1] ? 2 : 1;
-        if (n == 2) outer_blocks(c, x + c->first[o], y + o * LANES, total + o * size, frames, 2);
-        else outer_blocks(c, x + c->first[o], y + o * LANES, total + o * size, frames, 1);
+        const float *from = x + c->first[o], *to = y + o * LANES;
+        int64_t apart = o + 1 < blocks ? c->first[o + 1] - c->first[o] : 0;
+        n = o + 1 < blocks ? 2 : 1;
+        if (n == 1) outer_blocks(c, from, to, total + o * size, frames, 1, 0);
+        else if (apart) outer_blocks(c, from, to, total + o * size, frames, 2, apart);
+        else outer_blocks(c, from, to, total + o * size, frames, 2, 0);
     }
 }
 

@@ -25,8 +25,10 @@ def convolution(
     Where batch statistics normalise the result, `normalised`, the gradient of the bias is 0 and not computed.
     """
     y = Value(program.room(*x.data.shape[:2], shape.outputs, weight.shape[2]))
-    packed, offsets = program.gathered(blocks(weight)), program.gathered(bias)
-    program.forward("convolve", conv(shape, False, x.data, y.data, groups), x.data, packed, offsets, y.data)
+    two = weight.shape[2] == 2 and weight.shape[1] % LANES == 0
+    packed = program.gathered(weight.transpose(1, 2) if two else blocks(weight))
+    taps, offsets = conv(shape, False, x.data, y.data, groups), program.gathered(bias)
+    program.forward("convolve_two" if two else "convolve", taps, x.data, packed, offsets, y.data)
     back = program.gathered(blocks(turned(weight, groups))) if x.wanted else None
 
     def write() -> None:

@@ -86,6 +86,11 @@ void run_convolve(const operation *o, int64_t item)
     convolve_item(&(conv_work){o->shape, o->p[0], o->p[1], o->p[2], o->p[3]}, item);
 }
 
+void run_convolve_two(const operation *o, int64_t item)
+{
+    convolve_two_item(&(conv_work){o->shape, o->p[0], o->p[1], o->p[2], o->p[3]}, item);
+}
+
 void run_outer(const operation *o, int64_t item)
 {
     outer_item(&(outer_work){o->shape, o->p[0], o->p[1], o->p[2], o->p[3], o->n[0]}, item);

@@ -75,6 +75,21 @@ INLINE float total_of(vec x)
     return total;
 }
 
+/* The total of each of 8 vectors: neighbours, then pairs, then halves of two of them beside each other. */
+INLINE vec totals_of(const vec x[LANES])
+{
+    vec two[4], four[2];
+    for (int k = 0; k < 4; k++) {
+        vec a = x[2 * k], b = x[2 * k + 1];
+        two[k] = SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14) + SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+    }
+    for (int k = 0; k < 2; k++) {
+        vec a = two[2 * k], b = two[2 * k + 1];
+        four[k] = SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13) + SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+    return SHUFFLE(four[0], four[1], 0, 1, 2, 3, 8, 9, 10, 11) + SHUFFLE(four[0], four[1], 4, 5, 6, 7, 12, 13, 14, 15);
+}
+
 /* To 2e-7 of the logarithm's size and 1: the exponent, and a series about 1. x is a normal number above 0. */
 INLINE vec log_2(vec x)
 {
