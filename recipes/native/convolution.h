@@ -179,13 +179,12 @@ INLINE void column_sums(const float *x, int64_t positions, int64_t step, int64_t
 {
     for (int64_t c = 0; c < channels; c += LANES) {
         int64_t left = channels - c;
-        vec even = load_some(sums + c, left), odd = {0};
-        for (int64_t i = 0; i < positions; i++) {
-            vec v = left < LANES ? load_some(x + i * step + c, left) : load(x + i * step + c);
-            if (i & 1) odd += v;
-            else even += v;
-        }
-        store_some(sums + c, even + odd, left);
+        vec acc[4] = {load_some(sums + c, left)};
+        int64_t i = 0;
+        for (; left >= LANES && i + 4 <= positions; i += 4)
+            for (int k = 0; k < 4; k++) acc[k] += load(x + (i + k) * step + c);
+        for (; i < positions; i++) acc[0] += load_some(x + i * step + c, left);
+        store_some(sums + c, (acc[0] + acc[1]) + (acc[2] + acc[3]), left);
     }
 }
 
