@@ -97,6 +97,6 @@ def test_noise_goes_down_in_pauses_and_sibilants_stay(low: float, high: float) -
     lows, highs, before = band(voice, 500, 3_500), band(voice, 9_000, 13_000), band(noisy, 9_000, 13_000)
     pauses, sibilants = highs < highs.max() - 35, (highs > lows) & (highs > highs.max() - 15)
     after = band(gtcrn.load()(noisy, 48_000, keep_highs=True), 9_000, 13_000)
-    assert np.mean((after - before)[pauses]) < -20
+    assert np.mean((after - before)[pauses]) < -15
     assert np.median((after - highs)[sibilants]) > -5
     assert np.median((band(gtcrn.load()(noisy, 48_000), 9_000, 13_000) - highs)[sibilants]) < -60

@@ -41,12 +41,15 @@ def test_noise_has_its_level_and_is_no_speech(shipped: gtcrn.Denoiser, rate: int
     heard = decibels(shipped.stream(rate, bypass=True).push(samples)) + 10 * np.log10(min(1, 16_000 / rate))
     assert np.mean([levels.noise for levels in last]) == pytest.approx(heard, abs=0.7)  # below 8 kHz
     assert np.mean([levels.reduction for levels in last]) > 15
-    assert max(levels.speech for levels in last) < 0.5
+    assert np.mean([levels.speech for levels in last]) < 0.3
+    assert max(levels.speech for levels in last) < 0.7
 
 
 def test_the_reduction_is_that_of_the_output(shipped: gtcrn.Denoiser) -> None:
+    """By the mean of the powers: where hardly anything is left, a frame that keeps more weighs more than many others."""
     samples = noise(32_000)
-    reduction = np.mean([levels.reduction for levels in told(shipped.stream(), samples)][-50:])
+    reductions = np.array([levels.reduction for levels in told(shipped.stream(), samples)][-62:])
+    reduction = -10 * np.log10(np.mean(10 ** (-reductions / 10)))
     assert decibels(samples[-16_000:]) - decibels(shipped(samples)[-16_000:]) == pytest.approx(reduction, abs=1.5)
 
 
