@@ -46,7 +46,7 @@ def test_noise_has_its_level_and_is_no_speech(shipped: gtcrn.Denoiser, rate: int
 
 
 def test_the_reduction_is_that_of_the_output(shipped: gtcrn.Denoiser) -> None:
-    """By the mean of the powers: where hardly anything is left, a frame that keeps more weighs more than many others."""
+    """By the mean of the powers: where hardly anything is left, a frame that keeps more outweighs many."""
     samples = noise(32_000)
     reductions = np.array([levels.reduction for levels in told(shipped.stream(), samples)][-62:])
     reduction = -10 * np.log10(np.mean(10 ** (-reductions / 10)))
