@@ -97,7 +97,7 @@ INLINE void take_segment(const float *amplitude, const int32_t *place, float flo
         const vec *u = s->by_band[t];
         float mean = total_of(u[0] + u[1]) / OCTAVES;
         vec a = u[0] - mean, b = (u[1] - mean) * real[1];
-        s->frame[t] = 1 / sqrtf(total_of(a * a + b * b) + 1.2e-38f);
+        s->frame[t] = 1 / sqrtf(total_of(a * a + b * b) + FLT_MIN);
         s->by_frame[t][0] = a * s->frame[t], s->by_frame[t][1] = b * s->frame[t];
     }
 }
@@ -142,7 +142,7 @@ FAST static double intelligibility(const octave_tables *o, const float *enhanced
     if (segments < 1) return 0;
     double power = 0;
     for (int64_t i = 0; i < frames * ROW; i += LANES) power += total_of(load(wanted + i));
-    float floor = o->floor * power / (frames * OCTAVES) + 1.2e-38;
+    float floor = o->floor * power / (frames * OCTAVES) + FLT_MIN;
     gather_octaves(o, enhanced, n, found);
     take_roots(wanted, frames, floor), take_roots(found, frames, floor);
     memset(change, 0, size * sizeof *change);

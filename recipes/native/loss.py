@@ -88,7 +88,8 @@ class NativeLoss:
 
     def __init__(self, loss: Loss) -> None:
         self.loss, self.config = loss, loss.config
-        self.others = Loss(loss.config.model_copy(update=dict.fromkeys(NAMES, 0.0)), loss.spectral)
+        others = loss.config.model_copy(update=dict.fromkeys(NAMES, 0.0))
+        self.others = Loss(others, loss.spectral) if any(others.weights.values()) else None
         self.pesq = _PesqTables(loss.pesq) if loss.pesq is not None else None
         self.octaves = _OctaveTables(loss.spectral.sample_rate)
 
@@ -98,7 +99,7 @@ class NativeLoss:
         speaking = speaks.float()
         settings = self._settings(len(clean), clean.shape[1], gain, speaking)
         total, terms = _Compare.apply(enhanced.contiguous(), clean.contiguous(), settings)
-        others = self.others(enhanced_spectrum, enhanced, clean)
+        others = self.others(enhanced_spectrum, enhanced, clean) if self.others else {}
         found = dict(zip(NAMES, terms.unbind(), strict=True)) | others
         asked = {name: found[name] for name, weight in self.config.weights.items() if weight}
         return Compared(torch.stack([total, *others.values()]).sum(), asked)

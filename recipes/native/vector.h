@@ -3,6 +3,7 @@
 #ifndef TRAIN_VECTOR_H
 #define TRAIN_VECTOR_H
 
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

@@ -34,7 +34,8 @@ class Waveforms:
         self.frames, self.bands = 1 + samples // config.spectral.hop, config.bands
         erb = torch.from_numpy(erb_matrix(config))  # (bands, bins): each bin is in two neighbours at most
         band = (erb > 0).int().argmax(0)
-        share = torch.stack((erb.gather(0, band[None])[0], 1 - erb.gather(0, band[None])[0]), 1).contiguous()
+        first = erb.gather(0, band[None])[0]
+        share = torch.stack((first, 1 - first), 1)
         roots = round(-math.log2(config.input_exponent))
         structure = _Waveforms(items, samples, roots, band.data_ptr(), share.data_ptr())
         spectra = torch.empty(read("spectra_room", structure), dtype=torch.uint8)
