@@ -3,7 +3,7 @@
  */
 
 typedef struct {
-    int64_t items, frames, bands, channels, step; /* floats from one band of `passed` to the next */
+    int64_t frames, bands, channels, step; /* floats from one band of `passed` to the next */
 } frame_shape;
 
 typedef struct { const frame_shape *s; const float *x, *weight, *passed; float *y, *dx, *d_passed; } attention_work;

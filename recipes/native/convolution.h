@@ -8,7 +8,7 @@
 typedef struct { int from, to, k; } tap;
 
 typedef struct {
-    int64_t items, frames;             /* frames of an item */
+    int64_t frames;                    /* of an item */
     int64_t x_frame, y_frame;          /* floats from one frame to the next */
     int64_t x_step, y_step;            /* floats from one band to the next */
     int64_t inputs, outputs, width, taps;

@@ -18,7 +18,7 @@ class Conv(ctypes.Structure):
     """`conv` of convolution.h."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("items", "frames", "x_frame", "y_frame", "x_step", "y_step")),
+        *((name, ctypes.c_int64) for name in ("frames", "x_frame", "y_frame", "x_step", "y_step")),
         *((name, ctypes.c_int64) for name in ("inputs", "outputs", "width", "taps")),
         ("tap", ctypes.POINTER(Tap)),
         ("first", ctypes.POINTER(ctypes.c_int64)),
@@ -74,7 +74,7 @@ def conv(
     taps, (inputs, outputs) = _taps(shape, flipped, by_weight), (x.shape[3] // groups, y.shape[3])
     first = _first(-(-outputs // LANES), outputs // groups // repeats, inputs, groups)
     steps = (_frame(x), _frame(y), x.stride(2), y.stride(2))
-    return Conv(*x.shape[:2], *steps, inputs, outputs, shape.width, len(taps), taps, first)
+    return Conv(x.shape[1], *steps, inputs, outputs, shape.width, len(taps), taps, first)
 
 
 def _frame(x: Tensor) -> int:

@@ -3,7 +3,7 @@
 enum { TAPS = 3 };
 
 typedef struct {
-    int64_t items, frames, bands, channels, dilation;
+    int64_t frames, bands, channels, dilation;
 } depth;
 
 /* x (items, frames, bands, channels), w (3, 3, channels) -> y like x; back from dy, y is its gradient, and

@@ -1,6 +1,6 @@
 /* Layer normalisation of each frame, (bands, channels) with weights of that shape, added to what the layer went round. */
 
-typedef struct { int64_t items, frames, n; float eps; } layer_norm; /* n: floats of a frame, a multiple of 8 */
+typedef struct { int64_t frames, n; float eps; } layer_norm; /* n: floats of a frame, a multiple of 8 */
 
 /* y = around + normalised x, all (items, frames, n); back from dy, y is the gradient of x, and d_weight and d_bias
  * (items, n). */

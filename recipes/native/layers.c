@@ -7,7 +7,7 @@
 #include "vector.h"
 #include "pool.h"
 
-const int layers_version = 7; /* of the functions' arguments; library.py has the same */
+const int layers_version = 8; /* of the functions' arguments; library.py has the same */
 
 #include "convolution.h"
 #include "depthwise.h"

@@ -95,12 +95,12 @@ def add(program: Program, x: Value, y: Value) -> Value:
 class Depth(ctypes.Structure):
     """`depth` of depthwise.h."""
 
-    _fields_ = [(name, ctypes.c_int64) for name in ("items", "frames", "bands", "channels", "dilation")]
+    _fields_ = [(name, ctypes.c_int64) for name in ("frames", "bands", "channels", "dilation")]
 
 
 def depthwise(program: Program, x: Value, weight: Tensor, bias: Tensor, dilation: int) -> Value:
     """x (B, T, F, C), weight (3, 3, C), bias (C) -> (B, T, F, C); causal, dilated in time."""
-    y, shape = Value(program.room(*x.data.shape)), Depth(*x.data.shape, dilation)
+    y, shape = Value(program.room(*x.data.shape)), Depth(*x.data.shape[1:], dilation)
     packed, offsets = program.gathered(weight), program.gathered(bias)
     program.forward("depthwise", shape, x.data, packed, offsets, y.data)
 
@@ -118,14 +118,14 @@ def depthwise(program: Program, x: Value, weight: Tensor, bias: Tensor, dilation
 class Frames(ctypes.Structure):
     """`frame_shape` of attention.h."""
 
-    _fields_ = [(name, ctypes.c_int64) for name in ("items", "frames", "bands", "channels", "step")]
+    _fields_ = [(name, ctypes.c_int64) for name in ("frames", "bands", "channels", "step")]
 
 
 def attended(program: Program, x: Value, weigh: Callable[[Value], Value], passed: Value) -> Value:
     """x (B, T, F, C) times the weight (B, T, 1, C) that `weigh` makes of its mean squares over the bands, alternating
     with `passed` (B, T, F, C), which may skip channels: (B, T, F, 2 C)."""
     squares = Value(program.room(*x.data.shape[:2], 1, x.data.shape[3]))
-    shape = Frames(*x.data.shape, passed.data.stride(2))
+    shape = Frames(*x.data.shape[1:], passed.data.stride(2))
     program.forward("energy", shape, x.data, squares.data)
 
     def write_squares() -> None:
@@ -142,7 +142,7 @@ def attended(program: Program, x: Value, weigh: Callable[[Value], Value], passed
     def write() -> None:
         dy, dx, d_weight = program.consume(y), program.destination(x), program.destination(weight)
         d_passed = program.destination(passed)
-        back = Frames(*x.data.shape, d_passed.stride(2))
+        back = Frames(*x.data.shape[1:], d_passed.stride(2))
         program.backward("shuffle_backward", back, x.data, weight.data, dy, dx, d_weight, d_passed)
         program.release(dy)
         for value, gradient in ((x, dx), (weight, d_weight), (passed, d_passed)):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gtcrn.errors import GtcrnError
 
-VERSION = 7  # of the functions' arguments; layers.c has the same
+VERSION = 8  # of the functions' arguments; layers.c has the same
 MODULE = "gtcrn_recipes.native._layers"
 
 

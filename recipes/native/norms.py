@@ -62,13 +62,13 @@ def normalise(program: Program, x: Value, norm: nn.BatchNorm2d, activation: nn.M
 class LayerNorm(ctypes.Structure):
     """`layer_norm` of layer_norm.h."""
 
-    _fields_ = [*((name, ctypes.c_int64) for name in ("items", "frames", "n")), ("eps", ctypes.c_float)]
+    _fields_ = [*((name, ctypes.c_int64) for name in ("frames", "n")), ("eps", ctypes.c_float)]
 
 
 def add_normalised(program: Program, around: Value, x: Value, norm: nn.LayerNorm) -> Value:
     """`around` + layer normalisation of x, both (B, T, F, C)."""
     y, parameters = Value(program.room(*x.data.shape)), program.parameters
-    shape = LayerNorm(*x.data.shape[:2], norm.weight.numel(), norm.eps)
+    shape = LayerNorm(x.data.shape[1], norm.weight.numel(), norm.eps)
     weight, bias = (parameters.here(p) for p in (norm.weight, norm.bias))
     kept = program.room(*x.data.shape[:2], 2)
     program.forward("normalise_frames", shape, x.data, around.data, weight, bias, y.data, kept)

@@ -9,7 +9,7 @@
 enum { GATES = 3, SAVED = 5, ROWS_TOGETHER = 4, MOST_UNITS = 128 };
 
 typedef struct {
-    int64_t items, sequences, steps, step, units, span; /* sequences of an item */
+    int64_t sequences, steps, step, units, span; /* sequences of an item */
     const int64_t *start;
     int64_t directions;
 } recurrence;

@@ -19,7 +19,7 @@ class Sequences(ctypes.Structure):
     """`recurrence` of recurrence.h: which positions of a (B, T, F, ...) tensor follow each other."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("items", "sequences", "steps", "step", "units", "span")),
+        *((name, ctypes.c_int64) for name in ("sequences", "steps", "step", "units", "span")),
         ("start", ctypes.c_void_p),
         ("directions", ctypes.c_int64),
     ]
@@ -47,7 +47,7 @@ class Cells(NamedTuple):
         batch, frames, bands = shape[:3]
         start = _starts(batch, frames, bands, self.along_bands)
         steps, step = (bands, 1) if self.along_bands else (frames, bands)
-        counts = (batch, len(start) // batch, steps, step, self.units, self.span)
+        counts = (len(start) // batch, steps, step, self.units, self.span)
         return Sequences(*counts, start.data_ptr(), 2 if self.along_bands else 1)
 
 
@@ -56,7 +56,7 @@ def recurrence(program: Program, x: Value, weight: Tensor, bias: Tensor, cells: 
     state, gates r, z, n -> (B, T, F, U)."""
     order, units = cells.sequences(x.data.shape), cells.units
     y = Value(program.room(*x.data.shape[:3], units))
-    saved = program.room(order.items, order.sequences * order.steps, SAVED, units)
+    saved = program.room(len(x.data), order.sequences * order.steps, SAVED, units)
     weight = weight.view(GATES, units, units)
     forth, back = program.gathered(weight.permute(2, 0, 1)), program.gathered(weight)
     program.forward("recurrence", order, x.data, forth, program.gathered(bias), y.data, saved)
