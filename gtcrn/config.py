@@ -68,6 +68,9 @@ class GTCRNConfig:
     kernel_width: int = _setting(5, "Bins, of the two strided convolutions.", at_least=1)
     neighbours: int = _setting(3, "Bins that subband feature extraction puts side by side.", at_least=1)
     dilations: tuple[int, ...] = field(default=(1, 2, 5), metadata={"description": "Frames, one GTConvBlock each."})
+    shared_bands: int = _setting(
+        0, "Neighbouring bands with weights in common in the pointwise layers and along time; 0: all of them."
+    )
     dual_path_blocks: int = _setting(2, "Dual-path recurrent blocks.")
     input_exponent: float = field(
         default=1.0, metadata={"description": "Of the input's magnitudes: 1 (as published), 0.5 or 0.25."}
@@ -94,6 +97,11 @@ class GTCRNConfig:
     def width(self) -> int:
         """Width in frequency after the two convolutions of stride 2."""
         return (self.bands + 3) // 4
+
+    @property
+    def band_groups(self) -> int:
+        """Of the width's bands, each with weights of its own; the last may have fewer bands than the others."""
+        return -(-self.width // (self.shared_bands or self.width))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and lists, as a checkpoint keeps them."""

@@ -18,9 +18,9 @@ from gtcrn.network.model import GTCRN
 Layout = tuple[tuple[str, int], ...]
 
 
-@pytest.fixture(scope="module")
-def random_checkpoint() -> Checkpoint:
-    return checkpoint.from_model(GTCRN())
+@pytest.fixture(scope="module", params=[0, 12], ids=["bands alike", "groups of bands"])
+def random_checkpoint(request: pytest.FixtureRequest) -> Checkpoint:
+    return checkpoint.from_model(GTCRN(GTCRNConfig(shared_bands=request.param)))
 
 
 def test_block_has_the_kernels_size_and_alignment(random_checkpoint: Checkpoint) -> None:
@@ -64,6 +64,7 @@ def test_the_first_part_that_the_kernel_has_otherwise_is_named(
         {"dual_path_blocks": 1},
         {"neighbours": 5},
         {"kernel_width": 3},
+        {"shared_bands": 3},
         {"spectral": SpectralConfig(sample_rate=48_000)},
     ],
 )

@@ -26,8 +26,8 @@ CHANNELS_AT = 1  # of the parameter block
 SIZES = sorted(kernel.SIZES)  # channels of the networks that are compiled
 
 
-def random_model(seed: int, exponent: float = 1.0, channels: int = 16) -> GTCRN:
-    return random_network(seed, GTCRNConfig(channels=channels, input_exponent=exponent))
+def random_model(seed: int, exponent: float = 1.0, channels: int = 16, shared: int = 0) -> GTCRN:
+    return random_network(seed, GTCRNConfig(channels=channels, input_exponent=exponent, shared_bands=shared))
 
 
 def speechlike(frames: int, seed: int = 0) -> Spectrum:
@@ -67,9 +67,9 @@ def assert_twins(model: GTCRN, spectrum: Spectrum) -> None:
 
 @pytest.mark.parametrize("channels", SIZES)
 @pytest.mark.parametrize("exponent", [1.0, 0.5, 0.25])
-@pytest.mark.parametrize("seed", range(3))
-def test_equals_torch_on_random_weights(seed: int, exponent: float, channels: int) -> None:
-    assert_twins(random_model(seed, exponent, channels), speechlike(60, seed))
+@pytest.mark.parametrize(("seed", "shared"), [(0, 0), (1, 0), (2, 0), (3, 12), (4, 12)])
+def test_equals_torch_on_random_weights(seed: int, shared: int, exponent: float, channels: int) -> None:
+    assert_twins(random_model(seed, exponent, channels, shared), speechlike(60, seed))
 
 
 @pytest.mark.parametrize("name", ["dns3", "vctk"])

@@ -6,6 +6,7 @@ from contract import verify_contract
 from networks import randomise
 from torch import nn
 
+from gtcrn.network.bands import ALIKE, Bands
 from gtcrn.network.layers import (
     DepthwiseSeparableConv,
     DualPathGRNN,
@@ -48,9 +49,36 @@ def test_temporal_attention_keeps_the_contract() -> None:
     verify_contract(TemporalAttention(CHANNELS), lambda batch: torch.zeros(batch, 2 * CHANNELS), x)
 
 
-def test_dual_path_keeps_the_contract() -> None:
-    x = torch.randn(2, CHANNELS, FRAMES, WIDTH)
-    verify_contract(DualPathGRNN(CHANNELS, WIDTH, groups=2), lambda batch: torch.zeros(batch, WIDTH, CHANNELS), x)
+GROUPS = pytest.mark.parametrize("bands", [Bands(1, 0), Bands(3, 3), Bands(7, 1)])  # 3 + 3 + 1 of the width
+
+
+@GROUPS
+def test_dual_path_keeps_the_contract(bands: Bands) -> None:
+    x, layer = torch.randn(2, CHANNELS, FRAMES, WIDTH), DualPathGRNN(CHANNELS, WIDTH, groups=2, bands=bands)
+    verify_contract(layer, lambda batch: torch.zeros(batch, WIDTH, CHANNELS), x)
+
+
+@GROUPS
+def test_groups_of_bands_with_equal_weights_are_one_group(bands: Bands) -> None:
+    for alike, grouped in (
+        (ALIKE.conv(CHANNELS, 4, 3), bands.conv(CHANNELS, 4, 3)),
+        (ALIKE.linear(WIDTH, 4), bands.linear(WIDTH, 4)),
+        (DualPathGRNN(CHANNELS, WIDTH, 2), DualPathGRNN(CHANNELS, WIDTH, 2, bands)),
+    ):
+        for into, value in zip(grouped.parameters(), alike.parameters(), strict=True):
+            into.data.copy_(value)
+        x = torch.randn(2, CHANNELS, FRAMES if isinstance(alike, DualPathGRNN) else WIDTH, WIDTH)
+        state = (torch.zeros(2, WIDTH, CHANNELS),) if isinstance(alike, DualPathGRNN) else ()
+        torch.testing.assert_close(grouped(x, *state), alike(x, *state))
+
+
+def test_each_group_of_bands_has_its_own_weights() -> None:
+    """A weight of the second of three groups moves the output of its bands, and no other's."""
+    layer, x = Bands(3, 3).conv(CHANNELS, 4, 3), torch.randn(2, CHANNELS, FRAMES, WIDTH)
+    before = layer(x)
+    with torch.no_grad():
+        next(layer.parameters())[1] += 1
+    assert (layer(x) != before).any(dim=(0, 1, 2)).tolist() == [False, False, False, True, True, True, False]
 
 
 def test_a_grouped_gru_along_time_keeps_the_contract() -> None:

@@ -61,6 +61,13 @@ def test_learned_parameters_are_those_of_the_paper() -> None:
     assert sum(row.parameters for row in costs()) == 23_669
 
 
+@pytest.mark.parametrize(("shared", "parameters"), [(12, 33_909), (3, 74_869), (33, 23_669)])
+def test_groups_of_bands_cost_parameters_and_no_macs(shared: int, parameters: int) -> None:
+    alike, grouped = costs(), costs(GTCRNConfig(shared_bands=shared))
+    assert sum(row.parameters for row in grouped) == parameters
+    assert [row.macs for row in grouped] == [row.macs for row in alike]
+
+
 def test_cost_stays_below_the_published() -> None:
     """33 MMAC/s by the paper's repository, which counts dense ERB matrices and element-wise work too."""
     assert 20e6 < sum(row.macs for row in costs()) < 33e6

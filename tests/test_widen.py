@@ -1,4 +1,4 @@
-"""A wider network that starts from a narrower one computes the same, and its copies learn different things."""
+"""A larger network that starts from a smaller one computes the same, and its copies learn different things."""
 
 from dataclasses import replace
 
@@ -24,11 +24,16 @@ def enhanced(model: GTCRN) -> torch.Tensor:
     return y
 
 
-@pytest.mark.parametrize("channels", [16, 24, 32])
+@pytest.mark.parametrize(
+    ("channels", "had", "shared"),
+    [(16, 0, 0), (24, 0, 0), (32, 0, 0), (8, 0, 12), (16, 0, 12), (16, 12, 12), (8, 0, 1)],
+)
 @pytest.mark.parametrize("training", [False, True])
-def test_the_wide_network_computes_what_the_narrow_one_does(channels: int, training: bool) -> None:
-    small = narrow()
-    wide = widen(small, replace(NARROW, channels=channels))
+def test_the_wide_network_computes_what_the_narrow_one_does(
+    channels: int, had: int, shared: int, training: bool
+) -> None:
+    small = random_network(3, replace(NARROW, shared_bands=had))
+    wide = widen(small, replace(NARROW, channels=channels, shared_bands=shared))
     with torch.no_grad():
         expected, got = (enhanced(model.train(training)) for model in (small, wide))
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
@@ -55,3 +60,10 @@ def test_most_channels_are_copies_and_every_narrow_one_has_some() -> None:
 def test_other_networks_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="several times the channels"):
         widen(narrow(), GTCRNConfig.from_dict({**NARROW.to_dict(), **change}))
+
+
+@pytest.mark.parametrize("shared", [0, 3])
+def test_groups_of_bands_are_not_regrouped(shared: int) -> None:
+    grouped = random_network(3, replace(NARROW, shared_bands=12))
+    with pytest.raises(ConfigError, match="groups of bands"):
+        widen(grouped, replace(NARROW, shared_bands=shared))

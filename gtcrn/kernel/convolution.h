@@ -30,10 +30,10 @@ static inline void encoder_second(const second_conv *p, const row *x, row *y)
         int from = lane / GROUP * GROUP;
         for (int i = 0; i < WIDTH; i += MANY) {
             vec acc[MANY];
-            start_many(acc, p->bias + lane);
+            start_many(MANY, acc, p->bias + lane);
             for (int tap = 0; tap < 5; tap++)
-                dense_many(acc, p->weight[lane / 8][tap][0] + lane % 8, x[2 * i + tap] + from, 2 * CHANNELS, GROUP);
-            store_many_prelu(y[i] + lane, acc, p->slope);
+                dense_many(MANY, acc, p->weight[lane / 8][tap][0] + lane % 8, x[2 * i + tap] + from, 2 * CHANNELS, GROUP);
+            store_many_prelu(MANY, y[i] + lane, acc, p->slope);
         }
     }
 }
@@ -71,17 +71,24 @@ static inline void decoder_first(const last_conv *p, const row *x, float (*y)[2]
 
 /* ---- GTConvBlock ---- */
 
+/* Call `layer(part, bands of it, ...)` for each part of the width that has weights of its own, the numbers constants. */
+#define FOR_PARTS(layer, ...)                                                               \
+    do {                                                                                    \
+        for (int part = 0; part < PARTS - 1; part++) layer(part, SHARED, __VA_ARGS__); \
+        layer(PARTS - 1, LAST, __VA_ARGS__);                                               \
+    } while (0)
+
 /* Half of the channels over three neighbouring bands: [1 + 33 + 1][16] to [33][16]. */
-static inline void point(const gtconv_block *p, const row *x, row *y)
+static inline void point(int part, int rows, const gtconv_block *p, const row *x, row *y)
 {
-    for (int lane = 0; lane < CHANNELS; lane += LANES)
-        for (int i = 0; i < WIDTH; i += MANY) {
-            vec acc[MANY];
-            start_many(acc, p->point_bias + lane);
-            for (int tap = 0; tap < 3; tap++)
-                dense_many(acc, p->point[lane / 8][tap][0] + lane % 8, x[i + tap], CHANNELS, GROUP);
-            store_many_prelu(y[i] + lane, acc, p->point_slope);
-        }
+    int i = part * SHARED;
+    for (int lane = 0; lane < CHANNELS; lane += LANES) {
+        vec acc[SHARED];
+        start_many(rows, acc, p->point_bias + lane);
+        for (int tap = 0; tap < 3; tap++)
+            dense_many(rows, acc, p->point[part][lane / 8][tap][0] + lane % 8, x[i + tap], CHANNELS, GROUP);
+        store_many_prelu(rows, y[i] + lane, acc, p->point_slope);
+    }
 }
 
 /* One row of the depthwise convolution, over the taps `from` to `to` (exclusive) in frequency. */
@@ -103,19 +110,18 @@ static inline void depthwise(const gtconv_block *p, const row *const frames[3], 
     depthwise_row(p, frames, y, WIDTH - 1, 0, 2);
 }
 
-/* [33][16] to [33][8], and the energy of each channel. */
-static inline void pointwise(const gtconv_block *p, const row *x, float (*y)[GROUP], float energy[GROUP])
+/* [33][16] to [33][8], and the energy of each channel, which begins with 0. */
+static inline void pointwise(int part, int rows, const gtconv_block *p, const row *x, float (*y)[GROUP],
+                             float energy[GROUP])
 {
+    int i = part * SHARED;
     for (int lane = 0; lane < GROUP; lane += LANES) {
-        vec total = {0};
-        for (int i = 0; i < WIDTH; i += MANY) {
-            vec acc[MANY];
-            start_many(acc, p->pointwise_bias + lane);
-            dense_many(acc, p->pointwise[lane / 8][0] + lane % 8, x[i], CHANNELS, CHANNELS);
-            for (int r = 0; r < MANY; r++) store(y[i + r] + lane, acc[r]);
-            for (int r = 0; r < MANY; r++) total += acc[r] * acc[r];
-        }
-        store(energy + lane, total * (1.0f / WIDTH));
+        vec total = {0}, acc[SHARED];
+        start_many(rows, acc, p->pointwise_bias + lane);
+        dense_many(rows, acc, p->pointwise[part][lane / 8][0] + lane % 8, x[i], CHANNELS, CHANNELS);
+        for (int r = 0; r < rows; r++) store(y[i + r] + lane, acc[r]);
+        for (int r = 0; r < rows; r++) total += acc[r] * acc[r];
+        store(energy + lane, load(energy + lane) + total * (1.0f / WIDTH));
     }
 }
 
@@ -163,15 +169,15 @@ static inline void block(const gtconv_block *p, network_frame *history, float *h
                          row *y)
 {
     network_frame now, filtered;
-    float convolved[WIDTH][GROUP], energy[GROUP], weight[GROUP];
+    float convolved[WIDTH][GROUP], energy[GROUP] = {0}, weight[GROUP];
     row *oldest = history[phase % (2 * dilation)];
     const row *const frames[3] = {oldest, history[(phase + dilation) % (2 * dilation)], now};
     fetch(frames[0]);
     fetch(frames[1]);
-    point(p, x, now);
+    FOR_PARTS(point, p, x, now);
     depthwise(p, frames, filtered);
     memcpy(oldest, now, sizeof now);
-    pointwise(p, filtered, convolved, energy);
+    FOR_PARTS(pointwise, p, (const row *)filtered, convolved, energy);
     attention(p, energy, h, weight);
     shuffle((const float(*)[GROUP])convolved, weight, x + 1, y);
 }

@@ -10,7 +10,7 @@
 
 enum {
     ROWS = 3, /* bands at once for several vectors of outputs */
-    MANY = 11 /* and for one: about as many sums as are begun until the first is there */
+    MANY = 11 /* and for one, 12 where weights are shared: about as many sums as are begun until the first is there */
 };
 
 typedef float row[CHANNELS];
@@ -37,17 +37,17 @@ static inline void dense(int blocks, vec acc[][ROWS], const float *weight, int s
         }
 }
 
-/* The same for one vector of outputs of MANY bands. */
-static inline void start_many(vec acc[MANY], const float *bias)
+/* The same for one vector of outputs of many rows. */
+static inline void start_many(int rows, vec acc[], const float *bias)
 {
-    for (int r = 0; r < MANY; r++) acc[r] = load(bias);
+    for (int r = 0; r < rows; r++) acc[r] = load(bias);
 }
 
-static inline void dense_many(vec acc[MANY], const float *weight, const float *x, int stride, int n)
+static inline void dense_many(int rows, vec acc[], const float *weight, const float *x, int stride, int n)
 {
     for (int c = 0; c < n; c++) {
         vec w = load(weight + 8 * c);
-        for (int r = 0; r < MANY; r++) acc[r] += w * x[c + r * stride];
+        for (int r = 0; r < rows; r++) acc[r] += w * x[c + r * stride];
     }
 }
 
@@ -68,9 +68,9 @@ static inline void store_prelu(float *y, int stride, const vec acc[ROWS], const 
     for (int r = 0; r < ROWS; r++) store(y + r * stride, prelu(acc[r], slope));
 }
 
-static inline void store_many_prelu(float *y, const vec acc[MANY], const float slope[2][8])
+static inline void store_many_prelu(int rows, float *y, const vec acc[], const float slope[2][8])
 {
-    for (int r = 0; r < MANY; r++) store(y + r * CHANNELS, prelu(acc[r], slope));
+    for (int r = 0; r < rows; r++) store(y + r * CHANNELS, prelu(acc[r], slope));
 }
 
 /* h' of a GRU, given h and the sums of its gates: n of the state, r, z (both halved), n of the input.

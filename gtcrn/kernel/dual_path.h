@@ -76,8 +76,8 @@ static inline void inter_gru(const dual_path *p, const row *x, row *h)
                 int lane = from + unit, o = lane / 8, at = lane % 8;
                 vec acc[4][ROWS];
                 start(4, acc, p->inter_bias[o][0] + at, 8);
-                dense(3, acc, p->inter_state[o][0][0] + at, GROUP * 8, h[i] + from, CHANNELS, GROUP);
-                dense(3, acc + 1, p->inter_input[o][0][0] + at, GROUP * 8, x[i] + from, CHANNELS, GROUP);
+                dense(3, acc, p->inter_state[i / SHARED][o][0][0] + at, GROUP * 8, h[i] + from, CHANNELS, GROUP);
+                dense(3, acc + 1, p->inter_input[i / SHARED][o][0][0] + at, GROUP * 8, x[i] + from, CHANNELS, GROUP);
                 for (int r = 0; r < ROWS; r++) {
                     const vec sums[4] = {acc[0][r], acc[1][r], acc[2][r], acc[3][r]};
                     store(next[r] + unit, gru(sums, load(h[i + r] + lane)));
@@ -87,8 +87,9 @@ static inline void inter_gru(const dual_path *p, const row *x, row *h)
         }
 }
 
-/* A linear layer on y, layer normalisation over the whole frame, added to x in place. */
-static inline void linear_norm_add(const linear_norm *p, const row *y, row *x)
+/* A linear layer on y, by one weight for each `shared` bands, layer normalisation over the whole frame, added to x in
+   place. */
+static inline void linear_norm_add(const square *weight, int shared, const linear_norm *p, const row *y, row *x)
 {
     const float share = 1.0f / (WIDTH * CHANNELS);
     network_frame linear;
@@ -97,7 +98,7 @@ static inline void linear_norm_add(const linear_norm *p, const row *y, row *x)
         for (int i = 0; i < WIDTH; i += ROWS) {
             vec acc[2][ROWS];
             start(2, acc, p->bias + lane, 8);
-            dense(2, acc, p->weight[lane / 8][0] + lane % 8, CHANNELS * 8, y[i], CHANNELS, CHANNELS);
+            dense(2, acc, weight[i / shared][lane / 8][0] + lane % 8, CHANNELS * 8, y[i], CHANNELS, CHANNELS);
             for (int o = 0; o < 2; o++) store_rows(linear[i] + 8 * o + lane, CHANNELS, acc[o]);
             for (int r = 0; r < ROWS; r++) total += acc[0][r] + acc[1][r];
         }
@@ -120,7 +121,7 @@ static inline void dual_path_grnn(const dual_path *p, row *x, row *state)
 {
     network_frame y;
     intra_gru(p, x, y);
-    linear_norm_add(&p->intra_linear, (const row *)y, x);
+    linear_norm_add(&p->intra_linear, WIDTH, &p->intra_norm, (const row *)y, x);
     inter_gru(p, (const row *)x, state);
-    linear_norm_add(&p->inter_linear, (const row *)state, x);
+    linear_norm_add(p->inter_linear, SHARED, &p->inter_norm, (const row *)state, x);
 }

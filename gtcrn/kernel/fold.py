@@ -17,7 +17,7 @@ from gtcrn.config import GTCRNConfig
 from gtcrn.erb import band_centres, erb_matrix
 from gtcrn.errors import CheckpointError, ConfigError, GtcrnError
 from gtcrn.kernel import SIZES
-from gtcrn.kernel.named import LANES, Array, Weights
+from gtcrn.kernel.named import LANES, SHARED, Array, Weights
 
 Layout = tuple[tuple[str, int], ...]
 
@@ -50,7 +50,7 @@ def refuse_other_configs(config: GTCRNConfig) -> None:
         raise ConfigError(f"the kernel serves channels = {sizes} only, not {config.channels}; use the torch model.")
     served = GTCRNConfig(channels=config.channels, input_exponent=config.input_exponent).to_dict()
     for name, value in config.to_dict().items():
-        if value != served[name]:
+        if value != served[name] and not (name == "shared_bands" and value == SHARED):
             raise ConfigError(f"the kernel serves {name} = {served[name]} only, not {value}; use the torch model.")
 
 
@@ -153,16 +153,16 @@ def _decoder_first(w: Weights) -> Iterator[Array]:
 
 
 def _gtconv_block(w: Weights) -> Iterator[Array]:
-    weight, bias = w.conv("point", "norm", w.channels, w.group, 1, 3)
-    yield _blocks(weight[:, :, 0].swapaxes(1, 2))
+    weights, bias = w.conv_parts("point", "norm", w.channels, w.group, 1, 3)
+    yield from (_blocks(weight[:, :, 0].swapaxes(1, 2)) for weight in weights)
     yield bias
     yield w.slope("activation")
     weight, bias = w.conv("separable.depthwise", "separable.norm", w.channels, 1, 3, 3)
     yield weight[:, 0].transpose(1, 2, 0)
     yield bias
     yield w.slope("separable.activation")
-    weight, bias = w.conv("separable.pointwise", "separable_norm", w.group, w.channels, 1, 1)
-    yield _blocks(weight[:, :, 0, 0])
+    weights, bias = w.conv_parts("separable.pointwise", "separable_norm", w.group, w.channels, 1, 1)
+    yield from (_blocks(weight[:, :, 0, 0]) for weight in weights)
     yield bias
     yield from _attention(w.below("attention"))
 
@@ -201,26 +201,33 @@ def _dual_path(w: Weights) -> Iterator[Array]:
     order = np.arange(w.channels).reshape(2, w.config.groups, -1).swapaxes(0, 1).ravel()
     frame = w.config.width, w.channels
     for path, cells in (("intra", 4), ("inter", 2)):
-        yield from _grouped_gru(w.below(path), cells)
-        weight, bias = w.linear(f"{path}_linear", w.channels, w.channels)
-        yield _blocks(weight[:, order] if path == "intra" else weight)
-        yield bias
+        below, parts = w.below(path), path == "inter"
+        yield from _gru_weights(below, cells, parts)
+        yield from _gru_biases(below, cells)
+        linear = f"{path}_linear.weight", w.channels, w.channels
+        yield from map(_blocks, w.parts(*linear) if parts else [w.get(*linear)[:, order]])
+        yield w.get(f"{path}_linear.bias", w.channels)
         yield w.get(f"{path}_norm.weight", *frame)
         yield w.get(f"{path}_norm.bias", *frame)
 
 
-def _grouped_gru(w: Weights, cells: int) -> Iterator[Array]:
-    """Cells (direction, group) to [group][block of direction, unit][gate][input][8]."""
+def _gru_weights(w: Weights, cells: int, parts: bool) -> Iterator[Array]:
+    """Those of the input, then those of the state, each part after part where there are `parts` of the width."""
     units = w.channels // cells
+    for name, inputs, gates in (("weight_ih", w.group, _input_gates), ("weight_hh", units, _state_gates)):
+        shape = cells, 3, units, inputs
+        for weight in w.parts(name, *shape) if parts else [w.get(name, *shape)]:
+            yield from map(gates, _grouped(weight, w.config.groups))
 
-    def grouped(name: str, *shape: int) -> Array:
-        value = w.get(name, cells, 3, units, *shape).reshape(-1, w.config.groups, 3, units, *shape)
-        value = np.moveaxis(value, (1, 0, 3), (0, 1, 2))  # group, direction, unit, gate, input
-        return _blocks(value.reshape(w.channels, 3, *shape))
 
-    for block in grouped("weight_ih", w.group):
-        yield _input_gates(block)
-    for block in grouped("weight_hh", units):
-        yield _state_gates(block)
-    for biases in zip(grouped("bias_ih"), grouped("bias_hh"), strict=True):
-        yield _gate_biases(*biases)
+def _gru_biases(w: Weights, cells: int) -> Iterator[Array]:
+    biases = (_grouped(w.get(name, cells, 3, w.channels // cells), w.config.groups) for name in ("bias_ih", "bias_hh"))
+    for both in zip(*biases, strict=True):
+        yield _gate_biases(*both)
+
+
+def _grouped(value: Array, groups: int) -> Array:
+    """Cells (direction, group) to [group][block of direction, unit][gate][input][8]."""
+    value = value.reshape(-1, groups, *value.shape[1:])
+    value = np.moveaxis(value, (1, 0, 3), (0, 1, 2))  # group, direction, unit, gate, input
+    return _blocks(value.reshape(-1, *value.shape[3:]))

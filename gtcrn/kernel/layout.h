@@ -16,6 +16,9 @@ enum {
     BANDS = LOW + HIGH,
     HALF = 65,              /* bands after the first strided convolution */
     WIDTH = 33,             /* and after the second */
+    SHARED = 12,            /* bands that share the weights of pointwise layers and of the recurrence along time */
+    PARTS = (WIDTH + SHARED - 1) / SHARED,
+    LAST = WIDTH - (PARTS - 1) * SHARED, /* bands of the last part */
     EIGHTS = CHANNELS / 8, /* blocks of eight channels */
     GROUP = CHANNELS / 2,  /* channels of a group of the second convolution and of the recurrent layers, and of the
                               half that a GTConvBlock works on */
@@ -47,26 +50,30 @@ typedef struct {
 } last_conv;
 
 typedef struct {
-    float point[EIGHTS][3][GROUP][8], point_bias[CHANNELS], point_slope[2][8];
+    float point[PARTS][EIGHTS][3][GROUP][8], point_bias[CHANNELS], point_slope[2][8];
     float depthwise[3][3][CHANNELS], depthwise_bias[CHANNELS], depthwise_slope[2][8]; /* frame, band */
-    float pointwise[GROUP_EIGHTS][CHANNELS][8], pointwise_bias[GROUP];
+    float pointwise[PARTS][GROUP_EIGHTS][CHANNELS][8], pointwise_bias[GROUP];
     /* Attention. Inputs of a GRU add to the gates r, z, n, the state to n, r, z; biases are for n of the state, r, z,
        n of the input. What is for r and z is halved, as their sigmoids are computed as tanh of half. */
     float gru_input[EIGHTS][3][GROUP][8], gru_state[EIGHTS][3][CHANNELS][8], gru_bias[EIGHTS][4][8];
     float linear[GROUP_EIGHTS][CHANNELS][8], linear_bias[GROUP];
 } gtconv_block;
 
+typedef float square[EIGHTS][CHANNELS][8];
+
 typedef struct {
-    float weight[EIGHTS][CHANNELS][8], bias[CHANNELS];
+    float bias[CHANNELS];
     float scale[WIDTH][CHANNELS], offset[WIDTH][CHANNELS];
 } linear_norm;
 
 typedef struct {
     /* By group, whose units along the bands are first those of the forward cell, then those of the backward one. */
     float intra_input[EIGHTS][3][GROUP][8], intra_state[EIGHTS][3][UNITS][8], intra_bias[EIGHTS][4][8];
-    linear_norm intra_linear;
-    float inter_input[EIGHTS][3][GROUP][8], inter_state[EIGHTS][3][GROUP][8], inter_bias[EIGHTS][4][8];
-    linear_norm inter_linear;
+    square intra_linear;
+    linear_norm intra_norm;
+    float inter_input[PARTS][EIGHTS][3][GROUP][8], inter_state[PARTS][EIGHTS][3][GROUP][8], inter_bias[EIGHTS][4][8];
+    square inter_linear[PARTS];
+    linear_norm inter_norm;
 } dual_path;
 
 /* Tables of the Fourier transform, (real, imaginary) first. */

@@ -9,6 +9,7 @@ from gtcrn.errors import CheckpointError
 Array = NDArray[np.float64]
 
 LANES = 8  # floats in a vector of the kernel
+PARTS, SHARED = 3, 12  # of the width, with weights of their own in the kernel; bands of each
 NORM_EPS = 1e-5  # of torch.nn.BatchNorm2d
 
 
@@ -44,6 +45,18 @@ class Weights:
         """A convolution's weight (outputs first) and bias, the batch normalisation after it included."""
         weight = self.get(f"{name}.weight", *shape)
         return self._normed(norm, weight, self.get(f"{name}.bias", shape[0]))
+
+    def parts(self, name: str, *shape: int) -> Array:
+        """A weight for each part of the width, (PARTS, *shape), the same for all where the bands share it."""
+        groups = self.config.band_groups
+        value = self.get(name, *((groups,) if groups > 1 else ()), *shape)
+        return np.array(np.broadcast_to(value, (PARTS, *shape)))
+
+    def conv_parts(self, name: str, norm: str, *shape: int) -> tuple[Array, Array]:
+        """Weights (PARTS, *shape) and the one bias of a convolution whose bands may share them in parts only."""
+        weights, bias = self.parts(f"{name}.weight", *shape), self.get(f"{name}.bias", shape[0])
+        scaled = [self._normed(norm, weight, bias) for weight in weights]
+        return np.stack([weight for weight, _ in scaled]), scaled[0][1]
 
     def conv_transposed(self, name: str, norm: str, groups: int, *shape: int) -> tuple[Array, Array]:
         """The same for a transposed convolution, whose weight comes inputs first: (outputs, inputs of a group, ...)."""

@@ -97,6 +97,8 @@ static inline float share_left(const float *before, const float *after)
 
 /* ---- network ---- */
 
+_Static_assert(SHARED % ROWS == 0 && WIDTH % ROWS == 0, "rows at once have the same weights");
+
 static const int dilations[BLOCKS] = {1, 2, 5};
 
 /* Rows of zeros around a frame are the padding of the convolution that reads it. */

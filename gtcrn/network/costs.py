@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gtcrn.config import GTCRNConfig
+from gtcrn.network.bands import BandConv, BandLinear
 from gtcrn.network.layers import DepthwiseSeparableConv, GroupedGRU
 from gtcrn.network.model import GTCRN
 
@@ -86,8 +87,17 @@ def _macs(module: nn.Module, y: Tensor) -> int:
     if isinstance(module, nn.Linear):
         return module.weight.numel() * (y.numel() // module.out_features)
     if isinstance(module, GroupedGRU):
-        return (module.weight_ih.numel() + module.weight_hh.numel()) * y.shape[0] * y.shape[1]
+        return (_own(module.weight_ih, 4) + _own(module.weight_hh, 4)) * y[..., 0].numel()
+    if isinstance(module, BandConv):
+        return _own(module.weight, 4) * y.shape[-1]
+    if isinstance(module, BandLinear):
+        return _own(module.weight, 2) * y[..., 0].numel()
     return 0
+
+
+def _own(weight: Tensor, dims: int) -> int:
+    """What one band has of a weight that may have a first dimension of groups of bands."""
+    return weight[0].numel() if weight.dim() > dims else weight.numel()
 
 
 def _weights(gru: nn.GRU) -> int:
@@ -101,7 +111,7 @@ def separable_pairs(config: GTCRNConfig | None = None) -> list[LayerCost]:
     rows = []
     for name, module in model.named_modules():
         if isinstance(module, DepthwiseSeparableConv):
-            inputs, outputs = module.pointwise.in_channels, module.pointwise.out_channels
+            outputs, inputs = module.pointwise.weight.shape[-4:-2]
             kernel = module.depthwise.kernel_size[0]
             pair, standard = (f(inputs, outputs, kernel) for f in (separable_weights, standard_weights))
             per_second = width * rate

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gtcrn.network.bands import ALIKE, Bands, group_sizes
 from gtcrn.network.recurrent import gru
 
 
@@ -50,7 +51,7 @@ class DepthwiseSeparableConv(nn.Module):
     656 against 4608. State: the last (k - 1) * dilation frames, (B, C_in, (k - 1) * dilation, F).
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int, bands: Bands = ALIKE) -> None:
         super().__init__()
         self.memory = (kernel - 1) * dilation
         self.depthwise = nn.Conv2d(
@@ -58,7 +59,7 @@ class DepthwiseSeparableConv(nn.Module):
         )
         self.norm = nn.BatchNorm2d(inputs)
         self.activation = nn.PReLU()
-        self.pointwise = nn.Conv2d(inputs, outputs, 1)
+        self.pointwise = bands.conv(inputs, outputs, 1)
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         x = torch.cat((state, x), dim=2)  # (B, C_in, memory + T, F)
@@ -95,13 +96,13 @@ class GTConvBlock(nn.Module):
     The subband features and the first pointwise convolution after them are one convolution over neighbouring bands.
     """
 
-    def __init__(self, channels: int, neighbours: int, kernel: int, dilation: int) -> None:
+    def __init__(self, channels: int, neighbours: int, kernel: int, dilation: int, bands: Bands = ALIKE) -> None:
         super().__init__()
         half = channels // 2
-        self.point = nn.Conv2d(half, channels, (1, neighbours), padding=(0, neighbours // 2))
+        self.point = bands.conv(half, channels, neighbours)
         self.norm = nn.BatchNorm2d(channels)
         self.activation = nn.PReLU()
-        self.separable = DepthwiseSeparableConv(channels, half, kernel, dilation)
+        self.separable = DepthwiseSeparableConv(channels, half, kernel, dilation, bands)
         self.separable_norm = nn.BatchNorm2d(half)
         self.attention = TemporalAttention(half)
 
@@ -121,25 +122,50 @@ class GroupedGRU(nn.Module):
     x (S, N, C), state (N, units) -> (S, N, units), state.
     """
 
-    def __init__(self, inputs: int, units: int, groups: int, directions: int) -> None:
+    def __init__(self, inputs: int, units: int, groups: int, directions: int, sets: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.groups, self.directions = groups, directions
         cells, width, hidden = groups * directions, inputs // groups, units // (groups * directions)
-        self.weight_ih = nn.Parameter(torch.empty(cells, 3, hidden, width))
-        self.weight_hh = nn.Parameter(torch.empty(cells, 3, hidden, hidden))
+        self.weight_ih = nn.Parameter(torch.empty(*sets, cells, 3, hidden, width))
+        self.weight_hh = nn.Parameter(torch.empty(*sets, cells, 3, hidden, hidden))
         self.bias_ih = nn.Parameter(torch.empty(cells, 3, hidden))
         self.bias_hh = nn.Parameter(torch.empty(cells, 3, hidden))
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -(hidden**-0.5), hidden**-0.5)
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        biases = (b.transpose(0, 1).flatten() for b in (self.bias_ih, self.bias_hh))
         inputs = x if self.directions == 1 else torch.cat((x, x.flip(0)), dim=-1)
-        y, state = gru(inputs, state, block_diagonal(self.weight_ih), block_diagonal(self.weight_hh), *biases)
+        y, state = self._run(inputs, state, self.weight_ih, self.weight_hh)
         if self.directions == 1:
             return y, state
         forward, backward = y.chunk(2, dim=-1)
         return torch.cat((forward, backward.flip(0)), dim=-1), state
+
+    def _run(self, x: Tensor, state: Tensor, w_ih: Tensor, w_hh: Tensor) -> tuple[Tensor, Tensor]:
+        biases = (b.transpose(0, 1).flatten() for b in (self.bias_ih, self.bias_hh))
+        return gru(x, state, block_diagonal(w_ih), block_diagonal(w_hh), *biases)
+
+
+class BandGRU(GroupedGRU):
+    """The same along time for every band, (T, B, F, C), state (B, F, units) -> (T, B, F, units), state.
+
+    With several groups of bands the weights, not the biases, of each come one after the other.
+    """
+
+    def __init__(self, inputs: int, units: int, groups: int, bands: Bands) -> None:
+        self.shared = bands.shared
+        super().__init__(inputs, units, groups, directions=1, sets=bands.sets)
+
+    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        sizes = group_sizes(x.shape[2], self.shared)
+        w_ih, w_hh = (w if self.shared else w[None] for w in (self.weight_ih, self.weight_hh))
+        parts = zip(x.split(sizes, 2), state.split(sizes, 1), w_ih, w_hh, strict=True)
+        ys, states = zip(*(self._group(*part) for part in parts), strict=True)
+        return torch.cat(ys, dim=2), torch.cat(states, dim=1)
+
+    def _group(self, x: Tensor, state: Tensor, w_ih: Tensor, w_hh: Tensor) -> tuple[Tensor, Tensor]:
+        y, after = self._run(x.flatten(1, 2), state.flatten(0, 1), w_ih, w_hh)
+        return y.view(*x.shape[:3], -1), after.view(state.shape)
 
 
 def block_diagonal(weight: Tensor) -> Tensor:
@@ -156,13 +182,13 @@ class DualPathGRNN(nn.Module):
     State: the second GRU's, (B, F, C).
     """
 
-    def __init__(self, channels: int, width: int, groups: int) -> None:
+    def __init__(self, channels: int, width: int, groups: int, bands: Bands = ALIKE) -> None:
         super().__init__()
         self.intra = GroupedGRU(channels, channels, groups, directions=2)
         self.intra_linear = nn.Linear(channels, channels)
         self.intra_norm = nn.LayerNorm([width, channels], eps=1e-8)
-        self.inter = GroupedGRU(channels, channels, groups, directions=1)
-        self.inter_linear = nn.Linear(channels, channels)
+        self.inter = BandGRU(channels, channels, groups, bands)
+        self.inter_linear = bands.linear(channels, channels)
         self.inter_norm = nn.LayerNorm([width, channels], eps=1e-8)
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -171,7 +197,6 @@ class DualPathGRNN(nn.Module):
         y, _ = self.intra(x.reshape(width, batch * frames, channels), x.new_zeros(batch * frames, channels))
         y = self.intra_linear(y).view(width, batch, frames, channels).permute(2, 1, 0, 3)
         x = x.permute(2, 1, 0, 3) + self.intra_norm(y)  # (T, B, F, C)
-        y, state = self.inter(x.reshape(frames, batch * width, channels), state.flatten(0, 1))
-        y = self.inter_linear(y).view(frames, batch, width, channels)
-        x = x + self.inter_norm(y)
-        return x.permute(1, 3, 0, 2), state.view(batch, width, channels)
+        y, state = self.inter(x, state)
+        x = x + self.inter_norm(self.inter_linear(y))
+        return x.permute(1, 3, 0, 2), state

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gtcrn.config import GTCRNConfig
 from gtcrn.erb import erb_matrix
+from gtcrn.network.bands import Bands
 from gtcrn.network.layers import DualPathGRNN, FrequencyConv, GTConvBlock, GTConvState, SubbandFeatures
 
 
@@ -26,11 +27,13 @@ class Encoder(nn.Module):
 
     def __init__(self, config: GTCRNConfig) -> None:
         super().__init__()
-        c, k = config.channels, config.kernel_width
+        c, k, bands = config.channels, config.kernel_width, Bands.of(config)
         self.features = SubbandFeatures(config.neighbours)
         self.first = FrequencyConv(config.features * config.neighbours, c, k, groups=1, activation=nn.PReLU(), up=False)
         self.second = FrequencyConv(c, c, k, groups=config.groups, activation=nn.PReLU(), up=False)
-        self.blocks = nn.ModuleList(GTConvBlock(c, config.neighbours, config.kernel, d) for d in config.dilations)
+        self.blocks = nn.ModuleList(
+            GTConvBlock(c, config.neighbours, config.kernel, d, bands) for d in config.dilations
+        )
 
     def forward(self, x: Tensor, states: tuple[GTConvState, ...]) -> tuple[list[Tensor], tuple[GTConvState, ...]]:
         outputs = [self.first(self.features(x))]  # (B, C, T, 65)
@@ -48,9 +51,9 @@ class Decoder(nn.Module):
 
     def __init__(self, config: GTCRNConfig) -> None:
         super().__init__()
-        c, k = config.channels, config.kernel_width
+        c, k, bands = config.channels, config.kernel_width, Bands.of(config)
         self.blocks = nn.ModuleList(
-            GTConvBlock(c, config.neighbours, config.kernel, d) for d in reversed(config.dilations)
+            GTConvBlock(c, config.neighbours, config.kernel, d, bands) for d in reversed(config.dilations)
         )
         self.second = FrequencyConv(c, c, k, groups=config.groups, activation=nn.PReLU(), up=True)
         self.first = FrequencyConv(c, 2, k, groups=1, activation=nn.Tanh(), up=True)
@@ -78,7 +81,8 @@ class GTCRN(nn.Module):
         self.register_buffer("erb", torch.from_numpy(erb_matrix(config)), persistent=False)
         self.encoder = Encoder(config)
         self.dual_path = nn.ModuleList(
-            DualPathGRNN(config.channels, config.width, config.groups) for _ in range(config.dual_path_blocks)
+            DualPathGRNN(config.channels, config.width, config.groups, Bands.of(config))
+            for _ in range(config.dual_path_blocks)
         )
         self.decoder = Decoder(config)
 

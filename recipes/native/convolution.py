@@ -26,19 +26,26 @@ class Conv(ctypes.Structure):
 
 
 class Shape(NamedTuple):
-    """A convolution along bands: `bands` in to `outputs` out, `width` taps, `stride` down or up."""
+    """A convolution along bands: `bands` in to `outputs` out, `width` taps, `stride` down or up. With several groups of
+    `shared` outputs the weights of each come one after the other, as taps of their own."""
 
     bands: int
     outputs: int
     width: int
     stride: int = 1
     up: bool = False
+    shared: int = 0  # 0: one group
+
+    @property
+    def weights(self) -> int:
+        """All that a pair of channels has."""
+        return self.width * (-(-self.outputs // self.shared) if self.shared else 1)
 
     def taps(self, flipped: bool = False) -> tuple[tuple[int, int, int], ...]:
         """(source, target, k), by target; `flipped` from outputs to inputs."""
         pad, (narrow, wide) = self.width // 2, sorted((self.bands, self.outputs))
         pairs = [
-            (self.stride * i + k - pad, i, k)
+            (self.stride * i + k - pad, i, k + self._from(i))
             for i in range(narrow)
             for k in range(self.width)
             if 0 <= self.stride * i + k - pad < wide
@@ -46,6 +53,9 @@ class Shape(NamedTuple):
         if self.up != flipped:
             pairs = [(i, j, k) for j, i, k in pairs]
         return tuple(sorted(pairs, key=lambda tap: tap[1]))
+
+    def _from(self, output: int) -> int:
+        return self.width * (output // self.shared) if self.shared else 0
 
 
 @cache
@@ -74,7 +84,7 @@ def conv(
     taps, (inputs, outputs) = _taps(shape, flipped, by_weight), (x.shape[3] // groups, y.shape[3])
     first = _first(-(-outputs // LANES), outputs // groups // repeats, inputs, groups)
     steps = (_frame(x), _frame(y), x.stride(2), y.stride(2))
-    return Conv(x.shape[1], *steps, inputs, outputs, shape.width, len(taps), taps, first)
+    return Conv(x.shape[1], *steps, inputs, outputs, shape.weights, len(taps), taps, first)
 
 
 def _frame(x: Tensor) -> int:

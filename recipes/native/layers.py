@@ -19,7 +19,7 @@ TAPS = 3  # as in depthwise.h
 def convolution(
     program: Program, x: Value, weight: Tensor, bias: Tensor, shape: Shape, groups: int = 1, normalised: bool = False
 ) -> Value:
-    """x (B, T, bands, I), which may skip channels, weight (width, I / groups, O), bias (O).
+    """x (B, T, bands, I), which may skip channels, weight (weights of the shape, I / groups, O), bias (O).
 
     O is below 8, of one group then, or a multiple of 8 times the groups; so is I where the gradient of x is wanted.
     Where batch statistics normalise the result, `normalised`, the gradient of the bias is 0 and not computed.
@@ -64,8 +64,15 @@ def outer(
     program.backward("outer", taps, x, y, program.scattered(blocks(weight)), sums, n=(of_x,))
 
 
-def linear(program: Program, x: Value, weight: Tensor, bias: Tensor, normalised: bool = False) -> Value:
-    """Of each position by itself, weight (O, I): all positions of an item as frames of one band."""
+def linear(
+    program: Program, x: Value, weight: Tensor, bias: Tensor, normalised: bool = False, shared: int = 0
+) -> Value:
+    """Of each position by itself, weight (O, I): all positions of an item as frames of one band. Or, with a weight for
+    each group of `shared` bands, (groups, O, I), of each band."""
+    if weight.dim() == 3:
+        bands = x.data.shape[2]
+        shape = Shape(bands, bands, 1, shared=shared)
+        return convolution(program, x, weight.transpose(1, 2), bias, shape, normalised=normalised)
     flat = _alias(program, x, lambda t: t.flatten(1, 2)[:, :, None])
     y = convolution(program, flat, weight.t()[None], bias, Shape(1, 1, 1), normalised=normalised)
     return _alias(program, y, lambda t: t.view(*x.data.shape[:3], -1))

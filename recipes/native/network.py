@@ -179,18 +179,23 @@ def _block(program: Program, x: Value, block: GTConvBlock) -> Value:
     weight = _places(program, depthwise.weight)[:, 0].permute(1, 2, 0)
     y = layers.depthwise(program, y, weight, _places(program, depthwise.bias), depthwise.dilation[0])
     y = norms.normalise(program, y, separable.norm, separable.activation)
-    weight = _places(program, pointwise.weight)[:, :, 0, 0]
-    y = layers.linear(program, y, weight, _places(program, pointwise.bias), normalised=True)
+    weight, bias = _places(program, pointwise.weight)[..., 0, 0], _places(program, pointwise.bias)
+    y = layers.linear(program, y, weight, bias, normalised=True, shared=_shared(pointwise))
     y = norms.normalise(program, y, block.separable_norm, None)
     return layers.attended(program, y, lambda squares: _attention(program, squares, block.attention), passed)
 
 
-def _convolve(program: Program, x: Value, layer: nn.Conv2d) -> Value:
+def _shared(layer: nn.Module) -> int:
+    """Bands with weights in common, 0 for all."""
+    return cast(int, getattr(layer, "shared", 0))
+
+
+def _convolve(program: Program, x: Value, layer: nn.Module) -> Value:
     """A convolution of (1, width), stride 1, that is normalised after."""
     bands = x.data.shape[2]
-    weight = _places(program, layer.weight)
-    shape = Shape(bands, bands, weight.shape[3])
-    turned, bias = weight[:, :, 0].permute(2, 1, 0), _places(program, layer.bias)
+    weight, bias = (_places(program, p) for p in layer.parameters())
+    shape = Shape(bands, bands, weight.shape[-1], shared=_shared(layer))
+    turned = weight[..., 0, :].transpose(-1, -3).flatten(0, -3)  # (all widths, I, O)
     return layers.convolution(program, x, turned, bias, shape, normalised=True)
 
 
@@ -210,23 +215,28 @@ def _dual_path(program: Program, x: Value, layer: DualPathGRNN) -> Value:
     )
     for gru, projection, norm in paths:
         weight, bias = (_places(program, p) for p in projection.parameters())
-        y = layers.linear(program, _grouped_gru(program, x, gru), weight, bias)
+        y = layers.linear(program, _grouped_gru(program, x, gru), weight, bias, shared=_shared(projection))
         x = norms.add_normalised(program, x, y, norm)
     return x
 
 
 def _grouped_gru(program: Program, x: Value, layer: GroupedGRU) -> Value:
     """Directions and groups as one: the inputs of each cell are its group's channels."""
-    width = x.data.shape[3]
+    width, shared = x.data.shape[3], _shared(layer)
     b_ih, b_hh = (_places(program, b).transpose(0, 1).flatten() for b in (layer.bias_ih, layer.bias_hh))
-    w_ih = block_diagonal(_places(program, layer.weight_ih)).unflatten(1, (layer.directions, width)).sum(1)
-    inputs = layers.linear(program, x, w_ih, b_ih)
-    w_hh = block_diagonal(_places(program, layer.weight_hh))
-    cells = Cells(width, layer.weight_hh.shape[-1], layer.directions == 2)
+    w_ih, w_hh = (_dense(_places(program, weight)) for weight in (layer.weight_ih, layer.weight_hh))
+    w_ih = w_ih.unflatten(-1, (layer.directions, width)).sum(-2)
+    inputs = layers.linear(program, x, w_ih, b_ih, shared=shared)
+    cells = Cells(width, layer.weight_hh.shape[-1], layer.directions == 2, shared)
     return recurrence(program, inputs, w_hh, b_hh, cells)
 
 
+def _dense(weight: Tensor) -> Tensor:
+    """Block-diagonal of the cells, (cells, 3, H, I); those of each group of bands where there are several."""
+    return block_diagonal(weight) if weight.dim() == 4 else torch.stack([block_diagonal(own) for own in weight])
+
+
 def supports(config: GTCRNConfig) -> bool:
-    """Whether the compiled layers are there, and this is the published network but for its width and input exponent."""
-    usual = replace(config, input_exponent=1.0, channels=GTCRNConfig.channels) == GTCRNConfig()
+    """Whether the compiled layers are there, and this is the published network but for width, bands and exponent."""
+    usual = replace(config, input_exponent=1.0, shared_bands=0, channels=GTCRNConfig.channels) == GTCRNConfig()
     return is_built() and usual and config.channels % (2 * LANES) == 0 and config.channels <= MOST_CHANNELS

@@ -1,4 +1,5 @@
-"""A wider network that computes what a narrower one does, to go on from (Chen et al., "Net2Net", ICLR 2016, 2.2).
+"""A larger network that computes what a smaller one does, to go on from (Chen et al., "Net2Net", ICLR 2016, 2.2): with
+several times the channels, or with weights of their own for groups of bands that shared them.
 
 Every channel of the wide network copies one of the narrow; whoever reads the copies shares the old weight among them
 at random, so that the copies learn different things. The shuffle that ends a GTConvBlock moves channels from place to
@@ -7,6 +8,7 @@ place until they are convolved; a place copies only one whose way is as long. Th
 Origins: for each wide channel the narrow one that it copies, or UNREAD.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
 
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 
 from gtcrn.config import GTCRNConfig
 from gtcrn.errors import ConfigError
+from gtcrn.network.bands import BandLinear
 from gtcrn.network.layers import DualPathGRNN, FrequencyConv, GroupedGRU, GTConvBlock, TemporalAttention
 from gtcrn.network.model import GTCRN
 
@@ -22,15 +25,16 @@ UNREAD = -1
 
 
 def widens(narrow: GTCRNConfig, wide: GTCRNConfig) -> bool:
-    """Whether `wide` is `narrow` but for several times its channels."""
-    times, rest = divmod(wide.channels, narrow.channels)
-    return times > 1 and not rest and replace(narrow, channels=wide.channels) == wide
+    """Whether `wide` is `narrow` but for several times its channels, or groups of bands where that has none."""
+    more = replace(narrow, channels=wide.channels, shared_bands=wide.shared_bands)
+    grouped = narrow.band_groups == 1 or narrow.shared_bands == wide.shared_bands
+    return more == wide and wide != narrow and not wide.channels % narrow.channels and grouped
 
 
 def widen(narrow: GTCRN, config: GTCRNConfig) -> GTCRN:
     """The network of `config` with the function of `narrow`; random by torch's seed. Raises ConfigError (`widens`)."""
     if not widens(narrow.config, config):
-        raise ConfigError("only a network with several times the channels, and all else the same, can copy another.")
+        raise ConfigError("only a network with several times the channels, or groups of bands, can copy one without.")
     wide, channels = GTCRN(config), block_origins(config.channels, narrow.config.channels)
     with torch.no_grad():
         for side, old in ((wide.encoder, narrow.encoder), (wide.decoder, narrow.decoder)):
@@ -88,6 +92,13 @@ def _shared(rows: int, origins: Tensor) -> Tensor:
     return parts / totals[:, origins.clamp(min=0)].clamp(min=1e-9)
 
 
+def _in_groups(new: Tensor, old: Tensor, dims: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Weights of `dims` dimensions, group by group where the bands have several; one that was shared goes to each."""
+    if new.dim() == dims:
+        return iter([(new, old)])
+    return zip(new, old if old.dim() == new.dim() else old.expand(new.shape[0], *old.shape), strict=True)
+
+
 def _weight(new: Tensor, old: Tensor, outputs: Tensor, inputs: Tensor) -> None:
     """(outputs, inputs, ...) from (old outputs, old inputs, ...); unread outputs keep what they began with."""
     shares = _shared(len(outputs), inputs).view(len(outputs), len(inputs), *[1] * (old.dim() - 2))
@@ -100,8 +111,11 @@ def _vector(new: Tensor, old: Tensor, outputs: Tensor) -> None:
 
 
 def _linear(new: nn.Module, old: nn.Module, outputs: Tensor, inputs: Tensor) -> None:
-    """A layer with weight (outputs, inputs, ...) and bias."""
-    _weight(cast(Tensor, new.weight), cast(Tensor, old.weight), outputs, inputs)
+    """A layer with weight (outputs, inputs, ...), of groups of bands or of all, and bias."""
+    weights = cast(Tensor, new.weight), cast(Tensor, old.weight)
+    dims = 2 if isinstance(old, nn.Linear | BandLinear) else 4
+    for own, old_own in _in_groups(*weights, dims):
+        _weight(own, old_own, outputs, inputs)
     _vector(cast(Tensor, new.bias), cast(Tensor, old.bias), outputs)
 
 
@@ -128,7 +142,7 @@ def _within(origins: Tensor, start: int) -> Tensor:
 
 
 def _block(new: GTConvBlock, old: GTConvBlock, channels: Tensor) -> None:
-    inner = _tiled(len(channels), old.point.out_channels)
+    inner = _tiled(len(channels), len(cast(Tensor, old.point.bias)))
     convolved = channels[: len(channels) // 2]
     put = torch.where(channels == UNREAD, UNREAD, channels // 2)[::2]  # what the convolved half becomes: every other
     _linear(new.point, old.point, inner, convolved)
@@ -181,15 +195,17 @@ def _dual_path(new: DualPathGRNN, old: DualPathGRNN, channels: Tensor) -> None:
 
 def _units(cells: GroupedGRU, narrow: int) -> Tensor:
     """Origins of all units, cell by cell."""
-    count, _, hidden, _ = cells.weight_hh.shape
+    count, _, hidden = cells.bias_hh.shape
     return torch.cat([cell * (narrow // count) + _tiled(hidden, narrow // count) for cell in range(count)])
 
 
 def _recurrent(new: GroupedGRU, old: GroupedGRU, channels: Tensor) -> None:
-    units = _tiled(new.weight_hh.shape[2], old.weight_hh.shape[2])
-    halves = [_within(o, g * old.weight_ih.shape[3]) for g, o in enumerate(channels.chunk(new.groups))]
-    for cell in range(len(new.weight_ih)):
-        _gates(new.weight_ih[cell], old.weight_ih[cell], units, halves[cell % new.groups])
-        _gates(new.weight_hh[cell], old.weight_hh[cell], units, units)
+    units = _tiled(new.weight_hh.shape[-1], old.weight_hh.shape[-1])
+    halves = [_within(o, g * old.weight_ih.shape[-1]) for g, o in enumerate(channels.chunk(new.groups))]
+    for cell in range(len(new.bias_ih)):
+        for own, old_own in _in_groups(new.weight_ih, old.weight_ih, 4):
+            _gates(own[cell], old_own[cell], units, halves[cell % new.groups])
+        for own, old_own in _in_groups(new.weight_hh, old.weight_hh, 4):
+            _gates(own[cell], old_own[cell], units, units)
         _gate_biases(new.bias_ih[cell], old.bias_ih[cell], units)
         _gate_biases(new.bias_hh[cell], old.bias_hh[cell], units)
