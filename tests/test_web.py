@@ -104,6 +104,13 @@ def test_types_are_declared_for_all_that_is_exported(project: Path) -> None:
         assert exported == sorted(declared.findall(path.with_suffix(".d.ts").read_text()))
 
 
+def assert_alike(found: Samples, wanted: Samples) -> None:
+    """A page's weights have 16 bits of precision, not 24: some -85 dB of the signal."""
+    assert found.shape == wanted.shape
+    assert np.abs(wanted).max() > 1e-3
+    assert np.abs(found - wanted).max() <= 3e-4 * np.abs(wanted).max()
+
+
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (44_100, 2), (48_000, 1)])
 def test_a_stream_in_node_gives_what_python_gives(project: Path, rate: int, channels: int) -> None:
     script = shutil.copy(Path(__file__).with_name("web_stream.mjs"), project)
@@ -113,7 +120,7 @@ def test_a_stream_in_node_gives_what_python_gives(project: Path, rate: int, chan
     ready, levels = stream.push(samples), dataclasses.astuple(stream.levels)
     wanted = np.concatenate((ready, stream.flush()), axis=-1)
     *output, speech, level, reduction = np.frombuffer(found, np.float32)
-    np.testing.assert_allclose(np.reshape(output, samples.shape), wanted, rtol=0, atol=1e-6)
+    assert_alike(np.reshape(output, samples.shape), wanted)
     np.testing.assert_allclose((speech, level, reduction), levels, rtol=0, atol=1e-3)
 
 
@@ -176,7 +183,7 @@ def test_an_offline_context_gives_what_python_gives(site: Site, rate: int, chann
     samples[:, 1000:1010] = np.nan
     found = offline(site, samples, rate, attenuationLimit=30, keepHighs=True)
     wanted = gtcrn.load()(samples, rate, attenuation_limit=30, keep_highs=True)
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
+    assert_alike(found, wanted)
 
 
 def test_bypass_passes_the_delayed_input(site: Site) -> None:

