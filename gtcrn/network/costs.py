@@ -6,7 +6,7 @@ not counted are element-wise operations (normalisation, activations, gates, mask
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -111,7 +111,7 @@ def separable_pairs(config: GTCRNConfig | None = None) -> list[LayerCost]:
     rows = []
     for name, module in model.named_modules():
         if isinstance(module, DepthwiseSeparableConv):
-            outputs, inputs = module.pointwise.weight.shape[-4:-2]
+            outputs, inputs = cast(Tensor, module.pointwise.weight).shape[-4:-2]
             kernel = module.depthwise.kernel_size[0]
             pair, standard = (f(inputs, outputs, kernel) for f in (separable_weights, standard_weights))
             per_second = width * rate

@@ -179,8 +179,8 @@ def _block(program: Program, x: Value, block: GTConvBlock) -> Value:
     weight = _places(program, depthwise.weight)[:, 0].permute(1, 2, 0)
     y = layers.depthwise(program, y, weight, _places(program, depthwise.bias), depthwise.dilation[0])
     y = norms.normalise(program, y, separable.norm, separable.activation)
-    weight, bias = _places(program, pointwise.weight)[..., 0, 0], _places(program, pointwise.bias)
-    y = layers.linear(program, y, weight, bias, normalised=True, shared=_shared(pointwise))
+    weight, bias = (_places(program, p) for p in pointwise.parameters())
+    y = layers.linear(program, y, weight[..., 0, 0], bias, normalised=True, shared=_shared(pointwise))
     y = norms.normalise(program, y, block.separable_norm, None)
     return layers.attended(program, y, lambda squares: _attention(program, squares, block.attention), passed)
 
