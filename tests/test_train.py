@@ -65,7 +65,7 @@ def test_the_memory_of_a_batch_is_kept_for_the_next() -> None:
 import resource
 from concurrent.futures import ThreadPoolExecutor
 import torch
-from gtcrn_recipes.training.trainer import keep_memory
+from gtcrn_recipes.training.machine import keep_memory
 
 def new_pages():
     before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt

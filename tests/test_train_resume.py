@@ -12,10 +12,10 @@ from tiny_runs import recipe, started, weights_of
 from gtcrn import checkpoint
 from gtcrn.errors import CheckpointError, ConfigError
 from gtcrn_recipes.data.shards import locked
-from gtcrn_recipes.mixing.mixture import Mixture
 from gtcrn_recipes.training import packing
 from gtcrn_recipes.training import trainer as train
 from gtcrn_recipes.training.run_folder import Run
+from gtcrn_recipes.training.teacher import Lesson
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "soap"])
@@ -26,7 +26,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     whole = train.train(chosen, tmp_path / "whole", quiet=True, device="cpu")
     step = train.Trainer.step
 
-    def stop_after_three(self: train.Trainer, mixture: Mixture) -> dict[str, torch.Tensor]:
+    def stop_after_three(self: train.Trainer, mixture: Lesson) -> dict[str, torch.Tensor]:
         if self.run.progress.step == 3:
             raise KeyboardInterrupt
         return step(self, mixture)

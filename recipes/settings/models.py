@@ -166,6 +166,11 @@ class LossConfig(LossWeights):
         return self.from_network or self.consistency > 0
 
     @property
+    def taught(self) -> Self:
+        """What compares with a teacher's output: not the terms that judge speech, nor the one that asks for more."""
+        return self.model_copy(update={"over_suppression": 0.0, "estoi": 0.0, "pesq": 0.0})
+
+    @property
     def weights(self) -> dict[str, float]:
         """Term -> weight, zeros too."""
         return {name: getattr(self, name) for name in LossWeights.model_fields}
@@ -190,6 +195,8 @@ class TrainSettings(Section):
     precision: Literal["32-true", "bf16-mixed"] = Field("32-true", description="Numbers of the network.")
     seed: Natural = Field(1, description="Of the weights and of every draw.")
     init: str = Field("", description="Weights to begin with, a file or shipped, as wide or narrower; empty: random.")
+    teacher: str = Field("", description="Weights whose output teaches too, a file or shipped; empty: none.")
+    teacher_share: Share = Field(0.5, description="Of the loss that compares with a teacher's output.")
     pesq_from: Share = Field(0.0, description="Share of the steps before the loss's PESQ term counts.")
     log_every: Count = Field(50, description="Steps between two lines of the history.")
     validate_every: Count = Field(1000, description="Steps between two validations (SI-SDR) and checkpoints.")
@@ -225,6 +232,8 @@ class Recipe(Section):
     def _agree(self) -> Self:
         if (rate := self.model.spectral.sample_rate) != SAMPLE_RATE:
             raise ValueError(f"model.spectral.sample_rate must be {SAMPLE_RATE}, the rate of prepared data, not {rate}")
+        if self.train.teacher and not any(self.loss.taught.weights.values()):
+            raise ValueError("train.teacher has no loss to compare with; raise loss.real_imaginary or loss.magnitude")
         others = {name: weight for name, weight in self.loss.weights.items() if name != "pesq"}
         if self.train.pesq_from and not any(others.values()):
             raise ValueError(f"train.pesq_from leaves no loss until then; raise one of {', '.join(others)}")

@@ -1,7 +1,6 @@
 """Training: draw, mix, enhance, compare, step; validate now and then; keep the best and the last."""
 
 import contextlib
-import ctypes
 import gc
 import os
 from collections.abc import Callable, Iterator
@@ -17,21 +16,21 @@ from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import ConfigError, GtcrnError
 from gtcrn_recipes.data.loader import Batch, Items, ItemSource, Prefetcher, draw_generator
 from gtcrn_recipes.data.shards import locked
-from gtcrn_recipes.mixing.mixture import Mixture, mix
-from gtcrn_recipes.native.library import use_threads
+from gtcrn_recipes.mixing.mixture import mix
 from gtcrn_recipes.native.loss import NativeLoss
 from gtcrn_recipes.native.loss import supports as compiled_terms
 from gtcrn_recipes.native.network import NativeGTCRN, supports
-from gtcrn_recipes.settings import Recipe
+from gtcrn_recipes.settings import LossConfig, Recipe
 from gtcrn_recipes.training.distributed import join_anew, restarts, synchronise_norms
 from gtcrn_recipes.training.enhance import spectrum, waveform
-from gtcrn_recipes.training.losses import Loss
+from gtcrn_recipes.training.losses import Compared, Loss
+from gtcrn_recipes.training.machine import hand_over_threads, keep_memory
 from gtcrn_recipes.training.report import Report
 from gtcrn_recipes.training.run_folder import Run, clip_gradient
+from gtcrn_recipes.training.teacher import Lesson, Teacher, blended
 from gtcrn_recipes.training.validation import Validation
 
 LOST = "gloo"  # in the words of a plain RuntimeError where a process does not answer any more
-MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # options of glibc's mallopt
 
 
 class Trainer:
@@ -45,8 +44,11 @@ class Trainer:
         self.native = NativeGTCRN(run.model) if self._goes_native() else None
         threads = hand_over_threads() if self.native else torch.get_num_threads()
         self.layers = f"{'compiled' if self.native else 'torch'}, {threads} threads a process"
-        pesq = self.recipe.loss.pesq
-        self.losses = [self._loss(0.0 if self.recipe.train.pesq_from else pesq), self._loss(pesq)]
+        loss, settings = self.recipe.loss, self.recipe.train
+        early = loss.model_copy(update={"pesq": 0.0}) if settings.pesq_from else loss
+        self.losses = [self._loss(config) for config in (early, loss)]
+        self.teacher = Teacher(settings.teacher, fabric.device) if settings.teacher else None
+        self.taught = self._loss(loss.taught) if self.teacher else None
         if run.average is not None:
             run.average.to(fabric.device)
 
@@ -56,26 +58,33 @@ class Trainer:
         alone = fabric.device.type == "cpu" and fabric.world_size == 1 and settings.precision == "32-true"
         return settings.native and alone and supports(self.recipe.model)
 
-    def _loss(self, pesq: float) -> Loss | NativeLoss:
-        config, spectral = self.recipe.loss.model_copy(update={"pesq": pesq}), self.recipe.model.spectral
+    def _loss(self, config: LossConfig) -> Loss | NativeLoss:
+        spectral = self.recipe.model.spectral
         loss = Loss(config, spectral).to(self.fabric.device)
         samples = round(self.recipe.data.segment_seconds * SAMPLE_RATE)
         return NativeLoss(loss) if self.native and compiled_terms(config, spectral, samples) else loss
 
-    def step(self, mixture: Mixture) -> dict[str, Tensor]:
+    def step(self, lesson: Lesson) -> dict[str, Tensor]:
         """One update of the weights; the loss terms, and whether the update was skipped."""
-        late = self.run.progress.step >= self.recipe.train.pesq_from * self.recipe.train.steps
-        total, terms = self.losses[late].compare(*self._enhance(mixture.noisy), mixture.clean)
+        total, terms = self._compare(lesson)
         self.optimizer.zero_grad()
         self.fabric.backward(total)
         norm = clip_gradient(self.network, self.recipe.train.clip)
         self._update(bool(torch.isfinite(norm)))
         progress = self.run.progress
         progress.step += 1
-        progress.hours += mixture.noisy.numel() * self.fabric.world_size / SAMPLE_RATE / 3600
+        progress.hours += lesson.noisy.numel() * self.fabric.world_size / SAMPLE_RATE / 3600
         return {"loss": total, "gradient": norm, **terms}
 
-    def mix(self, step: int, items: list[Items]) -> Mixture:
+    def _compare(self, lesson: Lesson) -> Compared:
+        late = self.run.progress.step >= self.recipe.train.pesq_from * self.recipe.train.steps
+        enhanced = self._enhance(lesson.noisy)
+        own = self.losses[late].compare(*enhanced, lesson.clean)
+        if self.taught is None or lesson.taught is None:
+            return own
+        return blended(own, self.taught.compare(*enhanced, lesson.taught), self.recipe.train.teacher_share)
+
+    def mix(self, step: int, items: list[Items]) -> Lesson:
         """The batch of a step. Each draw is mixed with random numbers of its own."""
         settings = self.recipe.train
         mixed = []
@@ -84,7 +93,8 @@ class Trainer:
             generator = torch.Generator(self.fabric.device).manual_seed(seed)
             speech, noise, rir = (t.float().mul_(2**-15) for t in item.to(self.fabric.device))
             mixed.append(mix(speech, noise, rir, generator, self.recipe.mixing))
-        return mixed[0] if len(mixed) == 1 else Mixture(*(torch.cat(column) for column in zip(*mixed, strict=True)))
+        noisy, clean = (torch.cat(parts) for parts in zip(*((m.noisy, m.clean) for m in mixed), strict=True))
+        return Lesson(noisy, clean, self.teacher(noisy) if self.teacher else None)
 
     def _enhance(self, noisy: Tensor) -> tuple[Tensor | None, Tensor]:
         """What the network makes of a batch, its spectrum where the loss wants it, and its waveform."""
@@ -138,8 +148,8 @@ def _train(recipe: Recipe, folder: Path, resume: bool, quiet: bool, fabric: Fabr
         with Report(run, quiet, fabric) as report:
             report.note(f"layers: {trainer.layers}; data: {source.where}")
             for batch in _until_done(run, loader):
-                mixture = batch if isinstance(batch, Mixture) else trainer.mix(run.progress.step, batch)
-                report.step(trainer.step(mixture), loader.waited)
+                lesson = batch if isinstance(batch, Lesson) else trainer.mix(run.progress.step, batch)
+                report.step(trainer.step(lesson), loader.waited)
                 if _due(run, settings.validate_every):
                     _checkpoint(trainer, validation, report)
     except (DistError, RuntimeError) as error:
@@ -189,27 +199,12 @@ def open_run(recipe: Recipe, folder: Path, resume: bool, fabric: Fabric) -> Run:
     return run
 
 
-def hand_over_threads() -> int:
-    """Give torch's threads to the compiled layers. Torch has little left to do; its own would spin for their cores."""
-    threads = use_threads(torch.get_num_threads())
-    torch.set_num_threads(1)
-    return threads
-
-
-def keep_memory() -> None:
-    """Have glibc keep what is freed: the loader's thread would give its pages back at every step and get new ones."""
-    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(MMAP_THRESHOLD, 32 << 20)  # the most it takes
-        mallopt(TRIM_THRESHOLD, 1 << 30)
-
-
 def my_draws(fabric: Fabric, recipe: Recipe) -> list[int]:
     """The draws of a step that this process makes."""
     return list(range(fabric.global_rank, recipe.train.draws, fabric.world_size))
 
 
-def _prepared(trainer: Trainer) -> Callable[[int, list[Items]], Mixture | list[Items]]:
+def _prepared(trainer: Trainer) -> Callable[[int, list[Items]], Lesson | list[Items]]:
     """What the loader's thread does: on a CPU it mixes too, beside the layers; an accelerator mixes in its turn."""
     return trainer.mix if trainer.fabric.device.type == "cpu" else lambda step, items: items
 
