@@ -122,7 +122,7 @@ def test_a_stream_in_node_gives_what_python_gives(project: Path, rate: int, chan
     wanted = np.concatenate((ready, stream.flush()), axis=-1)
     *output, speech, level, reduction = np.frombuffer(found, np.float32)
     assert_alike(np.reshape(output, samples.shape), wanted, samples)
-    np.testing.assert_allclose((speech, level, reduction), levels, rtol=0, atol=1e-3)
+    np.testing.assert_allclose((speech, level, reduction), levels, rtol=0, atol=1e-2)
 
 
 def test_nothing_that_is_done_to_a_stream_breaks_it_or_makes_a_quantum_allocate(project: Path) -> None:
