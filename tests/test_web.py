@@ -105,10 +105,10 @@ def test_types_are_declared_for_all_that_is_exported(project: Path) -> None:
 
 
 def assert_alike(found: Samples, wanted: Samples, samples: Samples) -> None:
-    """A page's weights have 16 bits of precision, not 24: -80 dB of what goes in, single samples -66 dB at most."""
+    """A page's weights have 16 bits of precision, not 24: -80 dB of what goes in, single samples -60 dB at most."""
     assert np.abs(wanted).max() > 1e-3
     peak, error = np.nanmax(np.abs(samples)), found - wanted
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=5e-4 * peak)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-3 * peak)
     assert error.std() <= 1e-4 * np.nanstd(samples)
 
 
