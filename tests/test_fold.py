@@ -74,6 +74,12 @@ def test_other_architectures_are_refused_by_name(random_checkpoint: Checkpoint, 
         fold(dataclasses.replace(random_checkpoint, config=config))
 
 
+def test_what_the_kernel_serves_is_said_whole(random_checkpoint: Checkpoint) -> None:
+    config = dataclasses.replace(GTCRNConfig(), shared_bands=3)
+    with pytest.raises(ConfigError, match="serves shared_bands = 0 or 12 only, not 3;"):
+        fold(dataclasses.replace(random_checkpoint, config=config))
+
+
 def test_missing_and_odd_weights_are_named(random_checkpoint: Checkpoint) -> None:
     name = "encoder.blocks.1.attention.linear.bias"
     rest = {k: v for k, v in random_checkpoint.weights.items() if k != name}

@@ -72,10 +72,10 @@ static inline void decoder_first(const last_conv *p, const row *x, float (*y)[2]
 /* ---- GTConvBlock ---- */
 
 /* Call `layer(part, bands of it, ...)` for each part of the width that has weights of its own, the numbers constants. */
-#define FOR_PARTS(layer, ...)                                                               \
-    do {                                                                                    \
+#define FOR_PARTS(layer, ...)                                                          \
+    do {                                                                               \
         for (int part = 0; part < PARTS - 1; part++) layer(part, SHARED, __VA_ARGS__); \
-        layer(PARTS - 1, LAST, __VA_ARGS__);                                               \
+        layer(PARTS - 1, LAST, __VA_ARGS__);                                           \
     } while (0)
 
 /* Half of the channels over three neighbouring bands: [1 + 33 + 1][16] to [33][16]. */

@@ -50,8 +50,10 @@ def refuse_other_configs(config: GTCRNConfig) -> None:
         raise ConfigError(f"the kernel serves channels = {sizes} only, not {config.channels}; use the torch model.")
     served = GTCRNConfig(channels=config.channels, input_exponent=config.input_exponent).to_dict()
     for name, value in config.to_dict().items():
-        if value != served[name] and not (name == "shared_bands" and value == SHARED):
-            raise ConfigError(f"the kernel serves {name} = {served[name]} only, not {value}; use the torch model.")
+        values = [0, SHARED] if name == "shared_bands" else [served[name]]
+        if value not in values:
+            said = " or ".join(map(str, values))
+            raise ConfigError(f"the kernel serves {name} = {said} only, not {value}; use the torch model.")
 
 
 def _compare(written: Layout, expected: Layout) -> None:
