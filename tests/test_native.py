@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -18,26 +19,28 @@ from gtcrn_recipes.native.program import Parameters, Program, Value
 from gtcrn_recipes.native.recurrence import Cells, recurrence
 
 
-def make_model(channels: int, input_exponent: float = 0.25, shared_bands: int = 0) -> GTCRN:
+def make_model(channels: int, shared_bands: int = 0, paths: int = 2, input_exponent: float = 0.25) -> GTCRN:
     torch.manual_seed(0)
-    model = GTCRN(GTCRNConfig(input_exponent=input_exponent, channels=channels, shared_bands=shared_bands))
+    config = GTCRNConfig(channels=channels, shared_bands=shared_bands, dual_path_blocks=paths)
+    model = GTCRN(replace(config, input_exponent=input_exponent))
     for parameter in model.parameters():
         parameter.data.add_(0.05 * torch.randn_like(parameter))  # no gain of one, no bias of nought
     return model.train()
 
 
 SIZES = pytest.mark.parametrize(
-    ("batch", "frames", "channels", "shared"),
+    ("batch", "frames", "sizes"),
     [
-        *((3, 1, 16, 0), (1, 2, 16, 0), (2, 9, 16, 0), (3, 21, 16, 0), (5, 16, 16, 0), (2, 13, 32, 0), (2, 7, 48, 0)),
-        *((3, 1, 16, 12), (2, 9, 16, 12), (3, 6, 16, 1), (2, 13, 32, 12), (2, 7, 32, 5), (1, 5, 16, 40)),
+        *((3, 1, (16,)), (1, 2, (16,)), (2, 9, (16,)), (3, 21, (16,)), (5, 16, (16,)), (2, 13, (32,)), (2, 7, (48,))),
+        *((3, 1, (16, 12)), (2, 9, (16, 12)), (3, 6, (16, 1)), (2, 13, (32, 12)), (2, 7, (32, 5)), (1, 5, (16, 40))),
+        *((3, 6, (16, 12, 3)), (2, 9, (16, 0, 1)), (2, 9, (32, 12, 4))),
     ],
 )
 
 
 @SIZES
-def test_the_network_is_the_models(batch: int, frames: int, channels: int, shared: int) -> None:
-    twin = make_model(channels, shared_bands=shared)
+def test_the_network_is_the_models(batch: int, frames: int, sizes: tuple[int, ...]) -> None:
+    twin = make_model(*sizes)
     model = copy.deepcopy(twin).double()
     spectrum = torch.randn(batch, 2, frames, 257)
     expected, _ = model(spectrum.double(), model.initial_state(batch))
@@ -47,9 +50,9 @@ def test_the_network_is_the_models(batch: int, frames: int, channels: int, share
 
 
 @SIZES
-def test_its_gradients_are_the_models(batch: int, frames: int, channels: int, shared: int) -> None:
+def test_its_gradients_are_the_models(batch: int, frames: int, sizes: tuple[int, ...]) -> None:
     """With slopes of 1: at the kink of other PReLUs rounding decides the gradient, torch's own too."""
-    twin = make_model(channels, shared_bands=shared)
+    twin = make_model(*sizes)
     for layer in twin.modules():
         if isinstance(layer, nn.PReLU):
             nn.init.ones_(layer.weight)
@@ -225,7 +228,7 @@ def test_other_numbers_and_libraries_are_refused(monkeypatch: pytest.MonkeyPatch
 
 def test_widths_are_native_and_other_networks_left_to_torch() -> None:
     assert all(supports(GTCRNConfig(channels=channels)) for channels in (16, 32, 48))
-    assert supports(GTCRNConfig(shared_bands=12))
+    assert supports(GTCRNConfig(shared_bands=12, dual_path_blocks=3))
     assert not supports(GTCRNConfig(channels=24))
     assert not supports(GTCRNConfig(kernel_width=1))
 

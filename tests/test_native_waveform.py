@@ -26,7 +26,7 @@ def noisy(items: int, samples: int) -> Tensor:
 @pytest.mark.parametrize("exponent", [1.0, 0.5, 0.25])
 def test_features_are_the_models(items: int, samples: int, exponent: float) -> None:
     """As near as torch's own in single precision: small exponents make much of rounding in all but empty bins."""
-    model = make_model(16, exponent)
+    model = make_model(16, input_exponent=exponent)
     x = noisy(items, samples)
     ends = Waveforms(model.config, items, samples)
     found = torch.full((items, ends.frames, ends.bands, FEATURES), torch.nan)

@@ -63,6 +63,13 @@ def test_the_loss_is_shared_between_both_targets(data: Path, tmp_path: Path, nat
     assert alone.step(mixed(alone))["loss"].item() == pytest.approx(losses[0.0], rel=1e-5)
 
 
+def test_torchs_pesq_term_that_counts_in_double_is_shared_too(data: Path, tmp_path: Path) -> None:
+    changes = TAUGHT, "loss.pesq=1", "train.pesq_from=0"
+    by_both = [trainer_of(data, tmp_path / native, *changes, f"train.native={native}") for native in ("true", "false")]
+    compiled, by_torch = (trainer.step(mixed(trainer))["loss"].item() for trainer in by_both)
+    assert by_torch == pytest.approx(compiled, rel=1e-3)
+
+
 def test_a_teacher_that_cannot_teach_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no weights"):
         Teacher(str(tmp_path / "none.safetensors"), torch.device("cpu"))

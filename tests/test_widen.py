@@ -25,15 +25,18 @@ def enhanced(model: GTCRN) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("channels", "had", "shared"),
-    [(16, 0, 0), (24, 0, 0), (32, 0, 0), (8, 0, 12), (16, 0, 12), (16, 12, 12), (8, 0, 1)],
+    ("channels", "had", "shared", "paths"),
+    [
+        *((16, 0, 0, 2), (24, 0, 0, 2), (32, 0, 0, 2), (8, 0, 12, 2), (16, 0, 12, 2), (16, 12, 12, 2), (8, 0, 1, 2)),
+        *((8, 12, 12, 3), (16, 0, 12, 4)),
+    ],
 )
 @pytest.mark.parametrize("training", [False, True])
 def test_the_wide_network_computes_what_the_narrow_one_does(
-    channels: int, had: int, shared: int, training: bool
+    channels: int, had: int, shared: int, paths: int, training: bool
 ) -> None:
     small = random_network(3, replace(NARROW, shared_bands=had))
-    wide = widen(small, replace(NARROW, channels=channels, shared_bands=shared))
+    wide = widen(small, replace(NARROW, channels=channels, shared_bands=shared, dual_path_blocks=paths))
     with torch.no_grad():
         expected, got = (enhanced(model.train(training)) for model in (small, wide))
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
@@ -56,7 +59,19 @@ def test_most_channels_are_copies_and_every_narrow_one_has_some() -> None:
     assert set(origins.tolist()) - {UNREAD} == set(range(16))
 
 
-@pytest.mark.parametrize("change", [{"channels": 12}, {"channels": 8}, {"channels": 16, "dilations": (1, 2)}])
+def test_a_further_block_learns_though_it_adds_nothing_yet() -> None:
+    deep = widen(narrow(), replace(NARROW, dual_path_blocks=3)).train()
+    optimizer = torch.optim.SGD(deep.dual_path[2].parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        enhanced(deep).square().mean().backward()
+        optimizer.step()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in deep.dual_path[2].parameters())
+
+
+@pytest.mark.parametrize(
+    "change", [{"channels": 12}, {"channels": 8}, {"channels": 16, "dilations": (1, 2)}, {"dual_path_blocks": 1}]
+)
 def test_other_networks_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="several times the channels"):
         widen(narrow(), GTCRNConfig.from_dict({**NARROW.to_dict(), **change}))

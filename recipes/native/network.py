@@ -237,6 +237,7 @@ def _dense(weight: Tensor) -> Tensor:
 
 
 def supports(config: GTCRNConfig) -> bool:
-    """Whether the compiled layers are there, and this is the published network but for width, bands and exponent."""
-    usual = replace(config, input_exponent=1.0, shared_bands=0, channels=GTCRNConfig.channels) == GTCRNConfig()
+    """Whether the compiled layers are there, and this is the published network but for numbers that they are told."""
+    told = ("channels", "shared_bands", "dual_path_blocks", "input_exponent")
+    usual = replace(GTCRNConfig(), **{name: getattr(config, name) for name in told}) == config
     return is_built() and usual and config.channels % (2 * LANES) == 0 and config.channels <= MOST_CHANNELS

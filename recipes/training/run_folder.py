@@ -173,7 +173,7 @@ def _initialised(recipe: Recipe) -> GTCRN:
         return widen(checkpoint.to_model(found), recipe.model)
     raise ConfigError(
         f"{recipe.train.init} has another configuration than the recipe's [model] "
-        "(only its channels may be several times as many, and groups of bands new)."
+        "(only its channels may be several times as many, its dual-path blocks more, and groups of bands new)."
     )
 
 

@@ -52,4 +52,5 @@ def _by_torch(weights: str, device: torch.device) -> Callable[[Tensor], Tensor]:
 def blended(own: Compared, taught: Compared, share: float) -> Compared:
     """The loss against the clean items, and `share` of it against the teacher's, a term of its own."""
     terms = {name: (1 - share) * term for name, term in own.terms.items()}
-    return Compared(torch.lerp(own.total, taught.total, share), {**terms, "teacher": share * taught.total})
+    total = (1 - share) * own.total + share * taught.total  # either may be a double, as torch's PESQ term is
+    return Compared(total, {**terms, "teacher": share * taught.total})

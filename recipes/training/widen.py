@@ -1,5 +1,6 @@
 """A larger network that computes what a smaller one does, to go on from (Chen et al., "Net2Net", ICLR 2016, 2.2): with
-several times the channels, or with weights of their own for groups of bands that shared them.
+several times the channels, with weights of their own for groups of bands that shared them, or with further dual-path
+blocks, which begin by adding nothing.
 
 Every channel of the wide network copies one of the narrow; whoever reads the copies shares the old weight among them
 at random, so that the copies learn different things. The shuffle that ends a GTConvBlock moves channels from place to
@@ -25,16 +26,17 @@ UNREAD = -1
 
 
 def widens(narrow: GTCRNConfig, wide: GTCRNConfig) -> bool:
-    """Whether `wide` is `narrow` but for several times its channels, or groups of bands where that has none."""
-    more = replace(narrow, channels=wide.channels, shared_bands=wide.shared_bands)
+    """Whether `wide` is `narrow` but for more of: channels (times), groups of bands (of none), dual-path blocks."""
+    more = {name: getattr(wide, name) for name in ("channels", "shared_bands", "dual_path_blocks")}
     grouped = narrow.band_groups == 1 or narrow.shared_bands == wide.shared_bands
-    return more == wide and wide != narrow and not wide.channels % narrow.channels and grouped
+    fits = not wide.channels % narrow.channels and wide.dual_path_blocks >= narrow.dual_path_blocks
+    return replace(narrow, **more) == wide and wide != narrow and grouped and fits
 
 
 def widen(narrow: GTCRN, config: GTCRNConfig) -> GTCRN:
     """The network of `config` with the function of `narrow`; random by torch's seed. Raises ConfigError (`widens`)."""
     if not widens(narrow.config, config):
-        raise ConfigError("only a network with several times the channels, or groups of bands, can copy one without.")
+        raise ConfigError("only a network with several times the channels, groups of bands or more blocks can copy.")
     wide, channels = GTCRN(config), block_origins(config.channels, narrow.config.channels)
     with torch.no_grad():
         for side, old in ((wide.encoder, narrow.encoder), (wide.decoder, narrow.decoder)):
@@ -44,8 +46,10 @@ def widen(narrow: GTCRN, config: GTCRNConfig) -> GTCRN:
         inputs, outputs = (torch.arange(n) for n in (config.features * config.neighbours, 2))
         _frequency_conv(wide.encoder.first, narrow.encoder.first, channels, inputs)
         _frequency_conv(wide.decoder.first, narrow.decoder.first, outputs, channels)
-        for path, old_path in zip(wide.dual_path, narrow.dual_path, strict=True):
+        for path, old_path in zip(wide.dual_path, narrow.dual_path, strict=False):
             _dual_path(cast(DualPathGRNN, path), cast(DualPathGRNN, old_path), channels)
+        for path in wide.dual_path[len(narrow.dual_path) :]:
+            _silence(cast(DualPathGRNN, path))
     return wide
 
 
@@ -191,6 +195,12 @@ def _dual_path(new: DualPathGRNN, old: DualPathGRNN, channels: Tensor) -> None:
     for norm, old_norm in ((new.intra_norm, old.intra_norm), (new.inter_norm, old.inter_norm)):
         norm.weight.copy_(old_norm.weight[:, evened])
         norm.bias.copy_(old_norm.bias[:, evened])
+
+
+def _silence(path: DualPathGRNN) -> None:
+    """Normalisations of gain 0: a block that adds nothing yet, but learns (Bachlechner et al., "ReZero", UAI 2021)."""
+    for norm in (path.intra_norm, path.inter_norm):
+        norm.weight.zero_()
 
 
 def _units(cells: GroupedGRU, narrow: int) -> Tensor:
