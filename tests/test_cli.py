@@ -12,6 +12,7 @@ from command_line import only_line, write
 from commands import GTCRN
 from streams import random_denoiser
 
+import gtcrn
 from gtcrn.cli.app import run
 
 
@@ -41,9 +42,23 @@ def test_info_about_audio_and_weights(folder: Path, capsys: pytest.CaptureFixtur
     assert random_denoiser().fingerprint in capsys.readouterr().out
 
 
-def test_info_layers_counts_what_is_published(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["info", "--layers"]) == 0
-    assert "23,669" in capsys.readouterr().out
+@pytest.mark.parametrize("name", ["gtcrn", "large"])
+def test_info_about_shipped_weights_by_name(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["info", name]) == 0
+    assert gtcrn.load(name).fingerprint in capsys.readouterr().out
+    (folder / name).mkdir()
+    assert run(["info", name]) == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "parameters"), [([], "33,909"), (["large"], "119,765"), (["../weights.safetensors"], "23,669")]
+)
+def test_info_layers_counts_those_of_the_weights(
+    source: list[str], parameters: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last has the published configuration and so its number."""
+    assert run(["info", "--layers", *source]) == 0
+    assert parameters in capsys.readouterr().out
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,7 +98,7 @@ def live(
 
 def info(
     source: Annotated[
-        Path | None, typer.Argument(help="An audio file or weights; default: the shipped weights.")
+        Path | None, typer.Argument(help="An audio file, or weights (a file, gtcrn, large); default: gtcrn.")
     ] = None,
     layers: Annotated[
         bool, typer.Option("--layers", help="Parameters and MAC/s of every layer (needs torch).")

@@ -13,28 +13,33 @@ from rich.table import Table
 from gtcrn import checkpoint, kernel
 from gtcrn.audio.media import open_audio
 from gtcrn.audio.quiet import without_words_of_libraries
-from gtcrn.config import GTCRNConfig
-from gtcrn.denoiser import Denoiser, load
+from gtcrn.denoiser import SHIPPED, Denoiser, load, weights_file
 from gtcrn.errors import needs
 
 WEIGHTS = (".safetensors", ".tar")
 
 
 def print_info(source: Path | None) -> None:
-    """Facts about a file by its kind; None: this version and the shipped weights."""
+    """Facts about a file by its kind, or about shipped weights; None: this version and the default ones."""
     if source is None:
         _print({"gtcrn": version("gtcrn"), "instructions": kernel.INSTRUCTIONS, **_weights(load())})
-    elif source.suffix in WEIGHTS:
-        _print({"weights": str(source), **_weights(load(source))})
+    elif (path := _file(source)).suffix in WEIGHTS:
+        _print({"weights": str(source), **_weights(load(path))})
     else:
         _print({"file": str(source), **_audio(source)})
+
+
+def _file(source: Path) -> Path:
+    """The shipped weights that are called so, where nothing else is."""
+    shipped = SHIPPED / f"{source}.safetensors"
+    return shipped if shipped.is_file() and not source.exists() else source
 
 
 def print_layers(source: Path | None) -> None:
     """Parameters and MAC/s of every layer; then each depthwise-separable pair beside a standard convolution."""
     with needs("train"):
         from gtcrn.network.costs import costs, separable_pairs
-    config = checkpoint.read(source).config if source else GTCRNConfig()
+    config = checkpoint.read(_file(source) if source else weights_file()).config
     rows = costs(config)
     table = _table("layer", "kind", "parameters", "kMAC/s")
     for row in rows:
@@ -52,10 +57,11 @@ def print_layers(source: Path | None) -> None:
 
 
 def _weights(denoiser: Denoiser) -> dict[str, str]:
-    spectral = denoiser.config.spectral
+    config, spectral = denoiser.config, denoiser.config.spectral
+    groups = f", {config.band_groups} groups of bands with weights of their own" if config.band_groups > 1 else ""
     facts = {
         "parameters of the kernel": f"{denoiser.params.size:,} numbers, fingerprint {denoiser.fingerprint}",
-        "network": f"{denoiser.config.channels} channels, {denoiser.config.bands} bands",
+        "network": f"{config.channels} channels, {config.bands} bands{groups}",
         "sample rate": f"{spectral.sample_rate} Hz inside, 8,000 to 192,000 Hz outside",
         "frame": f"{spectral.frame_seconds * 1e3:.0f} ms, window and latency {spectral.window_seconds * 1e3:.0f} ms",
     }
