@@ -81,6 +81,9 @@ class GTCRNConfig:
             raise ConfigError(f"erb_low must be below {self.spectral.bins} bins, not {self.erb_low}.")
         if not all(dilation >= 1 for dilation in self.dilations):
             raise ConfigError(f"dilations must be at least 1 frame, not {list(self.dilations)}.")
+        for name in ("kernel_width", "neighbours"):
+            if not getattr(self, name) % 2:
+                raise ConfigError(f"{name} must be odd, not {getattr(self, name)}.")
         if self.channels % 4:
             raise ConfigError(f"channels must be a multiple of 4, not {self.channels}.")
         if self.bands % 4 != 1:

@@ -43,7 +43,7 @@ def prepare(
 ) -> None:
     """Turn folders of audio into a data set to train on.
 
-    A second run adds what is missing. Speakers, noise recordings and rooms are held out as a whole, never by the file.
+    A second run adds what is missing. Speakers and noise recordings are held out as a whole, never by the file.
     """
     with needs("train"):
         from gtcrn_recipes.data import overview

@@ -23,7 +23,7 @@ ODD_FACTOR = 1.5  # for the resampling of rates that are no whole number of hund
 def weight(sample_rate: int, channels: int, width: int = SMALL_WIDTH) -> float:
     """What a live stream costs, in streams of one channel at 16 kHz; made from measured times (server/README.md).
 
-    `width` are the channels of the network: 32 take 2.9 times as long as 16.
+    `width` are the channels of the network: 32 take 2.6 times as long as 16, and count a little more.
     """
     resampling = 0.0
     if sample_rate != NATIVE_RATE:

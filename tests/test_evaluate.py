@@ -191,6 +191,13 @@ def test_plots_are_pictures(results: list[Result], tmp_path: Path) -> None:
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
 
 
+def test_a_failed_file_is_no_extreme() -> None:
+    """By its noisy score, which is larger than any gain, it would be the best."""
+    made = [made_up(0, 3.0), *(made_up(snr, 1.0, 1.0 + snr / 100) for snr in (5, 10, 15))]
+    assert [label for label, _ in plots.extremes(made)] == ["worst_1", "best_1"]
+    assert [result.trial.snr_db for _, result in plots.extremes(made)] == [5, 15]
+
+
 def test_spectrograms_show_a_tone_at_its_frequency() -> None:
     level = plots.levels(np.sin(2 * np.pi * 1000 * np.arange(16_000) / 16_000).astype(np.float32))
     assert (level.argmax(axis=0) == 1000 * plots.WINDOW // 16_000).all()

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -152,6 +153,15 @@ def test_sound_that_begins_late_and_several_tracks_stay_where_they_are(films: Pa
     assert denoise(films, tmp_path / name, "-o", tmp_path / f"out.{name}") == 0
     for track in (0, 1):
         assert is_in_sync(tmp_path / f"out.{name}", tmp_path / name, track)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_info_tells_about_how_long_a_film_is(films: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["info", str(films / name)]) == 0
+    told = re.search(r"^length +about (\d+\.\d\d) s$", capsys.readouterr().out, re.MULTILINE)
+    samples, rate = heard(films / name)
+    assert told
+    assert float(told[1]) == pytest.approx(len(samples) / rate, abs=0.3)  # the picture may be longer
 
 
 def test_noise_goes(films: Path, tmp_path: Path) -> None:

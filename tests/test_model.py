@@ -73,6 +73,13 @@ def test_cost_stays_below_the_published() -> None:
     assert 20e6 < sum(row.macs for row in costs()) < 33e6
 
 
+def test_each_position_of_a_transposed_convolutions_input_counts_once() -> None:
+    macs = {row.name: row.macs for row in costs()}
+    for side in ("first", "second"):  # a decoder's has as many inputs as the encoder's has outputs
+        weights = {"first": 2 / 9, "second": 1}[side]
+        assert macs[f"decoder.{side}.conv"] == pytest.approx(weights * macs[f"encoder.{side}.conv"])
+
+
 def test_depthwise_separable_weights() -> None:
     assert (separable_weights(16, 32, 3), standard_weights(16, 32, 3)) == (656, 4608)
     assert (separable_weights(3, 4, 3), standard_weights(3, 4, 3)) == (39, 108)
@@ -92,7 +99,15 @@ def test_features_compress_the_magnitude_and_keep_the_phase(exponent: float) -> 
 
 @pytest.mark.parametrize(
     "values",
-    [{"erb_low": 300}, {"channels": 6}, {"erb_high": 63}, {"input_exponent": 0.3}, {"widths": 3}],
+    [
+        {"erb_low": 300},
+        {"channels": 6},
+        {"kernel_width": 4},
+        {"neighbours": 2},
+        {"erb_high": 63},
+        {"input_exponent": 0.3},
+        {"widths": 3},
+    ],
 )
 def test_an_impossible_configuration_is_refused(values: dict[str, float]) -> None:
     with pytest.raises(ConfigError):

@@ -1,13 +1,16 @@
 """A student learns from what a finished network makes of the same items, beside the clean ones."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from networks import random_network
 from tiny_runs import recipe
 
 import gtcrn
+from gtcrn import checkpoint
 from gtcrn.errors import CheckpointError, ConfigError
 from gtcrn_recipes.data.loader import ItemSource
 from gtcrn_recipes.training import teacher
@@ -61,6 +64,28 @@ def test_the_loss_is_shared_between_both_targets(data: Path, tmp_path: Path, nat
     assert losses[0.25] == pytest.approx(0.75 * losses[0.0] + 0.25 * losses[1.0], rel=1e-4)
     alone = trainer_of(data, tmp_path / "alone", "loss.estoi=3", f"train.native={native}")
     assert alone.step(mixed(alone))["loss"].item() == pytest.approx(losses[0.0], rel=1e-5)
+
+
+@pytest.mark.parametrize("native", ["true", "false"])
+def test_what_a_teacher_leaves_of_noise_is_not_taken_for_speech(
+    data: Path, tmp_path: Path, native: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Brought to the level of speech it cost more than all else, and the noise would have been learned."""
+    changes = TAUGHT, "train.teacher_share=1.0", "loss.equal_levels=true", f"train.native={native}"
+    trainer, generator = trainer_of(data, tmp_path, *changes), torch.Generator().manual_seed(0)
+    left, output = 0.001 * torch.randn(2, 2, 9600, generator=generator)
+    monkeypatch.setattr(trainer, "_enhance", lambda noisy: (None, output))
+    as_noise, as_speech = (trainer._compare(Lesson(output, clean, left)).total for clean in (0 * left, left))
+    assert as_noise < 0.1 * as_speech
+
+
+def test_a_network_that_no_kernel_is_compiled_for_can_teach(tmp_path: Path) -> None:
+    config = replace(gtcrn.load().config, dual_path_blocks=3)
+    checkpoint.write(tmp_path / "three.safetensors", checkpoint.from_model(random_network(0, config), {}))
+    noisy = 0.05 * torch.randn(2, 4096, generator=torch.Generator().manual_seed(0))
+    taught = Teacher(str(tmp_path / "three.safetensors"), torch.device("cpu"))(noisy)
+    assert taught.shape == noisy.shape
+    assert taught.abs().max() > 0
 
 
 def test_torchs_pesq_term_that_counts_in_double_is_shared_too(data: Path, tmp_path: Path) -> None:

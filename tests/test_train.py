@@ -11,7 +11,7 @@ import torch
 from tiny_runs import RECIPES, recipe, started, weights_of
 
 from gtcrn import checkpoint
-from gtcrn.errors import CheckpointError, GtcrnError
+from gtcrn.errors import CheckpointError, ConfigError, GtcrnError
 from gtcrn_recipes import settings
 from gtcrn_recipes.data import dataset
 from gtcrn_recipes.data.loader import ItemSource
@@ -22,6 +22,8 @@ from gtcrn_recipes.training import trainer as train
 from gtcrn_recipes.training.distributed import SyncedBatchNorm2d
 from gtcrn_recipes.training.losses import Loss
 from gtcrn_recipes.training.run_folder import Run, rate
+
+CPU = torch.device("cpu")
 
 
 def test_steps_lower_the_loss_on_one_batch(data: Path, tmp_path: Path) -> None:
@@ -125,15 +127,27 @@ def test_batches_without_a_finite_gradient_are_skipped_then_refused(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = recipe(data, "train.max_skipped=3", "train.ema=0.0", "loss.from_network=true")
-    monkeypatch.setattr(Loss, "forward", lambda self, s, enhanced, clean: {"bad": (enhanced * torch.nan).sum()})
+    monkeypatch.setattr(Loss, "forward", lambda self, s, enhanced, *_: {"bad": (enhanced * torch.nan).sum()})
     with pytest.raises(GtcrnError, match="3 batches in a row"):
         train.train(chosen, tmp_path, quiet=True, device="cpu")
-    before = Run.create(chosen, tmp_path)
+    before = Run.create(chosen, tmp_path, CPU)
     assert torch.isfinite(weights_of(before)).all()
 
 
+def test_a_term_that_begins_between_two_lines_of_the_log_is_in_both_means(data: Path, tmp_path: Path) -> None:
+    changes = ("loss.pesq=1", "train.pesq_from=0.25", "train.log_every=2", "mixing.noise_only_probability=0")
+    train.train(recipe(data, *changes, "data.validation="), tmp_path, quiet=True, device="cpu")
+    first, second = packing.history(tmp_path)
+    assert 0 < first["pesq"] < second["pesq"]  # half of the first interval had none
+
+
+def test_a_cpu_trains_in_single_precision(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="bf16-mixed"):
+        train.train(recipe(data, "train.precision=bf16-mixed"), tmp_path, quiet=True, device="cpu")
+
+
 def test_a_score_that_is_no_number_is_never_the_best(data: Path, tmp_path: Path) -> None:
-    run = Run.create(recipe(data), tmp_path)
+    run = Run.create(recipe(data), tmp_path, CPU)
     for score in (1.0, float("nan"), 0.5):
         run.keep({"pesq": score, "si_sdr": score, "estoi": score})
     assert checkpoint.read(tmp_path / "best.safetensors").card["scores"]["pesq"] == 1.0

@@ -97,8 +97,30 @@ def test_a_resumed_run_follows_the_recipe_as_it_is_now(data: Path, tmp_path: Pat
 
 def test_resuming_with_another_network_is_refused(data: Path, tmp_path: Path) -> None:
     train.train(recipe(data, "train.steps=2"), tmp_path, quiet=True, device="cpu")
-    with pytest.raises(CheckpointError, match="another recipe"):
-        train.train(recipe(data, "model.channels=8"), tmp_path, resume=True, quiet=True, device="cpu")
+    for change in ("model.channels=8", "model.input_exponent=1.0", "model.dilations=[1, 2, 4]"):
+        with pytest.raises(CheckpointError, match="another recipe"):
+            train.train(recipe(data, change), tmp_path, resume=True, quiet=True, device="cpu")
+
+
+def test_another_score_begins_its_own_search_for_the_best(data: Path, tmp_path: Path) -> None:
+    """PESQ never reaches the decibels of the best so far."""
+    cpu, full = torch.device("cpu"), {"si_sdr": 9.0, "pesq": 2.0}
+    run = Run.create(recipe(data), tmp_path, cpu)
+    run.keep(full)
+    run.save()
+    same, other = (Run.resumed(recipe(data, f"train.select={name}"), tmp_path, cpu) for name in ("si_sdr", "pesq"))
+    same.keep({**full, "si_sdr": 8.0})
+    assert checkpoint.read(run.outcome).card["scores"]["si_sdr"] == 9.0
+    other.keep({**full, "si_sdr": 7.0})
+    assert checkpoint.read(run.outcome).card["scores"]["si_sdr"] == 7.0
+
+
+def test_weights_to_begin_with_are_not_needed_any_more(data: Path, tmp_path: Path) -> None:
+    first = train.train(recipe(data, "train.steps=2"), tmp_path / "a", quiet=True, device="cpu")
+    start = f"train.init={first.outcome}"
+    train.train(recipe(data, start, "train.steps=2"), tmp_path / "b", quiet=True, device="cpu")
+    first.outcome.unlink()
+    assert train.train(recipe(data, start), tmp_path / "b", resume=True, quiet=True, device="cpu").progress.step == 4
 
 
 def test_a_quiet_run_without_validation_is_recorded_and_resumes(data: Path, tmp_path: Path) -> None:
@@ -114,10 +136,10 @@ def test_a_quiet_run_without_validation_is_recorded_and_resumes(data: Path, tmp_
 def test_training_goes_on_from_given_weights(data: Path, tmp_path: Path) -> None:
     first = train.train(recipe(data, "train.steps=2"), tmp_path / "a", quiet=True, device="cpu")
     start = f"train.init={tmp_path / 'a' / 'best.safetensors'}"
-    second = Run.create(recipe(data, start), tmp_path / "b")
+    second = Run.create(recipe(data, start), tmp_path / "b", torch.device("cpu"))
     kept = checkpoint.read(tmp_path / "a" / "best.safetensors").weights
     for name, value in checkpoint.from_model(second.model).weights.items():
         np.testing.assert_array_equal(value, kept[name])
     assert first.progress.step == 2
     with pytest.raises(ConfigError, match="another configuration"):
-        Run.create(recipe(data, start, "model.input_exponent=1.0"), tmp_path / "c")
+        Run.create(recipe(data, start, "model.input_exponent=1.0"), tmp_path / "c", torch.device("cpu"))

@@ -77,6 +77,11 @@ def test_other_networks_are_refused(change: dict[str, object]) -> None:
         widen(narrow(), GTCRNConfig.from_dict({**NARROW.to_dict(), **change}))
 
 
+def test_a_width_that_has_no_place_for_every_channel_is_refused() -> None:
+    with pytest.raises(ConfigError, match="several times the channels"):
+        widen(random_network(3, replace(NARROW, channels=12)), replace(NARROW, channels=24))
+
+
 @pytest.mark.parametrize("shared", [0, 3])
 def test_groups_of_bands_are_not_regrouped(shared: int) -> None:
     grouped = random_network(3, replace(NARROW, shared_bands=12))

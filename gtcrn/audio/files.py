@@ -91,6 +91,11 @@ class Reader:
     def __enter__(self) -> Self:
         return self
 
+    @property
+    def seconds(self) -> float | None:
+        """Length, where the header tells it."""
+        return self.frames / self.format.sample_rate if self.frames else None
+
     def __exit__(self, *_: object) -> None:
         self._file.close()
         if self._mended:

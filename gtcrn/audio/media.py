@@ -161,6 +161,8 @@ class MediaReader:
             self._stream = sounds(self._container, name)[0]
             self._track = Track(self._stream, name, ends)
             self.format = format_of(self._stream)
+            length = self._container.duration  # microseconds, not to the sample
+            self.seconds = length / 1e6 if length else None
             self._resources = stack.pop_all()
 
     def __enter__(self) -> Self:

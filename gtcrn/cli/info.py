@@ -13,8 +13,8 @@ from rich.table import Table
 from gtcrn import checkpoint, kernel
 from gtcrn.audio.media import open_audio
 from gtcrn.audio.quiet import without_words_of_libraries
-from gtcrn.denoiser import SHIPPED, Denoiser, load, weights_file
-from gtcrn.errors import needs
+from gtcrn.denoiser import SHIPPED, load, weights_file
+from gtcrn.errors import ConfigError, needs
 
 WEIGHTS = (".safetensors", ".tar")
 
@@ -22,9 +22,9 @@ WEIGHTS = (".safetensors", ".tar")
 def print_info(source: Path | None) -> None:
     """Facts about a file by its kind, or about shipped weights; None: this version and the default ones."""
     if source is None:
-        _print({"gtcrn": version("gtcrn"), "instructions": kernel.INSTRUCTIONS, **_weights(load())})
+        _print({"gtcrn": version("gtcrn"), "instructions": kernel.INSTRUCTIONS, **_weights(weights_file())})
     elif (path := _file(source)).suffix in WEIGHTS:
-        _print({"weights": str(source), **_weights(load(path))})
+        _print({"weights": str(source), **_weights(path)})
     else:
         _print({"file": str(source), **_audio(source)})
 
@@ -56,16 +56,26 @@ def print_layers(source: Path | None) -> None:
     console.print(pairs)
 
 
-def _weights(denoiser: Denoiser) -> dict[str, str]:
-    config, spectral = denoiser.config, denoiser.config.spectral
+def _weights(path: Path) -> dict[str, str]:
+    found = checkpoint.read(path)
+    config, spectral = found.config, found.config.spectral
     groups = f", {config.band_groups} groups of bands with weights of their own" if config.band_groups > 1 else ""
     facts = {
-        "parameters of the kernel": f"{denoiser.params.size:,} numbers, fingerprint {denoiser.fingerprint}",
+        "parameters of the kernel": _kernel(path),
         "network": f"{config.channels} channels, {config.bands} bands{groups}",
         "sample rate": f"{spectral.sample_rate} Hz inside, 8,000 to 192,000 Hz outside",
         "frame": f"{spectral.frame_seconds * 1e3:.0f} ms, window and latency {spectral.window_seconds * 1e3:.0f} ms",
     }
-    return facts | {name: _value(value) for name, value in denoiser.card.items()}
+    return facts | {name: _value(value) for name, value in found.card.items()}
+
+
+def _kernel(path: Path) -> str:
+    """How many it has, or why it does not run these weights."""
+    try:
+        denoiser = load(path)
+    except ConfigError as error:
+        return f"none: {error}"
+    return f"{denoiser.params.size:,} numbers, fingerprint {denoiser.fingerprint}"
 
 
 def _value(value: object) -> str:
@@ -77,14 +87,20 @@ def _value(value: object) -> str:
 
 def _audio(path: Path) -> dict[str, str]:
     with without_words_of_libraries(), open_audio(path, ends="any") as reader:
-        form, frames, remark = reader.format, reader.frames or 0, reader.remark
+        form, frames, seconds, remark = reader.format, reader.frames, reader.seconds, reader.remark
     facts = {
         "format": f"{form.container} {form.subtype}",
         "sample rate": f"{form.sample_rate} Hz",
         "channels": str(form.channels),
-        "length": f"{frames / form.sample_rate:.3f} s, {frames} samples",
+        "length": _length(seconds, frames),
     }
     return facts | ({"remark": remark} if remark else {})
+
+
+def _length(seconds: float | None, frames: int | None) -> str:
+    if seconds is None:
+        return "not told by the file"
+    return f"{seconds:.3f} s, {frames} samples" if frames else f"about {seconds:.2f} s"
 
 
 def _table(*columns: str) -> Table:

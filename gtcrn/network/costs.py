@@ -81,7 +81,7 @@ def _recorder(name: str, config: GTCRNConfig, rows: list[LayerCost]) -> Callable
 def _macs(module: nn.Module, y: Tensor) -> int:
     """Products for the frame that gave the output y."""
     if isinstance(module, nn.ConvTranspose2d):
-        return module.weight.numel() * ((y.shape[-1] + 3) // 2)  # each input position spreads one kernel
+        return module.weight.numel() * ((y.shape[-1] + 1) // 2)  # each input position spreads one kernel
     if isinstance(module, nn.Conv2d):
         return module.weight.numel() * y.shape[-1]
     if isinstance(module, nn.Linear):

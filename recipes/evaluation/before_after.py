@@ -33,7 +33,7 @@ def before_and_after(noisy: Path, enhanced: Path) -> dict[str, float]:
     Of the middle `SECONDS` of recordings that are longer, as one channel at 16 kHz. Raises AudioError for silence.
     """
     with open_audio(noisy, ends="any") as source:
-        first = max(0.0, (source.frames or 0) / source.format.sample_rate - SECONDS) / 2
+        first = max(0.0, (source.seconds or 0.0) - SECONDS) / 2
         before = stretch(source, first)
     with open_audio(enhanced, ends="any") as source:
         after = stretch(source, first)

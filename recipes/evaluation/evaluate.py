@@ -140,8 +140,9 @@ def chosen(names: str, with_clean: bool) -> tuple[str, ...]:
     if unknown := sorted(set(wanted) - {*possible, *ASKED}):
         valid = ", ".join((*possible, *ASKED))
         raise ConfigError(f"no metric {unknown[0]!r} without clean files or at all; valid here: {valid}.")
-    for metric, package in {"pesq": "pesq", "csig": "pesq", "stoi": "pystoi", "ovrl": "speechmos.dnsmos"}.items():
-        if metric in wanted:
+    packages = {"pesq": ("pesq", *COMPOSITE), "pystoi": ("stoi", "estoi"), "speechmos.dnsmos": DNSMOS}
+    for package, its in packages.items():
+        if set(wanted) & set(its):
             metrics.extra(package)
     if set(wanted) & set(ASKED):
         metrics.extra("distillmos", "mos")

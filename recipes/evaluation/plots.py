@@ -96,8 +96,9 @@ def before_after(results: Sequence[Result]) -> "Figure":
 
 def extremes(results: Sequence[Result]) -> list[tuple[str, Result]]:
     """Up to EXAMPLES files each with the smallest and largest gain in PESQ, or by PESQ where nothing was enhanced."""
-    scored = [r for r in results if "pesq" in (r.enhanced or r.noisy) and "pesq" in r.noisy]
-    ordered = sorted(scored, key=lambda r: (r.enhanced["pesq"] - r.noisy["pesq"]) if r.enhanced else r.noisy["pesq"])
+    enhanced = any(r.enhanced for r in results)
+    scored = [r for r in results if "pesq" in r.noisy and ("pesq" in r.enhanced or not enhanced)]
+    ordered = sorted(scored, key=lambda r: (r.enhanced["pesq"] - r.noisy["pesq"]) if enhanced else r.noisy["pesq"])
     count = min(EXAMPLES, len(ordered) // 2)
     worst, best = ordered[:count], ordered[len(ordered) - count :][::-1]
     return [(f"{label}_{i + 1}", r) for label, some in (("worst", worst), ("best", best)) for i, r in enumerate(some)]

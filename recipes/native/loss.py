@@ -93,13 +93,15 @@ class NativeLoss:
         self.pesq = _PesqTables(loss.pesq) if loss.pesq is not None else None
         self.octaves = _OctaveTables(loss.spectral.sample_rate)
 
-    def compare(self, enhanced_spectrum: Tensor | None, enhanced: Tensor, clean: Tensor) -> Compared:
+    def compare(
+        self, enhanced_spectrum: Tensor | None, enhanced: Tensor, clean: Tensor, speech: Tensor | None = None
+    ) -> Compared:
         """As `Loss.compare`."""
-        gain, speaks = self.loss.levels(clean)
+        gain, speaks = self.loss.levels(clean if speech is None else speech)
         speaking = speaks.float()
         settings = self._settings(len(clean), clean.shape[1], gain, speaking)
         total, terms = _Compare.apply(enhanced.contiguous(), clean.contiguous(), settings)
-        others = self.others(enhanced_spectrum, enhanced, clean) if self.others else {}
+        others = self.others(enhanced_spectrum, enhanced, clean, speech) if self.others else {}
         found = dict(zip(NAMES, terms.unbind(), strict=True)) | others
         asked = {name: found[name] for name, weight in self.config.weights.items() if weight}
         return Compared(torch.stack([total, *others.values()]).sum(), asked)

@@ -1,5 +1,6 @@
 """The commands `gtcrn train` and `gtcrn weights pack`; torch is imported when one of them runs."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -45,6 +46,8 @@ def train(
     resolved = settings.load(find_recipe(recipe), changes)
     folder = runs / (name or resolved.name)
     run = trainer.train(resolved, folder, resume, quiet, device)
+    if int(os.environ.get("RANK", 0)):  # one of several processes tells
+        return
     typer.echo(f"{run.progress.step} steps, {run.progress.hours:.2f} h of audio, weights in {run.outcome}")
     lowest, highest = resolved.train.expected_gain_db
     if lowest < highest and resolved.data.validation and resolved.train.select == "si_sdr":

@@ -18,10 +18,10 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
             return super().forward(input)
-        world = distributed.get_world_size()
+        world, input = distributed.get_world_size(), input.float()  # as torch's own under mixed precision
         moments = torch.stack((input.mean((0, 2, 3)), input.square().mean((0, 2, 3))))
         mean, square = (cast(Tensor, all_reduce(moments)) / world).unbind()
-        variance = square - mean.square()
+        variance = (square - mean.square()).clamp(min=0)  # which rounding can bring below
         track(self, mean.detach(), variance.detach(), world * input.numel() // input.shape[1])
         scale = self.weight * (variance + self.eps).rsqrt()
         return input * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]

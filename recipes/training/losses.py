@@ -36,23 +36,27 @@ class Loss(nn.Module):
         self.config, self.spectral = config, spectral or SpectralConfig()
         self.pesq = _pesq_loss(self.spectral.sample_rate) if config.pesq else None
 
-    def forward(self, enhanced_spectrum: Tensor | None, enhanced: Tensor, clean: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, enhanced_spectrum: Tensor | None, enhanced: Tensor, clean: Tensor, speech: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Term -> its weight times its value, a scalar; terms of weight 0 are absent.
 
         `enhanced_spectrum` (B, 2, T, F) is what the network returned, None where no term wants it, `enhanced` (B, N)
-        its waveform, `clean` (B, N).
+        its waveform, `clean` (B, N) the target, `speech` (B, N) what levels go by, where that is not the target.
         """
-        both = Comparison(self, enhanced_spectrum, enhanced, clean)
+        both = Comparison(self, enhanced_spectrum, enhanced, clean, clean if speech is None else speech)
         return {name: weight * TERMS[name](both) for name, weight in self.config.weights.items() if weight}
 
-    def compare(self, enhanced_spectrum: Tensor | None, enhanced: Tensor, clean: Tensor) -> "Compared":
+    def compare(
+        self, enhanced_spectrum: Tensor | None, enhanced: Tensor, clean: Tensor, speech: Tensor | None = None
+    ) -> "Compared":
         """The sum of the terms, and the terms."""
-        terms = self(enhanced_spectrum, enhanced, clean)
+        terms = self(enhanced_spectrum, enhanced, clean, speech)
         return Compared(torch.stack(list(terms.values())).sum(), terms)
 
-    def levels(self, clean: Tensor) -> tuple[Tensor, Tensor]:
-        """Of targets (B, N): the factor of each item, output and target, and whether it has speech."""
-        level = active_rms(clean, ACTIVE_SPAN_DB, self.spectral.sample_rate)
+    def levels(self, speech: Tensor) -> tuple[Tensor, Tensor]:
+        """Of items by their speech (B, N): the factor of output and target, and whether there is any."""
+        level = active_rms(speech, ACTIVE_SPAN_DB, self.spectral.sample_rate)
         speaks = level > SILENCE
         gain = torch.where(speaks & self.config.equal_levels, SPEECH_LEVEL / level.clamp(min=SILENCE), 1)
         return gain, speaks
@@ -90,9 +94,11 @@ def hann_spectrum(audio: Tensor, n_fft: int, reference: int) -> Tensor:
 class Comparison:
     """Output and target of a batch, and what several terms need of them, computed once."""
 
-    def __init__(self, loss: Loss, enhanced_spectrum: Tensor | None, enhanced: Tensor, clean: Tensor) -> None:
+    def __init__(
+        self, loss: Loss, enhanced_spectrum: Tensor | None, enhanced: Tensor, clean: Tensor, speech: Tensor
+    ) -> None:
         self.config, self.spectral, self.pesq = loss.config, loss.spectral, loss.pesq
-        gain, self.speaks = loss.levels(clean)
+        gain, self.speaks = loss.levels(speech)
         self.gain = gain[:, None]
         self.enhanced, self.clean = self.gain * enhanced, self.gain * clean
         self.enhanced_spectrum = enhanced_spectrum

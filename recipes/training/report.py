@@ -19,7 +19,7 @@ from gtcrn_recipes.training.run_folder import Run
 
 
 class Report:
-    """Collects steps and validations of a run; a context, so that files close and the last step is saved."""
+    """Collects steps and validations of a run; a context, so that files close."""
 
     EXAMPLES = 3  # enhanced validation items that TensorBoard keeps to listen to
 
@@ -78,10 +78,12 @@ class Report:
         self._mark(waited)
 
     def _means(self) -> dict[str, float]:
-        """Of the interval's steps, over the batches of all processes."""
-        values = torch.stack([torch.stack(list(step.values())) for step in self.pending]).mean(0)
+        """Of the interval's steps, over the batches of all processes; a term that begins within it was 0 before."""
+        names = list(dict.fromkeys(name for step in self.pending for name in step))
+        none = torch.zeros_like(self.pending[0]["loss"])
+        values = torch.stack([torch.stack([step.get(name, none) for name in names]) for step in self.pending]).mean(0)
         everywhere = cast(Tensor, self.fabric.all_reduce(values))
-        return dict(zip(self.pending[0], everywhere.tolist(), strict=True))
+        return dict(zip(names, everywhere.tolist(), strict=True))
 
     def _mark(self, waited: float) -> None:
         """Begin a logging interval."""

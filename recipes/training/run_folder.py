@@ -32,6 +32,7 @@ class RunProgress:
     skipped: int = 0  # batches without a finite gradient
     skipped_in_row: int = 0
     best: float = -math.inf  # of the score that selects
+    select: str = ""  # its name
     validations: int = 0
 
 
@@ -48,19 +49,29 @@ class Run:
     progress: RunProgress = field(default_factory=RunProgress)
 
     @classmethod
-    def create(cls, recipe: Recipe, folder: Path) -> "Run":
-        """Model, optimiser and schedule at step 0; seeds torch."""
+    def create(cls, recipe: Recipe, folder: Path, device: torch.device) -> "Run":
+        """Model, optimiser and schedule at step 0, on the device; seeds torch."""
+        torch.manual_seed(recipe.train.seed)
+        model = _initialised(recipe).train() if recipe.train.init else GTCRN(recipe.model)
+        return cls._of(model.to(device), recipe, folder)
+
+    @classmethod
+    def resumed(cls, recipe: Recipe, folder: Path, device: torch.device) -> "Run":
+        """As last.ckpt has it. Raises CheckpointError where there is none, or it is damaged or of another network."""
+        torch.manual_seed(recipe.train.seed)
+        run = cls._of(GTCRN(recipe.model).to(device), recipe, folder)
+        run._load()
+        return run
+
+    @classmethod
+    def _of(cls, model: GTCRN, recipe: Recipe, folder: Path) -> "Run":
         settings = recipe.train
-        torch.manual_seed(settings.seed)
-        model = GTCRN(recipe.model)
-        if settings.init:
-            model = _initialised(recipe).train()
         optimizer = make_optimizer(model, settings)
         schedule = optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, settings))
         average = None
         if settings.ema:
             average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema), use_buffers=True)
-        return cls(recipe, folder, model, optimizer, schedule, average)
+        return cls(recipe, folder, model, optimizer, schedule, average, RunProgress(select=settings.select))
 
     @property
     def weights(self) -> GTCRN:
@@ -76,17 +87,19 @@ class Run:
     def save(self) -> None:
         """Write last.ckpt whole or not at all; resuming from it continues exactly."""
         parts = {name: part.state_dict() for name, part in self._parts().items()}
-        parts["progress"] = vars(self.progress)
+        parts |= {"progress": vars(self.progress), "network": self.recipe.model.to_dict()}
         with whole(self.folder / "last.ckpt") as file:
             torch.save(parts, file)
 
-    def resume(self) -> None:
-        """Load last.ckpt. Raises CheckpointError where there is none, or it is damaged or of another network."""
+    def _load(self) -> None:
         path = self.folder / "last.ckpt"
         if not path.is_file():
             raise CheckpointError(f"no run to resume in {self.folder}: {path.name} is missing.")
         try:
             saved = torch.load(path, map_location="cpu", weights_only=True)
+            network = self.recipe.model.to_dict()
+            if saved.get("network", network) != network:  # shapes alone do not tell
+                raise ValueError("another network")
             self.progress = RunProgress(**saved.pop("progress"))
             for name, part in self._parts().items():
                 part.load_state_dict(saved[name])
@@ -100,6 +113,9 @@ class Run:
         for group in self.optimizer.param_groups:
             group.update(lr=settings.lr * rate(self.schedule.last_epoch, settings), initial_lr=settings.lr)
             group.update(betas=settings.betas, weight_decay=settings.weight_decay)
+        if self.progress.select not in ("", settings.select):
+            self.progress.best = -math.inf
+        self.progress.select = settings.select
 
     def _parts(self) -> dict[str, Any]:
         parts = {"model": self.model, "optimizer": self.optimizer, "schedule": self.schedule}

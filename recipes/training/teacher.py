@@ -2,6 +2,7 @@
 Knowledge in a Neural Network", 2015): what a small network cannot reach anyway is gone from such a target.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from gtcrn import checkpoint
 from gtcrn.config import SAMPLE_RATE
 from gtcrn.denoiser import load, weights_file
+from gtcrn.errors import ConfigError
 from gtcrn_recipes.training.enhance import enhance
 from gtcrn_recipes.training.losses import Compared
 
@@ -25,18 +27,25 @@ class Lesson(NamedTuple):
 
 
 class Teacher:
-    """Weights, a file or shipped ones, that enhance the items of a batch: on a CPU by the kernel, else by torch.
+    """Weights, a file or shipped ones, that enhance the items of a batch: on a CPU by the kernel, if it serves them.
 
     Raises CheckpointError or ConfigError for weights that cannot be used.
     """
 
     def __init__(self, weights: str, device: torch.device) -> None:
-        self._enhance = _by_kernel(weights) if device.type == "cpu" else _by_torch(weights, device)
+        self._enhance = _enhancer(weights, device)
 
     def __call__(self, noisy: Tensor) -> Tensor:
         """(B, N) -> (B, N)."""
         with torch.no_grad():
             return self._enhance(noisy)
+
+
+def _enhancer(weights: str, device: torch.device) -> Callable[[Tensor], Tensor]:
+    if device.type == "cpu":
+        with contextlib.suppress(ConfigError):  # a network that no kernel is compiled for
+            return _by_kernel(weights)
+    return _by_torch(weights, device)
 
 
 def _by_kernel(weights: str) -> Callable[[Tensor], Tensor]:

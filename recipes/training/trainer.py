@@ -49,8 +49,6 @@ class Trainer:
         self.losses = [self._loss(config) for config in (early, loss)]
         self.teacher = Teacher(settings.teacher, fabric.device) if settings.teacher else None
         self.taught = self._loss(loss.taught) if self.teacher else None
-        if run.average is not None:
-            run.average.to(fabric.device)
 
     def _goes_native(self) -> bool:
         """Whether the compiled layers can do the work: one process, on a CPU, in single precision."""
@@ -65,7 +63,7 @@ class Trainer:
         return NativeLoss(loss) if self.native and compiled_terms(config, spectral, samples) else loss
 
     def step(self, lesson: Lesson) -> dict[str, Tensor]:
-        """One update of the weights; the loss terms, and whether the update was skipped."""
+        """One update of the weights; the loss, its terms, and the gradient's norm."""
         total, terms = self._compare(lesson)
         self.optimizer.zero_grad()
         self.fabric.backward(total)
@@ -82,7 +80,8 @@ class Trainer:
         own = self.losses[late].compare(*enhanced, lesson.clean)
         if self.taught is None or lesson.taught is None:
             return own
-        return blended(own, self.taught.compare(*enhanced, lesson.taught), self.recipe.train.teacher_share)
+        taught = self.taught.compare(*enhanced, lesson.taught, lesson.clean)
+        return blended(own, taught, self.recipe.train.teacher_share)
 
     def mix(self, step: int, items: list[Items]) -> Lesson:
         """The batch of a step. Each draw is mixed with random numbers of its own."""
@@ -177,6 +176,8 @@ def make_fabric(device: str, precision: str) -> Fabric:
         fabric = Fabric(accelerator=device, precision=precision, **many)  # type: ignore[arg-type]
     except (ValueError, RuntimeError, MisconfigurationException) as error:
         raise ConfigError(f"device {device!r} with precision {precision!r} is not to be had: {error}") from error
+    if fabric.device.type == "cpu" and precision != "32-true":
+        raise ConfigError(f"train.precision = {precision!r} is for accelerators; a CPU trains in 32-true.")
     if processes > 1 and restarts():
         join_anew(fabric.device)
     fabric.launch()
@@ -190,9 +191,7 @@ def open_run(recipe: Recipe, folder: Path, resume: bool, fabric: Fabric) -> Run:
     if not resume and (folder / "last.ckpt").exists():
         raise ConfigError(f"{folder} holds a run already: --resume continues it, --name starts another.")
     folder.mkdir(parents=True, exist_ok=True)
-    run = Run.create(recipe, folder)
-    if resume:
-        run.resume()
+    run = Run.resumed(recipe, folder, fabric.device) if resume else Run.create(recipe, folder, fabric.device)
     if fabric.is_global_zero:
         run.trim_history()
         run.describe()

@@ -29,8 +29,13 @@ def widens(narrow: GTCRNConfig, wide: GTCRNConfig) -> bool:
     """Whether `wide` is `narrow` but for more of: channels (times), groups of bands (of none), dual-path blocks."""
     more = {name: getattr(wide, name) for name in ("channels", "shared_bands", "dual_path_blocks")}
     grouped = narrow.band_groups == 1 or narrow.shared_bands == wide.shared_bands
-    fits = not wide.channels % narrow.channels and wide.dual_path_blocks >= narrow.dual_path_blocks
+    fits = wide.dual_path_blocks >= narrow.dual_path_blocks and _all_copied(wide.channels, narrow.channels)
     return replace(narrow, **more) == wide and wide != narrow and grouped and fits
+
+
+def _all_copied(wide: int, narrow: int) -> bool:
+    """Whether each of the narrow channels has a place: 12 in 24 have not."""
+    return not wide % narrow and set(range(narrow)) <= set(block_origins(wide, narrow).tolist())
 
 
 def widen(narrow: GTCRN, config: GTCRNConfig) -> GTCRN:
