@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from audio_trees import RATE, folder_contents, plain_tree, save, take_in, voice
 from gtcrn.errors import ConfigError, GtcrnError
 from gtcrn_recipes.data.corpora import plain
 from gtcrn_recipes.data.dataset import ClipStore
-from gtcrn_recipes.data.intake import read_mono
+from gtcrn_recipes.data.intake import Rules, read_mono, take, take_pair
 from gtcrn_recipes.data.prepare import prepare
 from gtcrn_recipes.data.shards import CLIP_FIELDS, ShardWriter, telling_disk_errors
 from gtcrn_recipes.parallel import ordered_map
@@ -157,3 +158,62 @@ def test_what_is_skipped_is_counted_and_named(tmp_path: Path) -> None:
         named = {Path(row["path"]).stem: row["reason"] for row in csv.DictReader(lines)}
     assert named.keys() == {"broken", "short", "silent", "clipped", "nan"}
     assert named["short"] == "too short: 0.10 s"
+
+
+def test_a_name_that_is_not_utf_8_is_taken_and_known_again(tmp_path: Path) -> None:
+    tree = plain_tree(tmp_path / "in")
+    odd = save(tree / "speech/setA/s09-0.wav", voice(0.8)).rename(tree / os.fsdecode(b"speech/setA/s09-caf\xe9.wav"))
+    assert take_in(tmp_path / "out", tree, valid_share=0.3)["speech"].added == 13
+    with (tmp_path / "out/speech/index.csv").open("rb") as lines:
+        assert os.fsencode(odd) in lines.read()
+    assert take_in(tmp_path / "out", tree)["speech"].added == 0
+    assert (
+        len(ClipStore.open(tmp_path / "out", "speech")) + len(ClipStore.open(tmp_path / "out", "speech", "valid")) == 13
+    )
+
+
+@pytest.mark.parametrize("rate", [1, 2_000_000_000])
+def test_a_header_that_tells_nonsense_is_unreadable(tmp_path: Path, rate: int) -> None:
+    path = save(tmp_path / "in/a.wav", voice())
+    header = bytearray(path.read_bytes())
+    header[24:32] = rate.to_bytes(4, "little") + (2 * rate).to_bytes(4, "little")
+    path.write_bytes(header)
+    told = take(path, Rules()).reason
+    assert told == f"unreadable: sample rate must be 8000 to 192000 Hz, not {rate}."
+
+
+def test_a_file_that_may_not_be_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "a.wav", voice())
+
+    def denied(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", denied)
+    assert "a.wav cannot be read: " in take(path, Rules()).reason
+    assert "a.wav cannot be read: " in take_pair(path, path).reason
+
+
+@pytest.mark.parametrize("side", ["noisy", "clean"])
+def test_both_sides_of_a_pair_are_finite(tmp_path: Path, side: str) -> None:
+    paths = [save(tmp_path / f"{name}.wav", voice(), subtype="FLOAT") for name in ("noisy", "clean")]
+    assert take_pair(*paths).reason == ""
+    save(tmp_path / f"{side}.wav", np.r_[voice()[1:], np.inf], subtype="FLOAT")
+    assert take_pair(*paths).reason == f"{side} is not finite: NaN or infinity among the samples"
+
+
+def test_a_file_system_without_locks_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(number: int) -> Callable[..., None]:
+        def flock(*_: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        return flock
+
+    monkeypatch.setattr("fcntl.flock", fails(errno.ENOLCK))
+    with ShardWriter(tmp_path, CLIP_FIELDS) as writer:
+        assert writer.known == set()
+    assert capsys.readouterr().err == f"note: {tmp_path} cannot be locked; let no second run write to it.\n"
+    monkeypatch.setattr("fcntl.flock", fails(errno.EIO))
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        ShardWriter(tmp_path, CLIP_FIELDS)

@@ -1,5 +1,6 @@
 """Corpora as they are published, ready pairs and patterns: how `gtcrn prepare` is told of them, and what it says."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,13 @@ def test_a_single_voice_or_noise_to_validate_on_is_told(tmp_path: Path, capsys: 
 def test_skipped_files_are_mentioned_where_there_are_some(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(tmp_path / "in/noise/silent.wav", np.zeros(RATE))
     assert prepared(tmp_path, 10, capsys) == f"Skipped files and reasons: {tmp_path}/out/noise/skipped.csv.\n"
+
+
+def test_a_name_that_is_not_utf_8_is_spelt_out(tmp_path: Path) -> None:
+    save(tmp_path / "in/cafe/anna/a.wav", voice())
+    (tmp_path / "in/cafe").rename(tmp_path / "in" / os.fsdecode(b"caf\xe9"))
+    prepare(tmp_path / "out", plain([tmp_path / "in"]))
+    assert table(tmp_path / "out").splitlines()[1].split()[1] == r"caf\xe9"
 
 
 def test_a_thousand_sets_are_one_line(tmp_path: Path) -> None:

@@ -4,14 +4,16 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
-from audio_trees import folder_contents, plain_tree, save, take_in, voice
+from audio_trees import RATE, folder_contents, plain_tree, save, take_in, voice
 
 from gtcrn.errors import ConfigError
 from gtcrn_recipes.data.corpora import Clip, by_pattern, plain, snr_in_name
 from gtcrn_recipes.data.dataset import ClipStore, PairSet
-from gtcrn_recipes.data.fixed_pairs import active_level, make_pairs
+from gtcrn_recipes.data.fixed_pairs import active_level, excerpt, level, make_pairs
 from gtcrn_recipes.data.prepare import assign_splits
+from gtcrn_recipes.data.shards import CLIP_FIELDS, PAIR_FIELDS, ShardWriter
 
 
 def test_speakers_and_noise_sources_are_held_out_as_a_whole(tmp_path: Path) -> None:
@@ -86,3 +88,42 @@ def test_held_out_pairs_have_the_snr_in_their_names(tmp_path: Path) -> None:
 )
 def test_snr_in_names(name: str, snr: float) -> None:
     np.testing.assert_equal(snr_in_name(name), snr)
+
+
+def test_pairs_of_an_interrupted_run_are_completed_to_the_same_bytes(tmp_path: Path) -> None:
+    """Killed before the first pair, in the middle of a row, and by a full disk."""
+    tree = plain_tree(tmp_path / "in", speakers=10)
+    for out in ("whole", "killed"):
+        take_in(tmp_path / out, tree, valid_share=0.2)
+    make_pairs(tmp_path / "whole", 6)
+    with ShardWriter(tmp_path / "killed/pairs/valid", PAIR_FIELDS):
+        pass
+    assert make_pairs(tmp_path / "killed", 6) == 6
+    index = tmp_path / "killed/pairs/valid/index.csv"
+    index.write_bytes(b"".join(index.read_bytes().splitlines(keepends=True)[:3]) + b"0,64000,12")
+    assert make_pairs(tmp_path / "killed", 6) == 4
+    assert folder_contents(tmp_path / "killed") == folder_contents(tmp_path / "whole")
+
+
+def test_pairs_that_came_from_elsewhere_get_no_company(tmp_path: Path) -> None:
+    take_in(tmp_path, plain_tree(tmp_path / "in", speakers=10), valid_share=0.2)
+    with ShardWriter(tmp_path / "pairs/valid", PAIR_FIELDS) as writer:
+        writer.add(np.ones(8, np.int16), {"name": "a", "snr_db": 5, "samples": 4, "path": "/my/noisy/a.wav"})
+    assert make_pairs(tmp_path, 6) == 0
+    assert len(PairSet.open(tmp_path, "valid")) == 1
+
+
+def noise_held_out(root: Path, samples: npt.NDArray[np.int16]) -> ClipStore:
+    with ShardWriter(root / "noise", CLIP_FIELDS) as writer:
+        for n, clip in enumerate((np.zeros(RATE, np.int16), samples)):
+            row = {"samples": len(clip), "set": "a", "speaker": f"{n}", "split": "valid", "path": n}
+            writer.add(clip, row)
+    return ClipStore.open(root, "noise", "valid")
+
+
+def test_the_noise_of_a_pair_is_never_silence(tmp_path: Path) -> None:
+    random, store = np.random.default_rng(0), noise_held_out(tmp_path / "a", np.full(RATE, 99, np.int16))
+    for _ in range(20):
+        assert level(excerpt(store, RATE, random)) == pytest.approx(99 / 32768)
+    with pytest.raises(ConfigError, match="next to no noise"):
+        excerpt(noise_held_out(tmp_path / "b", np.zeros(RATE, np.int16)), RATE, random)

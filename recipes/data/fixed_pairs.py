@@ -3,6 +3,7 @@
 Mixed once and stored, so that each validation of every run scores the same samples.
 """
 
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -22,24 +23,25 @@ ACTIVE_DB = 40.0  # a frame this far below the loudest still counts as speech
 
 
 def make_pairs(root: Path, count: int, name: str = "valid", seed: int = 1) -> int:
-    """Write `count` pairs of the split "valid" to DATA/pairs/NAME, unless pairs are there; returns how many were made.
+    """Bring the pairs of the split "valid" in DATA/pairs/NAME to `count`; returns how many were made.
 
-    Raises ConfigError where no speech or no noise was held out.
+    All are drawn each time, and those that an interrupted run wrote are passed over, so that the rest is what it would
+    have been. Pairs that came from elsewhere stay alone. Raises ConfigError where no speech or no noise was held out,
+    or what was is silent, GtcrnError when the disk is full.
     """
-    folder = root / "pairs" / name
-    if (folder / "index.csv").is_file():
-        return 0
-    speech, noise = (ClipStore.open(root, role, "valid") for role in ("speech", "noise"))
-    random = np.random.default_rng(seed)
-    with ShardWriter(folder, PAIR_FIELDS) as writer:
-        for number in range(count):
-            snr_db = SNRS_DB[number % len(SNRS_DB)]
+    snrs = {f"{number:04d}_snr{snr_db:+03d}": snr_db for number, snr_db in zip(range(count), cycle(SNRS_DB))}
+    with ShardWriter(root / "pairs" / name, PAIR_FIELDS) as writer:
+        if not writer.known < snrs.keys():
+            return 0
+        speech, noise = (ClipStore.open(root, role, "valid") for role in ("speech", "noise"))
+        random = np.random.default_rng(seed)
+        for pair, snr_db in snrs.items():
             clean = active_excerpt(speech, random)
             noisy, clean = mixed(clean, excerpt(noise, len(clean), random), snr_db, random.uniform(*LEVELS_DBFS))
-            name = f"{number:04d}_snr{snr_db:+03d}"
-            row = {"name": name, "snr_db": float(snr_db), "samples": len(clean), "path": name}
-            writer.add(to_int16(np.concatenate([noisy, clean])), row)
-    return count
+            if pair not in writer.known:
+                row = {"name": pair, "snr_db": float(snr_db), "samples": len(clean), "path": pair}
+                writer.add(to_int16(np.concatenate([noisy, clean])), row)
+        return count - len(writer.known)
 
 
 def active_excerpt(store: ClipStore, random: np.random.Generator) -> Samples:
@@ -55,17 +57,25 @@ def active_excerpt(store: ClipStore, random: np.random.Generator) -> Samples:
 
 
 def excerpt(store: ClipStore, samples: int, random: np.random.Generator) -> Samples:
-    """`samples` of a clip from a random place, repeated where it ends."""
-    clip = store.read(int(random.integers(len(store)))).astype(np.float32) / np.float32(32768)
-    return np.take(clip, random.integers(len(clip)) + np.arange(samples), mode="wrap")
+    """`samples` of a clip from a random place, repeated where it ends; another one where it is silent."""
+    for _ in range(100):
+        clip = store.read(int(random.integers(len(store)))).astype(np.float32) / np.float32(32768)
+        noise = np.take(clip, random.integers(len(clip)) + np.arange(samples), mode="wrap")
+        if level(noise) > 1e-4:
+            return noise
+    raise ConfigError(f"{store.shards.folder} holds next to no noise above -80 dBFS.")
 
 
 def mixed(speech: Samples, noise: Samples, snr_db: float, level_dbfs: float) -> tuple[Samples, Samples]:
     """(noisy, clean) with speech at `level_dbfs` and noise `snr_db` below it, both on active speech."""
     clean = speech * np.float32(10 ** (level_dbfs / 20) / active_level(speech))
-    power = float(np.sqrt(np.mean(noise**2, dtype=np.float64)))
-    gain = 10 ** ((level_dbfs - snr_db) / 20) / max(power, 1e-9)
+    gain = 10 ** ((level_dbfs - snr_db) / 20) / level(noise)
     return clean + noise * np.float32(gain), clean
+
+
+def level(noise: Samples) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(noise**2, dtype=np.float64)))
 
 
 def active_level(speech: Samples) -> float:

@@ -8,8 +8,9 @@ import numpy as np
 import soxr
 
 from gtcrn.audio.files import Reader
+from gtcrn.audio.limits import judge
 from gtcrn.config import SAMPLE_RATE
-from gtcrn.errors import AudioError, GtcrnError
+from gtcrn.errors import GtcrnError
 from gtcrn.types import Samples
 from gtcrn_recipes.data.shards import Int16
 from gtcrn_recipes.data.silence import fill_silence
@@ -42,7 +43,7 @@ def take(path: Path, rules: Rules, minus: Path | None = None) -> Taken:
     try:
         audio = read_mono(path, first_channel=rules.response)
         audio = audio if minus is None else difference(audio, read_mono(minus))
-    except (AudioError, OSError) as error:
+    except (GtcrnError, OSError) as error:
         return refuse(f"unreadable: {error}")
     if reason := fault(audio, rules):
         return refuse(reason)
@@ -59,12 +60,14 @@ def take_pair(noisy: Path, clean: Path, min_seconds: float = 0.0) -> Taken:
     need(clean)
     try:
         pair = [read_mono(noisy), read_mono(clean)]
-    except (AudioError, OSError) as error:
+    except (GtcrnError, OSError) as error:
         return refuse(f"unreadable: {error}")
     if len(pair[0]) != len(pair[1]):
         return refuse(f"noisy has {len(pair[0])} samples, clean {len(pair[1])}")
     if reason := fault(pair[1], Rules(min_seconds=min_seconds, clipped_share=1.0)):
         return refuse(f"clean is {reason}")
+    if reason := not_finite(pair[0]):
+        return refuse(f"noisy is {reason}")
     return Taken(to_int16(np.concatenate(pair)))
 
 
@@ -84,9 +87,13 @@ def refuse(reason: str) -> Taken:
 
 
 def read_mono(path: Path, first_channel: bool = False) -> Samples:
-    """Float samples (n,) at 16 kHz: the mean of the channels, or the first one. Raises AudioError."""
+    """Float samples (n,) at 16 kHz: the mean of the channels, or the first one.
+
+    Raises AudioError, GtcrnError where the file may not be read.
+    """
     with Reader(path) as file:
         rate = file.format.sample_rate
+        judge(rate, file.format.channels)  # a damaged header tells of any, and blocks are as large
         return mono(file.blocks(BLOCK_SECONDS * rate), rate, first_channel)
 
 
@@ -107,8 +114,8 @@ def fault(audio: Samples, rules: Rules) -> str:
     """Why these samples cannot be used: too short, not finite, silent or clipped; empty if they can."""
     if len(audio) == 0 or len(audio) < rules.min_seconds * SAMPLE_RATE:
         return f"too short: {len(audio) / SAMPLE_RATE:.2f} s"
-    if not np.isfinite(audio).all():
-        return "not finite: NaN or infinity among the samples"
+    if reason := not_finite(audio):
+        return reason
     peak = float(np.abs(audio).max())
     if peak < 10 ** (rules.silence_db / 20):
         return f"silent: peak below {rules.silence_db:g} dBFS"
@@ -116,6 +123,10 @@ def fault(audio: Samples, rules: Rules) -> str:
     if peak >= 0.99 and share > rules.clipped_share:
         return f"clipped: {100 * share:.1f} % of the samples at full scale"
     return ""
+
+
+def not_finite(audio: Samples) -> str:
+    return "" if np.isfinite(audio).all() else "not finite: NaN or infinity among the samples"
 
 
 def shape_response(response: Samples) -> Samples:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gtcrn.config import SAMPLE_RATE
-from gtcrn_recipes.data.shards import Row, read_rows
+from gtcrn_recipes.data.shards import ODD_NAMES, Row, read_rows
 
 ROLES = {"speech": "speaker", "noise": "noise recording", "rir": "room"}  # and what a group of each is
 SETS_LISTED = 20  # of a role; more become one line, such as a set for each of a thousand speakers
@@ -31,7 +31,8 @@ def table(root: Path) -> str:
     """The table that ends a preparation: a line for each set and split, the pairs below."""
     rows = [COLUMNS, *(line.cells() for line in lines(root))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(_aligned(row, widths)).rstrip() for row in rows)
+    text = "\n".join("  ".join(_aligned(row, widths)).rstrip() for row in rows)
+    return text.encode(errors=ODD_NAMES).decode(errors="backslashreplace")  # not every terminal takes such names
 
 
 def _aligned(row: tuple[str, ...], widths: Iterable[int]) -> Iterator[str]:

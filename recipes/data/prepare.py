@@ -13,7 +13,7 @@ from gtcrn_recipes.data.corpora import Clip, Corpus, Pair, by_pattern, pairs, pl
 from gtcrn_recipes.data.intake import Rules, Taken, take, take_pair
 from gtcrn_recipes.data.layouts import preset
 from gtcrn_recipes.data.readers import by_reader
-from gtcrn_recipes.data.shards import CLIP_FIELDS, PAIR_FIELDS, Row, ShardWriter
+from gtcrn_recipes.data.shards import CLIP_FIELDS, ODD_NAMES, PAIR_FIELDS, Row, ShardWriter
 from gtcrn_recipes.parallel import Jobs, shown
 
 VARIETY = 10  # groups that should at least be held out, where there are enough small ones
@@ -145,4 +145,4 @@ def assign_splits(clips: Sequence[Clip], valid_share: float, before: Sequence[Ro
 
 
 def stable_hash(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
+    return hashlib.sha256(text.encode(errors=ODD_NAMES)).digest()

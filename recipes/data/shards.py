@@ -13,6 +13,7 @@ import contextlib
 import csv
 import errno
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
@@ -32,6 +33,8 @@ SHARD_SAMPLES = 3600 * SAMPLE_RATE  # one hour, 115 MB
 CLIP_FIELDS = ("shard", "start", "samples", "set", "speaker", "split", "path")
 PAIR_FIELDS = ("shard", "start", "samples", "name", "snr_db", "path")
 SKIP_FIELDS = ("path", "reason")
+ODD_NAMES = "surrogateescape"  # how Python holds the bytes of a file's name that are not UTF-8: written as they were
+UNLOCKED = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # what file systems say that know no locks
 
 Int16 = npt.NDArray[np.int16]
 Row = dict[str, str]
@@ -45,7 +48,7 @@ def read_rows(path: Path) -> list[Row]:
     """All whole rows of a journal; none where there is no journal."""
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as lines:
+    with path.open(newline="", encoding="utf-8", errors=ODD_NAMES) as lines:
         return list(csv.DictReader(lines))
 
 
@@ -55,7 +58,7 @@ class Journal:
     def __init__(self, path: Path, fields: tuple[str, ...]) -> None:
         self.rows = self._repair(path)
         fresh = not path.is_file() or path.stat().st_size == 0
-        self._file = path.open("a", newline="", encoding="utf-8")
+        self._file = path.open("a", newline="", encoding="utf-8", errors=ODD_NAMES)
         self._writer = csv.DictWriter(self._file, fields, lineterminator="\n")
         if fresh:
             self._writer.writeheader()
@@ -78,15 +81,23 @@ class Journal:
 
 
 def locked(folder: Path) -> IO[bytes]:
-    """A file whose lock says that a run writes to this folder; released when it is closed, or the process ends."""
-    file = (folder / ".lock").open("wb")
-    if fcntl:
+    """A file whose lock says that a run writes to this folder; released when it is closed, or the process ends.
+
+    Where the file system has no locks it says so on stderr, and nothing keeps a second run away. Raises ConfigError.
+    """
+    with contextlib.ExitStack() as opened:
+        file = opened.enter_context((folder / ".lock").open("wb"))
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.close()
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
             raise ConfigError(f"another run is writing to {folder}; wait for its end.") from error
-    return file
+        except OSError as error:
+            if error.errno not in UNLOCKED:
+                raise
+            print(f"note: {folder} cannot be locked; let no second run write to it.", file=sys.stderr)
+        opened.pop_all()
+        return file
 
 
 class ShardWriter:
