@@ -48,7 +48,7 @@ def prepare(
     with needs("train"):
         from gtcrn_recipes.data import overview
         from gtcrn_recipes.data.corpora import Corpus
-        from gtcrn_recipes.data.fixed_pairs import make_pairs
+        from gtcrn_recipes.data.fixed_pairs import make_pairs, nothing_held_out
         from gtcrn_recipes.data.prepare import gather
         from gtcrn_recipes.data.prepare import prepare as run
         from gtcrn_recipes.parallel import jobs_for
@@ -65,7 +65,10 @@ def prepare(
     for summary in summaries:
         typer.echo(summary)
     if valid_share and valid_pairs:
-        typer.echo(f"pairs/valid: {make_pairs(out, valid_pairs)} mixed from held-out clips")
+        if lacking := nothing_held_out(out):
+            typer.echo(f"pairs/valid: none mixed, as nothing of {lacking} is held out yet", err=True)
+        else:
+            typer.echo(f"pairs/valid: {make_pairs(out, valid_pairs)} mixed from held-out clips")
     typer.echo(overview.table(out))
     for note in overview.notes(out):
         typer.echo(note, err=True)

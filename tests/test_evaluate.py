@@ -102,6 +102,15 @@ def test_files_that_cannot_be_scored_are_named(folders: Path, tmp_path: Path) ->
     assert scoreboard.compare(found, "si_sdr").noisy.files == 2
 
 
+def test_files_of_the_dns_challenge_agree_in_their_ids(tmp_path: Path) -> None:
+    noisy = save(tmp_path / "noisy/book_snr15_tl-21_fileid_158.wav", voice() + hiss())
+    clean = save(tmp_path / "clean/clean_fileid_158.wav", voice())
+    save(tmp_path / "enhanced" / noisy.name, voice())
+    (trial,) = scoring.find_trials(tmp_path / "noisy", tmp_path / "clean", tmp_path / "enhanced")
+    assert (trial.clean, trial.snr_db) == (clean, 15)
+    assert trial.enhanced == tmp_path / "enhanced" / noisy.name
+
+
 def test_no_common_name_is_a_mistake(folders: Path, tmp_path: Path) -> None:
     save(tmp_path / "other.wav", voice())
     with pytest.raises(ConfigError, match=r"no file in .* has the name of one in .*0_snr"):

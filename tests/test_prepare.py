@@ -167,9 +167,8 @@ def test_a_name_that_is_not_utf_8_is_taken_and_known_again(tmp_path: Path) -> No
     with (tmp_path / "out/speech/index.csv").open("rb") as lines:
         assert os.fsencode(odd) in lines.read()
     assert take_in(tmp_path / "out", tree)["speech"].added == 0
-    assert (
-        len(ClipStore.open(tmp_path / "out", "speech")) + len(ClipStore.open(tmp_path / "out", "speech", "valid")) == 13
-    )
+    stores = (ClipStore.open(tmp_path / "out", "speech", split) for split in ("train", "valid"))
+    assert sum(map(len, stores)) == 13
 
 
 @pytest.mark.parametrize("rate", [1, 2_000_000_000])
@@ -195,10 +194,10 @@ def test_a_file_that_may_not_be_read_is_left_out(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("side", ["noisy", "clean"])
 def test_both_sides_of_a_pair_are_finite(tmp_path: Path, side: str) -> None:
-    paths = [save(tmp_path / f"{name}.wav", voice(), subtype="FLOAT") for name in ("noisy", "clean")]
-    assert take_pair(*paths).reason == ""
+    noisy, clean = (save(tmp_path / f"{name}.wav", voice(), subtype="FLOAT") for name in ("noisy", "clean"))
+    assert take_pair(noisy, clean).reason == ""
     save(tmp_path / f"{side}.wav", np.r_[voice()[1:], np.inf], subtype="FLOAT")
-    assert take_pair(*paths).reason == f"{side} is not finite: NaN or infinity among the samples"
+    assert take_pair(noisy, clean).reason == f"{side} is not finite: NaN or infinity among the samples"
 
 
 def test_a_file_system_without_locks_is_told(

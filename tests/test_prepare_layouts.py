@@ -67,6 +67,23 @@ def test_a_wrong_layout_names_the_folder_looked_for(tmp_path: Path, name: str, m
         preset(name, tmp_path)
 
 
+def test_the_test_speakers_of_vctk_demand_are_not_in_the_vctk_of_the_challenge(tmp_path: Path) -> None:
+    tree = dns_tree(tmp_path, "datasets_fullband/clean_fullband", "datasets_fullband/noise_fullband")
+    for name in ("vctk_wav48/p232/p232_001_mic1", "vctk_wav48/p257/p257_001_mic2", "mine/p232/p232_001"):
+        save(tree / f"datasets_fullband/clean_fullband/{name}.wav", voice())
+    groups = {clip.group for clip in preset("dns5", tree).speech}
+    assert {"vctk_wav48/p225", "mine/p232"} < groups
+    assert not groups & {"vctk_wav48/p232", "vctk_wav48/p257"}
+
+
+def test_pairs_of_the_challenge_agree_in_their_file_ids(tmp_path: Path) -> None:
+    for n, name in enumerate(("book_1_snr15_tl-21_fileid_158", "clnsp_snr2_fileid_15")):
+        save(tmp_path / f"valid/noisy/{name}.wav", voice(seed=n) + hiss())
+        save(tmp_path / f"valid/clean/clean_{name[name.index('fileid') :]}.wav", voice(seed=n))
+    ((_, found),) = gather("", None, [], [], [], [tmp_path / "valid"]).pairs
+    assert [(pair.clean.stem, pair.snr_db) for pair in found] == [("clean_fileid_158", 15), ("clean_fileid_15", 2)]
+
+
 def test_ready_pairs_need_partners_and_equal_lengths(tmp_path: Path) -> None:
     folder = tmp_path / "valid"
     for name, samples in (("a_snr5", RATE), ("b_snr5", RATE - 1)):
@@ -133,6 +150,15 @@ def prepared(tmp_path: Path, speakers: int, capsys: pytest.CaptureFixture[str]) 
     folders = ["--speech", str(tree / "speech"), "--noise", str(tree / "noise")]
     assert run(["prepare", str(tmp_path / "out"), *folders, *options]) == 0
     return capsys.readouterr().err
+
+
+def test_speech_can_come_before_noise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tree, options = plain_tree(tmp_path / "in", 10), ["--valid-share", "0.2", "--valid-pairs", "3", "--jobs", "1"]
+    pattern = ["--speaker-pattern", r"/(s\d\d)-"]
+    assert run(["prepare", str(tmp_path / "out"), "--speech", str(tree / "speech"), *pattern, *options]) == 0
+    assert capsys.readouterr().err == "pairs/valid: none mixed, as nothing of noise is held out yet\n"
+    assert run(["prepare", str(tmp_path / "out"), "--noise", str(tree / "noise"), *options]) == 0
+    assert "pairs/valid: 3 mixed from held-out clips" in capsys.readouterr().out
 
 
 def test_a_single_voice_or_noise_to_validate_on_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

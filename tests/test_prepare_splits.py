@@ -12,7 +12,7 @@ from gtcrn.errors import ConfigError
 from gtcrn_recipes.data.corpora import Clip, by_pattern, plain, snr_in_name
 from gtcrn_recipes.data.dataset import ClipStore, PairSet
 from gtcrn_recipes.data.fixed_pairs import active_level, excerpt, level, make_pairs
-from gtcrn_recipes.data.prepare import assign_splits
+from gtcrn_recipes.data.prepare import assign_splits, prepare
 from gtcrn_recipes.data.shards import CLIP_FIELDS, PAIR_FIELDS, ShardWriter
 
 
@@ -28,7 +28,9 @@ def test_a_group_never_moves_when_files_are_added(tmp_path: Path) -> None:
     few = plain([plain_tree(tmp_path / "a", speakers=8) / "speech"], speaker=by_pattern(r"s\d\d")).speech
     many = plain([plain_tree(tmp_path / "a", speakers=16) / "speech"], speaker=by_pattern(r"s\d\d")).speech
     before = assign_splits(few, 0.2, [])
-    after = assign_splits(many, 0.2, [{"speaker": group, "split": split} for group, split in before.items()])
+    after = assign_splits(
+        many, 0.2, [{"path": "", "speaker": group, "split": split} for group, split in before.items()]
+    )
     assert before.items() <= after.items()
     assert assign_splits(few[::-1], 0.2, []) == before
 
@@ -127,3 +129,32 @@ def test_the_noise_of_a_pair_is_never_silence(tmp_path: Path) -> None:
         assert level(excerpt(store, RATE, random)) == pytest.approx(99 / 32768)
     with pytest.raises(ConfigError, match="next to no noise"):
         excerpt(noise_held_out(tmp_path / "b", np.zeros(RATE, np.int16)), RATE, random)
+
+
+def test_all_that_was_decided_before_is_told_as_such(tmp_path: Path) -> None:
+    tree = plain_tree(tmp_path / "in")
+    take_in(tmp_path / "out", tree)
+    with pytest.raises(ConfigError, match="all speech is for training, as the layout or an earlier run decided"):
+        take_in(tmp_path / "out", tree, valid_share=0.2)
+    laid_out = [Clip(Path("a"), "a", "a/b", "train")]
+    with pytest.raises(ConfigError, match="leave out --valid-share"):
+        assign_splits(laid_out, 0.2, [])
+
+
+def test_a_noise_that_is_too_large_to_hold_out_is_told_of_as_a_recording() -> None:
+    clips = [Clip(Path(f"{n}"), "a", "a/b") for n in range(9)]
+    with pytest.raises(ConfigError, match=r"no noise recording fits into 0\.1 of 9 files of noise, .* larger share\.$"):
+        assign_splits(clips, 0.1, [], "noise")
+
+
+def test_what_was_taken_by_another_name_of_its_group_stays_in_its_split() -> None:
+    before = [{"path": "1-7-A-0.wav", "speaker": "esc/1-7-A", "split": "valid"}]
+    clips = [Clip(Path(f"1-7-{take}-0.wav"), "esc", "esc/7") for take in "AB"]
+    assert assign_splits(clips, 0.0, before)["esc/7"] == "valid"
+
+
+def test_a_file_that_two_options_name_is_taken_once(tmp_path: Path) -> None:
+    for s in range(6):
+        save(tmp_path / f"in/s{s}/a.wav", voice(0.8, seed=s))
+    found = plain([tmp_path / "in", tmp_path / "in/s1", tmp_path / "in/s2"])
+    assert prepare(tmp_path / "out", found, valid_share=0.2)[0].added == 6

@@ -9,6 +9,7 @@ import pytest
 from gtcrn_recipes.data.corpora import Clip, placed
 from gtcrn_recipes.data.prepare import assign_splits
 from gtcrn_recipes.data.readers import by_reader, reader
+from gtcrn_recipes.data.sources import by_source
 
 MAILABS = "german_speech/M-AILABS_Speech_Dataset/de_DE_16k"
 SPANISH = "spanish_speech/M-AILABS_Speech_Dataset/es_ES_16k/M-AILabs_Spanish_108hrs_wavs"
@@ -49,6 +50,9 @@ NAMES = [
         "german_speech/CC_German_Wikipedia_16k/data",
     ),
     ("1034/121119/1034-121119-0003.flac", "clean/1034"),
+    ("LibriTTS/dev-clean/84/121123/84_121123_000007_000001.wav", "LibriTTS/84"),
+    ("mls_german/train/audio/1012/4551/1012_4551_000001.flac", "mls_german/1012"),
+    ("hi_fi_tts_v0/audio/92_clean/10425/thing_01_0000.flac", "hi_fi_tts_v0/92"),
 ]
 
 
@@ -108,3 +112,23 @@ def test_a_reader_of_the_real_tree_is_in_one_split_whatever_the_book(tree: list[
         assert len({clip.group for clip in held_out}) > 50
         for name in ("eva_k", "ezwa", "tux"):
             assert len({splits[clip.group] for clip in tree if f"/{name}/" in clip.path.as_posix()}) == 1
+
+
+NOISES = [
+    ("DKITCHEN/ch01.wav", "noise/DKITCHEN"),
+    ("DEMAND/DKITCHEN/ch16.wav", "DEMAND/DKITCHEN"),
+    ("fold1/101415-3-0-2.wav", "fold1/101415"),
+    ("esc50/1-100032-A-0.wav", "esc50/100032"),
+    ("esc50/1-100032-B-0.wav", "esc50/100032"),
+    ("musan/free-sound/noise-free-sound-0842.wav", "musan/noise-free-sound-0842"),
+    ("musan/rfm/music-rfm-0100.wav", "musan/music-rfm-0100"),
+    ("mine/drone-free-sound-01.wav", "mine/drone-free-sound"),
+    ("mine/2-1.wav", "mine/2"),
+    ("mine/ch01 fan.wav", "mine/ch01 fan"),
+]
+
+
+@pytest.mark.parametrize(("name", "group"), NOISES)
+def test_recordings_of_known_noise_corpora(name: str, group: str) -> None:
+    root = Path("/data/noise")
+    assert placed(root / name, root, by_source(root / name, root))[1] == group

@@ -8,6 +8,7 @@ from pathlib import Path
 from gtcrn import patterns
 from gtcrn.errors import ConfigError
 from gtcrn_recipes.data.readers import by_reader
+from gtcrn_recipes.data.sources import by_source
 
 AUDIO = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64", ".caf"})
 
@@ -99,11 +100,6 @@ def by_name(path: Path, _: Path) -> str:
     return path.stem
 
 
-def by_source(path: Path, _: Path) -> str:
-    """Pieces of one recording share the name up to a last `-NN`."""
-    return re.sub(r"-\d+$", "", path.stem)
-
-
 def by_pattern(pattern: str) -> Grouping:
     """What a regular expression finds in the path (its first bracket, or all of it); elsewhere as `by_reader`."""
     try:
@@ -116,6 +112,23 @@ def by_pattern(pattern: str) -> Grouping:
 def found_by(pattern: re.Pattern[str], path: Path) -> str:
     match = pattern.search(path.as_posix())
     return match.group(1 if match.lastindex else 0) if match else ""
+
+
+def partners(folder: Path) -> dict[str, Path]:
+    """Files by their path below the folder without extension, and by what `file_id` leaves of it."""
+    root = folder.resolve()
+    found = {path.relative_to(root).with_suffix("").as_posix(): path for path in audio_files(folder)}
+    return {file_id(name): path for name, path in found.items()} | found
+
+
+def partner(known: dict[str, Path], name: str) -> Path | None:
+    """The file of this name or, where there is none, of the same file id."""
+    return known.get(name, known.get(file_id(name)))
+
+
+def file_id(name: str) -> str:
+    """`a/fileid_158` of `a/book_snr15_tl-21_fileid_158`: in this the DNS-Challenge's noisy and clean files agree."""
+    return re.sub(r"[^/]*(fileid_\d+)$", r"\1", name)
 
 
 def snr_in_name(name: str) -> float:
@@ -139,12 +152,12 @@ def plain(
 
 
 def pairs(noisy: Path, clean: Path) -> tuple[Pair, ...]:
-    """Files of two folders that share their path below it; raises ConfigError where a clean one is missing."""
-    below, beside, found = noisy.resolve(), clean.resolve(), {}
-    partners = {path.relative_to(beside).with_suffix(""): path for path in audio_files(clean)}
+    """Files of two folders that `partner` brings together; raises ConfigError where a clean one is missing."""
+    below, cleans, found = noisy.resolve(), partners(clean), {}
     for path in audio_files(noisy):
-        name = path.relative_to(below).with_suffix("")
-        if name not in partners:
-            raise ConfigError(f"{path} has no clean file of the same name in {clean}.")
-        found[name] = Pair(name.as_posix(), path, partners[name], snr_in_name(path.stem))
+        name = path.relative_to(below).with_suffix("").as_posix()
+        other = partner(cleans, name)
+        if other is None:
+            raise ConfigError(f"{path} has no clean file of the same name (or fileid) in {clean}.")
+        found[name] = Pair(name, path, other, snr_in_name(path.stem))
     return tuple(found.values())

@@ -13,7 +13,7 @@ from gtcrn.errors import ConfigError
 from gtcrn.types import Samples
 from gtcrn_recipes.data.dataset import ClipStore
 from gtcrn_recipes.data.intake import to_int16
-from gtcrn_recipes.data.shards import PAIR_FIELDS, ShardWriter
+from gtcrn_recipes.data.shards import PAIR_FIELDS, ShardWriter, read_rows
 
 SNRS_DB = (-5, 0, 5, 10, 15)  # in turn
 LEVELS_DBFS = (-35.0, -18.0)  # of the speech, drawn uniformly
@@ -42,6 +42,12 @@ def make_pairs(root: Path, count: int, name: str = "valid", seed: int = 1) -> in
                 row = {"name": pair, "snr_db": float(snr_db), "samples": len(clean), "path": pair}
                 writer.add(to_int16(np.concatenate([noisy, clean])), row)
         return count - len(writer.known)
+
+
+def nothing_held_out(root: Path) -> str:
+    """The roles that pairs need and of which there is nothing to make them from, in words; empty where all is there."""
+    held_out = {role: {row["split"] for row in read_rows(root / role / "index.csv")} for role in ("speech", "noise")}
+    return " and ".join(role for role, splits in held_out.items() if "valid" not in splits)
 
 
 def active_excerpt(store: ClipStore, random: np.random.Generator) -> Samples:

@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from gtcrn.errors import ConfigError
-from gtcrn_recipes.data.corpora import Clip, Corpus, Pair, by_source, clips, needed, pairs
+from gtcrn_recipes.data.corpora import Clip, Corpus, Pair, clips, needed, pairs
 from gtcrn_recipes.data.readers import by_folder, by_reader
+from gtcrn_recipes.data.sources import by_source
 
+VCTK_TEST = ("p232", "p257")  # the test speakers of VCTK-DEMAND, who are in all of VCTK too
 VCTK_VALIDATION = ("p286", "p287")  # of the 28 training speakers; the custom of the field
 
 # Where the file names of the small corpora hold the speaker.
@@ -55,10 +57,16 @@ def dns(root: Path, top: str, clean: str, noise: str, layout: str) -> Corpus:
 
     beside = [where / "impulse_responses" for where in (root / "datasets", root.parent, root.parent / "datasets")]
     return Corpus(
-        speech=clips(folder(clean), by_reader),
+        speech=without_test_speakers(clips(folder(clean), by_reader)),
         noise=clips(folder(noise), dns_noise),
         rir=responses(clips(folder("impulse_responses", *beside), by_folder)),
     )
+
+
+def without_test_speakers(found: tuple[Clip, ...]) -> tuple[Clip, ...]:
+    """Without the voices of the test set that most results are told on."""
+    groups = {f"{clip.set}/{name}" for clip in found if clip.set.startswith("vctk") for name in VCTK_TEST}
+    return tuple(clip for clip in found if clip.group not in groups)
 
 
 def dns_noise(path: Path, _: Path) -> str:

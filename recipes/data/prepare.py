@@ -12,6 +12,7 @@ from gtcrn.errors import ConfigError
 from gtcrn_recipes.data.corpora import Clip, Corpus, Pair, by_pattern, pairs, plain
 from gtcrn_recipes.data.intake import Rules, Taken, take, take_pair
 from gtcrn_recipes.data.layouts import preset
+from gtcrn_recipes.data.overview import ROLES
 from gtcrn_recipes.data.readers import by_reader
 from gtcrn_recipes.data.shards import CLIP_FIELDS, ODD_NAMES, PAIR_FIELDS, Row, ShardWriter
 from gtcrn_recipes.parallel import Jobs, shown
@@ -70,7 +71,7 @@ def prepare(
     """Write what `out` does not hold yet; one summary a role. Raises GtcrnError when the disk is full."""
     done = []
     for role, rules in ROLE_RULES.items():
-        if clips := getattr(corpus, role):
+        if clips := list({str(clip.path): clip for clip in getattr(corpus, role)}.values()):  # each file once
             share = 0.0 if rules.response else valid_share
             rules = replace(rules, fill_silence=fill_silence and role == "speech")
             done.append(write_role(out / role, role, clips, rules, jobs, share))
@@ -81,7 +82,7 @@ def prepare(
 
 def write_role(folder: Path, role: str, clips: Sequence[Clip], rules: Rules, jobs: Jobs, valid_share: float) -> Summary:
     with ShardWriter(folder, CLIP_FIELDS) as writer:
-        splits = assign_splits(clips, valid_share, writer.index.rows)
+        splits = assign_splits(clips, valid_share, writer.index.rows, role)
         todo = [clip for clip in clips if str(clip.path) not in writer.known]
         results = shown(partial(take_clip, rules), todo, jobs, role)
         summary = Summary(role, present=len(clips) - len(todo))
@@ -120,28 +121,44 @@ def keep(writer: ShardWriter, taken: Taken, row: dict[str, object], samples: int
     summary.seconds += samples / SAMPLE_RATE
 
 
-def assign_splits(clips: Sequence[Clip], valid_share: float, before: Sequence[Row]) -> dict[str, str]:
+def assign_splits(
+    clips: Sequence[Clip], valid_share: float, before: Sequence[Row], role: str = "speech"
+) -> dict[str, str]:
     """Group -> "train" or "valid".
 
-    What the layout or an earlier run decided stays. Of the other groups, in the order of a hash of their names, those
-    are held out that fit into `valid_share` of the files, small ones first, so that one long reader does not take all
-    the room. So a group never moves, the choice depends on no order and no seed, and a group that is most of the data
-    is trained on. Raises ConfigError where none fits.
+    What the layout or an earlier run decided stays, by the file where its group had another name then. Of the other
+    groups, in the order of a hash of their names, those are held out that fit into `valid_share` of the files, small
+    ones first, so that one long reader does not take all the room. So a group never moves, the choice depends on no
+    order and no seed, and a group that is most of the data is trained on. Raises ConfigError where none is held out.
     """
     decided = {clip.group: clip.split for clip in clips if clip.split}
     sizes = Counter(clip.group for clip in clips if not clip.split)
     budget = round(valid_share * sizes.total())
     decided |= {row["speaker"]: row["split"] for row in before}
+    taken = {row["path"]: row["split"] for row in before}
+    decided |= {clip.group: taken[str(clip.path)] for clip in clips if str(clip.path) in taken}
+    undecided = sizes.keys() - decided
     largest_first_pass = budget / VARIETY
     for group in sorted(sizes, key=lambda group: (sizes[group] > largest_first_pass, stable_hash(group))):
         decided.setdefault(group, "valid" if sizes[group] <= budget else "train")
         budget -= sizes[group] if decided[group] == "valid" else 0
     if valid_share and "valid" not in decided.values():
-        raise ConfigError(
-            f"no group of files fits into {valid_share:g} of {len(clips)} files, so none can be held out; hold out a "
-            "larger share, put each speaker in a folder, or tell them apart (--speaker-pattern)."
-        )
+        raise ConfigError(none_held_out(role, valid_share, len(clips), bool(undecided)))
     return decided
+
+
+def none_held_out(role: str, valid_share: float, files: int, undecided: bool) -> str:
+    """Why, and what can be done about it."""
+    if not undecided:
+        return (
+            f"all {role} is for training, as the layout or an earlier run decided, so none can be held out; leave out "
+            "--valid-share, or prepare a new folder."
+        )
+    remedy = ", put each speaker in a folder, or tell them apart (--speaker-pattern)" if role == "speech" else ""
+    return (
+        f"no {ROLES[role]} fits into {valid_share:g} of {files} files of {role}, so none can be held out; hold out a "
+        f"larger share{remedy}."
+    )
 
 
 def stable_hash(text: str) -> bytes:

@@ -14,6 +14,8 @@ READERS = tuple(
         (
             r"(?:^|[/_])(reader_\d+)_",  # LibriVox, as the DNS-Challenge names it
             r"/(\d+)/\d+/\1-\d+-\d{4}\.",  # LibriSpeech: reader, chapter, sentence
+            r"/(\d+)/(\d+)/\1_\2_\d+",  # LibriTTS and MLS: the same
+            r"/audio/(\d+)_(?:clean|other)/",  # HiFi-TTS: reader, book
             r"/(?:by_book|female|male|mix)/([^/]+)/[^/]+/wavs/",  # M-AILABS: reader, book
             r"/(mix)/[^/]+/wavs/",  # M-AILABS: books read in turn by volunteers who read in several
             r"/BAC009(S\d{4})W\d+",  # AISHELL (SLR33)

@@ -14,7 +14,7 @@ import gtcrn
 from gtcrn.config import SAMPLE_RATE
 from gtcrn.errors import AudioError, ConfigError
 from gtcrn.types import Samples
-from gtcrn_recipes.data.corpora import audio_files, snr_in_name
+from gtcrn_recipes.data.corpora import audio_files, partner, partners, snr_in_name
 from gtcrn_recipes.data.intake import read_mono
 from gtcrn_recipes.evaluation import metrics
 from gtcrn_recipes.parallel import Jobs, shown
@@ -65,7 +65,8 @@ def find_trials(
     weights: str | None = None,
     table: Path | None = None,
 ) -> list[Trial]:
-    """Trials of a folder of noisy files; partners have the same path below their folder, whatever the extension.
+    """Trials of a folder of noisy files; partners have the same path below their folder, whatever the extension, or
+    the same file id of the DNS-Challenge at its end.
 
     A partner that is missing makes that trial fail when it is scored; raises ConfigError where no partner exists,
     where enhanced files and `weights` to make them are both given, and GtcrnError where `weights` cannot be read.
@@ -75,29 +76,22 @@ def find_trials(
             raise ConfigError("give either enhanced files or weights that make them, not both.")
         load_denoiser(weights)  # so that a mistake is told once, not for every file
     rows = read_table(table) if table else {}
-    cleans, others = partners(clean), partners(enhanced)
+    cleans, others = (partners(folder) if folder else {} for folder in (clean, enhanced))
     found = []
     for path in audio_files(noisy):
         name = path.relative_to(noisy.resolve()).with_suffix("").as_posix()
         facts = rows.get(name, rows.get(path.stem, Facts(snr_in_name(path.stem))))
         kind = facts.kind or kind_in_name(path.stem)
-        found.append(
-            Trial(name, path, partner(cleans, clean, name), partner(others, enhanced, name), facts.snr_db, kind)
-        )
+        found.append(Trial(name, path, beside(clean, cleans, name), beside(enhanced, others, name), facts.snr_db, kind))
     for folder, there in ((clean, cleans), (enhanced, others)):
-        if folder and not {trial.name for trial in found} & there.keys():
+        if folder and not any(partner(there, trial.name) for trial in found):
             raise ConfigError(f"no file in {folder} has the name of one in {noisy}, such as {found[0].name}.")
     return found
 
 
-def partners(folder: Path | None) -> dict[str, Path]:
-    if folder is None:
-        return {}
-    return {path.relative_to(folder.resolve()).with_suffix("").as_posix(): path for path in audio_files(folder)}
-
-
-def partner(known: dict[str, Path], folder: Path | None, name: str) -> Path | None:
-    return known.get(name, folder / name) if folder else None
+def beside(folder: Path | None, known: dict[str, Path], name: str) -> Path | None:
+    """The partner in a folder; one that is missing is told by the name that it should have."""
+    return (partner(known, name) or folder / name) if folder else None
 
 
 class Facts(NamedTuple):
