@@ -197,6 +197,17 @@ def test_a_header_is_read_past_foreign_chunks() -> None:
     assert read_header(file.read, "x") == (form, 8)
 
 
+def test_an_rf64_in_a_pipe_ends_where_its_samples_do() -> None:
+    samples = noise(1_000)
+    file = io.BytesIO()
+    soundfile.write(file, samples, 16_000, format="RF64", subtype="PCM_16")
+    data = file.getvalue()
+    (found,) = PipeReader(io.BytesIO(data + b"LIST" + struct.pack("<I", 400) + b"x" * 400)).blocks()
+    np.testing.assert_allclose(found[0], samples, atol=2**-15)
+    with pytest.raises(AudioError, match="truncated: it breaks off after 900 samples"):
+        list(PipeReader(io.BytesIO(data[:-200])).blocks())
+
+
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [

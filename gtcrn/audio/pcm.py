@@ -18,7 +18,8 @@ Read = Callable[[int], bytes]  # up to so many bytes, fewer only at the end
 UNKNOWN_LENGTH = 0xFFFFFFFF  # bytes; what streaming tools write for want of the real number
 ENDLESS = 0x7FFF0000  # bytes; from here on (arecord, sox) and for 0 (ffmpeg's early form) the length counts as unknown
 PCM, FLOAT, ALAW, ULAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
-FORMAT_BYTES = 40  # of a fmt chunk that mean something
+NEEDED = {b"fmt ": 40, b"ds64": 16}  # bytes of a chunk that mean something; ds64 tells the lengths of an RF64
+LARGEST = 1 << 48  # bytes; from here on the length of an RF64 counts as unknown
 PIECE = 1 << 16  # bytes of a chunk that nobody needs are read at a time, at most
 
 
@@ -121,6 +122,7 @@ def read_header(read: Read, name: str) -> tuple[PcmFormat, int | None]:
     if not is_wav(start):
         raise AudioError(f"{name} is not WAV audio.")
     form: PcmFormat | None = None
+    large = 0
     while True:
         chunk = read(8)
         if len(chunk) < 8:
@@ -128,12 +130,16 @@ def read_header(read: Read, name: str) -> tuple[PcmFormat, int | None]:
         kind, size = struct.unpack("<4sI", chunk)
         if kind == b"data":
             break
-        needed = min(size, FORMAT_BYTES) if kind == b"fmt " else 0
-        if needed:
-            form = _parse_format(read(needed), name)
-        _skip(read, size + size % 2 - needed)
+        body = read(min(size, NEEDED.get(kind, 0)))
+        if kind == b"fmt ":
+            form = _parse_format(body, name)
+        if kind == b"ds64":
+            large = int.from_bytes(body[8:], "little")
+        _skip(read, size + size % 2 - len(body))
     if form is None:
         raise AudioError(f"{name} has no fmt chunk before its data.")
+    if size == UNKNOWN_LENGTH and 0 < large < LARGEST:
+        return form, large
     return form, size if 0 < size < ENDLESS else None
 
 
