@@ -8,14 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gtcrn.audio.ending import Ends
+from gtcrn.audio.ending import SLACK_SHARE, Ends
 from gtcrn.audio.files import Source
 from gtcrn.audio.formats import file_suffix, media_suffix, target_format
 from gtcrn.audio.media import MediaReader, open_audio
-from gtcrn.audio.rates import COMPRESSED
+from gtcrn.audio.rates import refuse_bit_rate
 from gtcrn.audio.writer import Sink, Writer
 from gtcrn.denoiser import Denoiser, load
-from gtcrn.errors import AudioError, ConfigError
+from gtcrn.errors import AudioError
 from gtcrn.stream import Stream
 
 if TYPE_CHECKING:
@@ -113,10 +113,14 @@ def sink_of(
         from gtcrn.audio.remux import MediaWriter
 
         return MediaWriter(target, source.format, suffix, bit_rate or source.bit_rate(), source.tags())
-    form = target_format(source.format, target.suffix, container, subtype, source.frames)
-    if bit_rate and form.subtype not in COMPRESSED:
-        raise ConfigError(f"--bitrate is for MP3, Ogg, M4A and the like; {form.container} {form.subtype} has none.")
+    form = target_format(source.format, target.suffix, container, subtype, source.frames or _at_most(source))
+    refuse_bit_rate(form, bit_rate)
     return Writer(target, form, source.tags(), bit_rate or source.bit_rate())
+
+
+def _at_most(source: Source) -> int | None:
+    """Samples of a source that tells its length in time, and that not exactly."""
+    return int(source.seconds * source.format.sample_rate * (1 + SLACK_SHARE)) if source.seconds else None
 
 
 def _denoise_media(

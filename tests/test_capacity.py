@@ -2,14 +2,18 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 
 from gtcrn import AudioError
+from gtcrn.audio import formats
 from gtcrn.audio.capacity import CAPACITIES
 from gtcrn.audio.formats import AudioFormat, target_format
+from gtcrn.audio.writer import Writer
 
 RATES = (8_000, 11_025, 44_100, 65_535, 65_537, 131_072, 191_999, 192_000)
 CHANNELS = (1, 2, 3, 8, 9, 64)
@@ -91,6 +95,18 @@ def test_what_does_not_fit_is_told_before_it_is_asked(
     with pytest.raises(AudioError) as caught:
         target_format(AudioFormat(*form, "WAV", "PCM_16"), "", **wanted)
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("container", ["WAV", "AIFF", "RF64"])
+def test_what_grows_too_long_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, container: str) -> None:
+    monkeypatch.setattr(formats, "LARGEST_32", 4_000)
+    with Writer(tmp_path / "a", AudioFormat(16_000, 1, container, "PCM_16")) as writer:
+        writer.write(np.zeros((1, 2_000), np.float32))
+        if container == "RF64":
+            writer.write(np.zeros((1, 1), np.float32))
+            return
+        with pytest.raises(AudioError, match=f"{container} PCM_16 holds at most 4 GB; these hold more: RF64, "):
+            writer.write(np.zeros((1, 1), np.float32))
 
 
 @pytest.mark.parametrize("container", CAPACITIES)

@@ -79,6 +79,15 @@ def test_damage_in_the_middle_becomes_silence_and_the_rest_stays_in_its_place(fi
     assert np.count_nonzero(found[44_100 : int(1.1 * 44_100)] == 0) >= 1_024  # a packet
 
 
+@pytest.mark.parametrize(("limit", "container"), [(500_000, "RF64"), (600_000, "WAV")])
+def test_a_film_that_is_too_long_for_wav_becomes_rf64(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, container: str
+) -> None:
+    monkeypatch.setattr("gtcrn.audio.formats.LARGEST_32", limit)  # bytes; the film has 2 * 2 * 3 * 44,100
+    assert denoise(films, films / "memo.m4a", "-o", tmp_path / "out.wav") == 0
+    assert soundfile.info(tmp_path / "out.wav").format == container
+
+
 def test_through_a_pipe_as_from_a_file(films: Path, tmp_path: Path) -> None:
     assert denoise(films, films / "memo.m4a", "-o", tmp_path / "a.wav") == 0
     options = ["--weights", str(films / "weights.safetensors"), "--attenuation-limit", "0"]

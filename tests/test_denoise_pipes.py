@@ -41,6 +41,42 @@ def test_a_pipe_of_unknown_length(folder: Path) -> None:
     assert len(result.stdout) == 44 + 10_000
 
 
+@pytest.mark.parametrize("container", ["WAV", "FLAC"])
+def test_a_file_that_breaks_off_promises_no_length_to_a_pipe(folder: Path, container: str) -> None:
+    data = write(folder / "a.flac", 3.0).read_bytes()
+    (folder / "cut.flac").write_bytes(data[: len(data) // 2])
+    whole, cut = (piped(name, "-o", "-", "--format", container).stdout for name in ("a.flac", "cut.flac"))
+    assert soundfile.info(io.BytesIO(whole)).frames == 48_000
+    if container == "WAV":
+        assert cut[:44] == header(PcmFormat(16_000, 1, "s16le"), None)
+    else:
+        assert int.from_bytes(cut[21:26]) & 0xFFFFFFFFF == 0  # unknown (RFC 9639, 8.2)
+    assert piped("cut.flac", "-o", "-", "--strict").returncode == 2
+
+
+def test_an_mp3_promises_no_length_to_a_pipe(folder: Path) -> None:
+    write(folder / "a.mp3", 3.0)
+    assert piped("a.mp3", "-o", "-").stdout[:44] == header(PcmFormat(16_000, 1, "s16le"), None)
+
+
+@pytest.mark.parametrize("kind", ["ogg", "opus"])
+def test_a_pipe_has_the_bit_rate_that_is_asked_for(folder: Path, kind: str) -> None:
+    write(folder / "a.wav", 10.0, 48_000)
+    low, high = (piped("a.wav", "-o", "-", "--format", kind, "--bitrate", rate).stdout for rate in ("48k", "128k"))
+    assert 1.5 * len(low) < len(high)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [([], b"--bitrate is for MP3, Ogg, M4A and the like; WAV PCM_16 has none."), (["--raw"], b"--raw has no --format")],
+)
+def test_a_pipe_of_pcm_has_no_bit_rate(folder: Path, options: list[str], sentence: bytes) -> None:
+    write(folder / "a.wav")
+    result = piped("a.wav", "-o", "-", "--bitrate", "64k", *options)
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert sentence in result.stderr
+
+
 @pytest.mark.parametrize(("encoding", "width"), [("s16le", 2), ("f32le", 4)])
 def test_raw_pcm_is_live_with_the_delay_of_one_window(folder: Path, encoding: str, width: int) -> None:
     """Each chunk is answered before the next is sent: after n samples, all but the last window less one are out."""

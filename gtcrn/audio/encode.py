@@ -8,6 +8,7 @@ import soundfile
 from gtcrn.audio.formats import AudioFormat
 from gtcrn.audio.outlet import Outlet
 from gtcrn.audio.pcm import BY_SUBTYPE, ENDLESS, PcmFormat, header
+from gtcrn.audio.rates import level
 from gtcrn.audio.writer import storable
 from gtcrn.errors import AudioError
 from gtcrn.types import Samples
@@ -74,10 +75,10 @@ class CompressedEncoder:
 
     size: int | None = None
 
-    def __init__(self, form: AudioFormat, frames: int | None) -> None:
+    def __init__(self, form: AudioFormat, frames: int | None, bit_rate: int | None = None) -> None:
         self._form, self._frames, self.clipped = form, frames, 0
         self._outlet = Outlet()
-        kept = {"format": form.container, "subtype": form.subtype}
+        kept = {"format": form.container, "subtype": form.subtype, **level(form, bit_rate)}
         self._file = soundfile.SoundFile(self._outlet, "w", form.sample_rate, form.channels, **kept)
         self._begun = False
 
@@ -100,16 +101,17 @@ class CompressedEncoder:
         return data[:FLAC_TOTAL] + total.to_bytes(5) + data[FLAC_TOTAL + 5 :]
 
 
-def encoder(form: AudioFormat, frames: int | None) -> Encoder:
+def encoder(form: AudioFormat, frames: int | None, bit_rate: int | None = None) -> Encoder:
     """The encoder for a format that `target_format` gave, for audio of so many samples a channel (None: unknown).
 
+    `bit_rate` (bits a second) is for formats that have one.
     Raises AudioError for a container that cannot be made without seeking back.
     """
     if form.container in ("WAV", "RF64"):
         return WavEncoder(form, frames)
     if form.container not in GROWING:
         raise AudioError(f"a stream cannot be {form.container}; it can be {', '.join(GROWING)}.")
-    return CompressedEncoder(form, frames)
+    return CompressedEncoder(form, frames, bit_rate)
 
 
 def pcm_of(form: AudioFormat) -> PcmFormat:

@@ -3,9 +3,11 @@
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
+
+import soundfile
 
 from gtcrn.audio.tags.ogg import HEAD
 from gtcrn.errors import AudioError
@@ -28,6 +30,16 @@ def ogg_ending(source: Path | BinaryIO) -> Literal["whole", "open", "cut"]:
     if len(page) < HEAD or len(page) < HEAD + page[HEAD - 1] + sum(page[HEAD : HEAD + page[HEAD - 1]]):
         return "cut"
     return "whole" if page[FLAGS] & LAST else "open"
+
+
+def flac_is_whole(source: Path | BinaryIO, frames: int) -> bool:
+    """Whether the last of so many samples is there."""
+    with _at_hand(source) as file, suppress(soundfile.LibsndfileError):
+        file.seek(0)
+        with soundfile.SoundFile(file) as sound:
+            sound.seek(frames - 1)
+            return len(sound.read(1)) == 1
+    return False
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from gtcrn.audio.ending import Ends, ogg_ending
+from gtcrn.audio.ending import Ends, flac_is_whole, ogg_ending
 from gtcrn.audio.formats import AudioFormat
 from gtcrn.audio.mended import mended
 from gtcrn.audio.pcm import ENDLESS, UNKNOWN_LENGTH
@@ -37,8 +37,9 @@ MP3_SLACK = 2 * 1_152  # samples; and a fiftieth of all, where the length is an 
 class Source(Protocol):
     """Where blocks come from: a file or a pipe. `frames` is the length in samples where it is known beforehand.
 
-    `bit_rate` is in bits a second, None where nothing is lost or it is not known. `remark`, after the last block, is a
-    sentence about an input that broke off and was taken all the same.
+    `seconds` is about that length, which media tell in time only; `exact_frames` is it where it is no estimate and not
+    that of a file that breaks off before. `bit_rate` is in bits a second, None where nothing is lost or it is not
+    known. `remark`, after the last block, is a sentence about an input that broke off and was taken all the same.
     """
 
     name: str
@@ -46,7 +47,10 @@ class Source(Protocol):
     frames: int | None
     remark: str | None
 
+    @property
+    def seconds(self) -> float | None: ...
     def blocks(self) -> Iterator[Samples]: ...
+    def exact_frames(self) -> int | None: ...
     def tags(self) -> Tags: ...
     def bit_rate(self) -> int | None: ...
 
@@ -68,6 +72,7 @@ class Reader:
         self.name = name or (os.fspath(path) if isinstance(path, str | os.PathLike) else "the upload")
         self._ends, self.remark = ends, cast(str | None, None)
         self._path = Path(path) if isinstance(path, str | os.PathLike) else None
+        self._source = self._path or cast(BinaryIO, path)
         if self._path:
             refuse_no_file(self._path)
         self._mended = mended(self._path) if self._path else None
@@ -83,7 +88,7 @@ class Reader:
         try:
             self._refuse_short()
             if self.format.container == "OGG":
-                self._refuse_open(self._path or cast(BinaryIO, path))
+                self._refuse_open(self._source)
         except AudioError:
             self.__exit__()
             raise
@@ -129,6 +134,14 @@ class Reader:
             self._remark_cut("its last page is not complete")
         elif ending == "open":
             self._remark_unknown("that it is complete")
+
+    def exact_frames(self) -> int | None:
+        """The length that can be promised: none of MP3, which is estimated, and of a FLAC that breaks off."""
+        if self.format.subtype == "MPEG_LAYER_III":
+            return None
+        if self.format.container == "FLAC" and not flac_is_whole(self._source, self.frames or 0):
+            return None
+        return self.frames
 
     def tags(self) -> Tags:
         """Title, cover and the like; of a file without a path, titles alone."""

@@ -87,8 +87,16 @@ def target_format(
     form = replace(source, container=chosen, subtype=kept)
     if chosen in ("WAV", "WAVEX") and _size(form, frames) > LARGEST_32:
         form = replace(form, container="RF64")
-    _refuse_unholdable(form, frames)
+    _refuse_unholdable(form)
+    refuse_too_long(form, frames)
     return form
+
+
+def refuse_too_long(form: AudioFormat, frames: int | None) -> None:
+    """Raises AudioError for more samples a channel than the container's lengths of 32 bits can tell."""
+    if form.container not in ENDLESS_CONTAINERS and _size(form, frames) > LARGEST_32:
+        what = f"{form.container} {form.subtype}"
+        raise AudioError(f"{what} holds at most 4 GB; these hold more: {', '.join(ENDLESS_CONTAINERS)}.")
 
 
 def media_suffix(suffix: str, container: str | None) -> str | None:
@@ -116,7 +124,7 @@ def _size(form: AudioFormat, frames: int | None) -> int:
     return (frames or 0) * form.channels * BYTES.get(form.subtype, 0)
 
 
-def _refuse_unholdable(form: AudioFormat, frames: int | None) -> None:
+def _refuse_unholdable(form: AudioFormat) -> None:
     capacity = CAPACITIES[form.container].get(form.subtype)
     if capacity is None:
         raise AudioError(
@@ -128,8 +136,6 @@ def _refuse_unholdable(form: AudioFormat, frames: int | None) -> None:
         raise AudioError(f"{what} cannot hold {form.sample_rate} Hz, only {capacity.words()}; {others}")
     if form.channels not in capacity.channels:
         raise AudioError(f"{what} cannot hold {form.channels} channels, at most {max(capacity.channels)}; {others}")
-    if form.container not in ENDLESS_CONTAINERS and _size(form, frames) > LARGEST_32:
-        raise AudioError(f"{what} holds at most 4 GB; these hold more: WAV, {', '.join(ENDLESS_CONTAINERS)}.")
 
 
 def _container(source: AudioFormat, suffix: str) -> str:

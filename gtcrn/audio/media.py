@@ -162,7 +162,7 @@ class MediaReader:
             self._track = Track(self._stream, name, ends)
             self.format = format_of(self._stream)
             length = self._container.duration  # microseconds, not to the sample
-            self.seconds = length / 1e6 if length else None
+            self.seconds: float | None = length / 1e6 if length else None
             self._resources = stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -170,6 +170,9 @@ class MediaReader:
 
     def __exit__(self, *_: object) -> None:
         self._resources.close()
+
+    def exact_frames(self) -> None:
+        """None: media tell their length in time."""
 
     def tags(self) -> Tags:
         """Title, cover and the like; of a file without a path, titles alone."""

@@ -48,6 +48,15 @@ class PipeReader:
         start, self._start = self._start[:size], self._start[size:]
         return start + self._pipe.read(size - len(start))
 
+    @property
+    def seconds(self) -> float | None:
+        """Length, if it is told."""
+        return self.frames / self.pcm.sample_rate if self.frames else None
+
+    def exact_frames(self) -> int | None:
+        """The length, if it is told: a stream that breaks off before is refused."""
+        return self.frames
+
     def tags(self) -> Tags:
         """None: what a pipe carries is its sound."""
         return Tags()

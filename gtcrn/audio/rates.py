@@ -8,6 +8,7 @@ import soundfile
 
 from gtcrn.audio.formats import AudioFormat
 from gtcrn.audio.tags.values import Picture
+from gtcrn.errors import ConfigError
 
 COMPRESSED = ("MPEG_LAYER_III", "VORBIS", "OPUS")
 MP3_RANGES = ((32_000, 32_000, 320_000), (16_000, 8_000, 160_000), (0, 8_000, 64_000))  # from a rate in Hz on: bits/s
@@ -27,6 +28,12 @@ def bit_rate_of(path: Path, form: AudioFormat, frames: int, pictures: tuple[Pict
     beside = sum(len(picture.data) for picture in pictures)
     size = path.stat().st_size - (beside * 4 // 3 if form.container == "OGG" else beside)
     return max(1, 8 * size * form.sample_rate // frames)
+
+
+def refuse_bit_rate(form: AudioFormat, bit_rate: int | None) -> None:
+    """Raises ConfigError for a bit rate that is asked of a format without one."""
+    if bit_rate and form.subtype not in COMPRESSED:
+        raise ConfigError(f"--bitrate is for MP3, Ogg, M4A and the like; {form.container} {form.subtype} has none.")
 
 
 def level(form: AudioFormat, bit_rate: int | None) -> dict[str, float | str]:

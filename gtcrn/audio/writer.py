@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from gtcrn.audio.formats import BITS, UNLIMITED, AudioFormat
+from gtcrn.audio.formats import BITS, UNLIMITED, AudioFormat, refuse_too_long
 from gtcrn.audio.pcm import quantise
 from gtcrn.audio.place import Place
 from gtcrn.audio.rates import level
@@ -68,7 +68,8 @@ class Writer:
             raise AudioError(f"{self._place.path} cannot be written as {form}: {library_reason(error)}") from error
 
     def write(self, samples: Samples) -> None:
-        """Append (channels, n)."""
+        """Append (channels, n). Raises AudioError as soon as there is more than the container holds."""
+        refuse_too_long(self.format, self._written + samples.shape[1])
         frames, clipped = storable(samples.T, self.format.subtype)
         try:
             self._file.write(frames)

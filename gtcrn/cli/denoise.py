@@ -15,6 +15,7 @@ from gtcrn.audio.media import open_audio
 from gtcrn.audio.pcm import ENCODINGS, PcmFormat
 from gtcrn.audio.pipe import PipeWriter, read_pipe
 from gtcrn.audio.quiet import without_words_of_libraries
+from gtcrn.audio.rates import refuse_bit_rate
 from gtcrn.cli import standard
 from gtcrn.cli.batch import run
 from gtcrn.cli.report import Report
@@ -115,8 +116,9 @@ def _pipe_out(source: Source, options: DenoiseOptions, raw: PcmFormat | None) ->
     pipe = standard.output_pipe()
     if raw is None:
         form = target_format(source.format, "", options.container or "WAV", options.subtype, source.frames)
-        return PipeWriter(pipe, encoder(form, source.frames))
-    if options.container or options.subtype:
-        raise ConfigError("--raw has no --format and no --subtype; --encoding says how its samples are kept.")
+        refuse_bit_rate(form, options.bit_rate)
+        return PipeWriter(pipe, encoder(form, source.exact_frames(), options.bit_rate or source.bit_rate()))
+    if options.container or options.subtype or options.bit_rate:
+        raise ConfigError("--raw has no --format, --subtype and --bitrate; --encoding says how its samples are kept.")
     found = source.format
     return PipeWriter(pipe, RawEncoder(PcmFormat(found.sample_rate, found.channels, raw.encoding)))

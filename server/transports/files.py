@@ -107,7 +107,7 @@ class FileJob:
         form = target_format(reader.format, "", container, subtype)
         self._most = int(self._service.settings.max_audio_seconds * form.sample_rate)  # samples of a channel
         self._channels = form.channels
-        frames = reader.frames if reader.format.container != "MP3" else None  # there an estimate
+        frames = await self.thread(reader.exact_frames)
         self._refuse_long(frames or 0)
         self.media_type = MEDIA_TYPES[form.container]
         self.out: Encoder = encoder(form, frames)
