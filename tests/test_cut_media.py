@@ -11,7 +11,9 @@ from commands import GTCRN
 from streams import write_weights
 from test_media import KINDS, denoise, heard, is_in_sync, make
 
+from gtcrn.audio.media import open_audio
 from gtcrn.cli.app import run
+from gtcrn.types import Samples
 
 av = pytest.importorskip("av")
 
@@ -77,6 +79,24 @@ def test_damage_in_the_middle_becomes_silence_and_the_rest_stays_in_its_place(fi
     place = slice(int(1.2 * 44_100), int(2.8 * 44_100))
     np.testing.assert_allclose(found[place], whole[place], atol=0.02)  # the codec makes its noise as it goes
     assert np.count_nonzero(found[44_100 : int(1.1 * 44_100)] == 0) >= 1_024  # a packet
+
+
+def samples_of(path: Path) -> Samples:
+    with open_audio(path) as reader:
+        return np.concatenate(list(reader.blocks()), axis=1)[0]
+
+
+@pytest.mark.parametrize("start", [0.0, 20.0])
+def test_recordings_put_one_behind_the_other_are_all_heard(films: Path, tmp_path: Path, start: float) -> None:
+    first = make(tmp_path / "a.ts", None, "aac", 48_000, start)
+    second = make(tmp_path / "b.ts", None, "aac", 48_000)
+    alone = np.concatenate([samples_of(first), samples_of(second)])
+    (tmp_path / "both.ts").write_bytes(first.read_bytes() + second.read_bytes())
+    for target in ("out.wav", "out.ts"):
+        assert denoise(films, tmp_path / "both.ts", "-o", tmp_path / target) == 0
+        found = samples_of(tmp_path / target)
+        assert abs(len(found) - len(alone)) <= 2 * 1_024  # of padding, and what the encoder begins with
+        assert abs(int(np.flatnonzero(abs(found) > 0.5)[-1]) - int(np.flatnonzero(abs(alone) > 0.5)[-1])) <= 1_100
 
 
 @pytest.mark.parametrize(("limit", "container"), [(500_000, "RF64"), (600_000, "WAV")])

@@ -1,7 +1,8 @@
 """Sound in films, phones' and browsers' recordings, by PyAV (FFmpeg): read on an even time line.
 
 A container says when each piece of sound is to be heard: edit lists, codec delay and padding are counted by FFmpeg,
-gaps become silence here, overlaps are dropped. What PyAV is needed for says so where it is missing.
+gaps become silence here, overlaps are dropped; where the time begins anew, one recording follows another. What PyAV is
+needed for says so where it is missing.
 """
 
 import contextlib
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 KINDS = "mov,matroska,webm,asf,ac3,eac3,aac,amr,avi,mpegts,flac,mp3,ogg,wav,aiff,caf,w64"  # FFmpeg's names
 ROUNDING_SECONDS = 0.002  # by which time stamps may be off at all
+RESTART_SECONDS = 1.0  # by which time jumps back where another recording was put behind the first
 JITTER_SECONDS = 0.03  # by which time stamps may be off: some containers round them to ms
 PIECE = 65_536  # samples of silence at once
 BETTER = {"invalid data found when processing input": "it is damaged, broken off or of another kind"}  # FFmpeg's words
@@ -86,6 +88,7 @@ class Track:
         self.rate, self.channels, self.layout = stream.rate, stream.channels, stream.layout
         self.start: int | None = None
         self._next = 0  # the time of the sample after the last
+        self._later = 0  # what is added to the times of a recording behind the first
         self._held: tuple[Samples, int] | None = None  # decoded last, and its time: it may end in padding
         self._stream, self._name = stream, name
         self._planar = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
@@ -124,13 +127,15 @@ class Track:
 
     def _time_of(self, frame: "av.AudioFrame") -> int:
         if frame.pts is None or frame.time_base is None:
-            return self._next + (self._held[0].shape[1] if self._held else 0)
+            return self._next - self._later + (self._held[0].shape[1] if self._held else 0)
         return round(frame.pts * frame.time_base * self.rate)
 
     def _placed(self, samples: Samples, time: int) -> Iterator[Samples]:
         if self.start is None:
             self.start = self._next = time
-        gap = time - self._next
+        if time + self._later < self._next - RESTART_SECONDS * self.rate:
+            self._later = self._next - time
+        gap = time + self._later - self._next
         if abs(gap) > (ROUNDING_SECONDS if self._lost else JITTER_SECONDS) * self.rate:
             self._lost = False
             self._next += max(gap, 0)
