@@ -4,6 +4,7 @@ import io
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,3 +141,57 @@ def test_an_mp3_in_a_wav_promises_a_little_more_than_there_is(tmp_path: Path) ->
         assert reader.format.subtype == "MPEG_LAYER_III"
         assert sum(block.shape[1] for block in reader.blocks()) >= len(SAMPLES)
         assert reader.remark is None
+
+
+def mp3(quiet_from: int) -> bytes:
+    """An MP3 whose frames become small."""
+    file = io.BytesIO()
+    samples = np.where(np.arange(4 * len(SAMPLES)) < quiet_from, np.tile(SAMPLES, 4), 0)
+    kept: dict[str, Any] = {"bitrate_mode": "VARIABLE", "compression_level": 0.3}
+    soundfile.write(file, samples, RATE, format="MP3", **kept)
+    return file.getvalue()
+
+
+def without_length(data: bytes) -> bytes:
+    """The frames behind the first, which tells how many there are."""
+    return data[data.index(data[:2], 4) :]
+
+
+TAG = b"ID3\4\0\0\0\0\1\0" + bytes(128)
+
+
+@pytest.mark.parametrize("quiet_from", [RATE, 11 * RATE])
+@pytest.mark.parametrize("before", [b"", TAG, TAG + TAG])
+def test_an_mp3_that_does_not_tell_its_length_is_read_to_its_end(
+    tmp_path: Path, quiet_from: int, before: bytes
+) -> None:
+    (tmp_path / "a.mp3").write_bytes(before + without_length(mp3(quiet_from)))
+    for file in (tmp_path / "a.mp3", io.BytesIO((tmp_path / "a.mp3").read_bytes())):
+        with Reader(file, ends="told") as reader:
+            assert reader.frames is not None
+            assert 0 <= reader.frames - 4 * len(SAMPLES) <= 4 * 1_152
+            assert sum(block.shape[1] for block in reader.blocks()) == reader.frames
+            assert reader.remark is None
+
+
+@pytest.mark.parametrize("between", [b"", TAG, b"TAG" + bytes(125), np.random.default_rng(0).bytes(900)])
+def test_mp3_files_put_one_behind_the_other_are_all_read(tmp_path: Path, between: bytes) -> None:
+    (tmp_path / "a.mp3").write_bytes(mp3(RATE) + between + mp3(11 * RATE))
+    for file in (tmp_path / "a.mp3", io.BytesIO((tmp_path / "a.mp3").read_bytes())):
+        with Reader(file, ends="told") as reader:
+            found = np.concatenate(list(reader.blocks()), axis=1)[0]
+            assert abs(len(found) - 8 * len(SAMPLES)) <= 4 * 1_152
+            assert abs(int(np.flatnonzero(np.abs(found) > 0.1)[-1]) - 23 * RATE) <= 4 * 1_152
+            assert reader.remark is None
+
+
+def test_mp3_files_of_other_rates_put_one_behind_the_other_are_told(tmp_path: Path) -> None:
+    other = io.BytesIO()
+    soundfile.write(other, SAMPLES, 2 * RATE, format="MP3")
+    (tmp_path / "a.mp3").write_bytes(mp3(RATE) + other.getvalue())
+    with Reader(tmp_path / "a.mp3", ends="any") as reader:
+        assert sum(block.shape[1] for block in reader.blocks()) >= 4 * len(SAMPLES)
+        assert reader.remark is not None
+        assert "is truncated" in reader.remark
+    with Reader(tmp_path / "a.mp3", ends="told") as reader, pytest.raises(gtcrn.AudioError, match="is truncated"):
+        list(reader.blocks())

@@ -83,7 +83,8 @@ def test_damage_in_the_middle_becomes_silence_and_the_rest_stays_in_its_place(fi
 
 def samples_of(path: Path) -> Samples:
     with open_audio(path) as reader:
-        return np.concatenate(list(reader.blocks()), axis=1)[0]
+        samples: Samples = np.concatenate(list(reader.blocks()), axis=1)[0]
+    return samples
 
 
 @pytest.mark.parametrize("start", [0.0, 20.0])

@@ -3,6 +3,7 @@
 Samples are float32 (channels, n) in [-1, 1).
 """
 
+import contextlib
 import os
 import re
 import stat
@@ -75,16 +76,21 @@ class Reader:
         self._source = self._path or cast(BinaryIO, path)
         if self._path:
             refuse_no_file(self._path)
-        self._mended = mended(self._path) if self._path else None
+        self._resources = contextlib.ExitStack()
+        if isinstance(path, str | os.PathLike):
+            instead = mended(self._resources.enter_context(open(path, "rb")))  # noqa: SIM115 (the stack closes it)
+        else:
+            instead = mended(path)
         try:
-            self._file = _ForwardFile(self._mended or _as_libsndfile_takes_it(path))
+            self._file = self._resources.enter_context(_ForwardFile(instead or _as_libsndfile_takes_it(path)))
         except soundfile.LibsndfileError as error:
-            if self._mended:
-                self._mended.close()
+            self._resources.close()
             raise AudioError(f"{self.name} is not audio that can be read: {library_reason(error)}") from error
         file = self._file
         self.format = AudioFormat(file.samplerate, file.channels, file.format, file.subtype)
-        self.frames: int | None = self._file.frames if self._file.frames < UNKNOWN_FRAMES else None
+        self.frames: int | None = file.frames if file.frames < UNKNOWN_FRAMES else None
+        if instead and instead.samples and file.subtype == "MPEG_LAYER_III":
+            self.frames = instead.samples
         try:
             self._refuse_short()
             if self.format.container == "OGG":
@@ -102,9 +108,7 @@ class Reader:
         return self.frames / self.format.sample_rate if self.frames else None
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
-        if self._mended:
-            self._mended.close()
+        self._resources.close()
 
     def _refuse_short(self) -> None:
         if self.frames == 0:
