@@ -175,8 +175,8 @@ class Denoiser:
     def resume(self, saved: bytes, key: bytes | None = None) -> Stream:
         """The stream that gave the snapshot `saved`, in this process or another; it goes on as if never interrupted.
 
-        `key` is the one it was signed with. Raises AudioError for bytes that are no snapshot, are damaged or not
-        signed so, CheckpointError for a snapshot made with other weights.
+        `key` is the one it was signed with. A `flush` before the next push gives float32. Raises AudioError for bytes
+        that are no snapshot, are damaged or not signed so, CheckpointError for a snapshot made with other weights.
         """
         saved = snapshot.verify(saved, key)
         sample_rate, channels, network, fingerprint = snapshot.form(saved)

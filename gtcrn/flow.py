@@ -3,9 +3,7 @@
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from gtcrn.types import Pcm
+from gtcrn.types import Pcm, as_samples
 
 if TYPE_CHECKING:
     from gtcrn.stream import Stream
@@ -26,7 +24,7 @@ async def denoised(stream: "Stream", chunks: AsyncIterable[Any] | Iterable[Any])
 
 
 def _is_long(chunk: Any, sample_rate: int) -> bool:
-    samples = len(chunk) // 2 if isinstance(chunk, Pcm) else np.size(chunk)
+    samples = len(chunk) // 2 if isinstance(chunk, Pcm) else as_samples(chunk).size
     return samples > INLINE_SECONDS * sample_rate
 
 

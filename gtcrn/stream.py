@@ -2,15 +2,14 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from functools import lru_cache
-from numbers import Real
 from typing import Any, Self, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gtcrn import flow, kernel, snapshot
-from gtcrn.audio.limits import judge
-from gtcrn.errors import AudioError, ConfigError
+from gtcrn.audio.limits import judge, judge_limit, judge_switch
+from gtcrn.errors import AudioError
 from gtcrn.types import Integers, Levels, Pcm, Samples, as_samples
 
 filters = lru_cache(maxsize=32)(kernel.Filters)  # immutable: made once for all streams of a sample rate
@@ -19,8 +18,9 @@ filters = lru_cache(maxsize=32)(kernel.Filters)  # immutable: made once for all 
 class Stream:
     """One recording or call: samples of any number in, what is ready out, as many in the end as went in, aligned.
 
-    Made by `Denoiser.stream`; used by one thread at a time. As a context it is closed at the end of the block: `flush`
-    comes before. `sample_rate` is in Hz, `channels` counts.
+    Made by `Denoiser.stream`; used by one thread at a time: what another calls meanwhile raises AudioError, but options
+    can be set and facts asked. As a context it is closed at the end of the block: `flush` and `snapshot` come before.
+    `sample_rate` is in Hz, `channels` counts.
     """
 
     def __init__(
@@ -57,7 +57,8 @@ class Stream:
 
     def reset(self) -> None:
         """Forget everything heard, as if the stream were new; the options stay as they are."""
-        self._stream.reset()
+        with kernel.one_thread():
+            self._stream.reset()
         self._flat, self._flushed, self._kind = self.channels == 1, False, np.floating
 
     @property
@@ -95,10 +96,7 @@ class Stream:
 
     @attenuation_limit.setter
     def attenuation_limit(self, limit: float | None) -> None:
-        if limit is not None and not isinstance(limit, Real):
-            raise AudioError(f"attenuation limit must be a number of dB or None, not {limit!r}.")
-        if limit is not None and not limit >= 0:
-            raise ConfigError(f"attenuation limit must be 0 dB or more, not {limit}.")
+        judge_limit(limit)
         self._stream.attenuation_limit = float("inf") if limit is None else float(limit)
 
     @property
@@ -108,7 +106,8 @@ class Stream:
 
     @bypass.setter
     def bypass(self, bypass: bool) -> None:
-        self._stream.bypass = _switch("bypass", bypass)
+        judge_switch("bypass", bypass)
+        self._stream.bypass = bool(bypass)
 
     @property
     def keep_highs(self) -> bool:
@@ -118,7 +117,8 @@ class Stream:
 
     @keep_highs.setter
     def keep_highs(self, keep: bool) -> None:
-        self._stream.keep_highs = _switch("keep_highs", keep)
+        judge_switch("keep_highs", keep)
+        self._stream.keep_highs = bool(keep)
 
     @overload
     def push(self, samples: Pcm) -> bytes: ...
@@ -143,25 +143,25 @@ class Stream:
         if samples.dtype == np.int16:
             return self._push_integers(samples)
         rows = self._rows(samples)
-        out = np.empty((self.channels, self._stream.ready(rows.shape[1])), np.float32)
-        try:
+        with kernel.one_thread():
+            out = np.empty((self.channels, self._stream.ready(rows.shape[1])), np.float32)
             self._stream.process(rows, out)
-        except RuntimeError as error:
-            raise AudioError(str(error)) from None
         self._flat, self._kind = samples.ndim == 1, np.floating
         return out[0] if self._flat else out
 
     def flush(self) -> Samples:
         """Return all samples that are still inside, of the kind that was pushed last (typed as floats).
 
-        As many have come out then as went in. Once only: raises AudioError the second time, until `reset`.
+        Where none was pushed, as after `Denoiser.resume`, they are float32. As many have come out then as went in. Once
+        only: raises AudioError the second time, until `reset`, and while another thread pushes.
         """
         self._refuse_flushed()
         if self._kind is not np.floating:
             rest = self.flush_pcm16()
             return cast(Samples, rest if self._kind is bytes else self._integers(rest))
-        out = np.empty((self.channels, self._stream.pending), np.float32)
-        self._stream.flush(out)
+        with kernel.one_thread():
+            out = np.empty((self.channels, self._stream.pending), np.float32)
+            self._stream.flush(out)
         self._flushed = True
         return out[0] if self._flat else out
 
@@ -174,7 +174,8 @@ class Stream:
 
     def _push_integers(self, samples: Integers) -> Integers:
         rows = self._shaped(samples)
-        ready = self._stream.process_s16(np.ascontiguousarray(rows.T).astype("<i2").tobytes())
+        with kernel.one_thread():
+            ready = self._stream.process_s16(np.ascontiguousarray(rows.T).astype("<i2").tobytes())
         self._flat, self._kind = samples.ndim == 1, np.int16
         return self._integers(ready)
 
@@ -186,14 +187,14 @@ class Stream:
         """`push` for `samples` that are signed 16-bit little-endian integers, channels interleaved.
 
         Rounded and clipped as files are; what is clipped is counted in `clipped`. Raises AudioError for a number of
-        bytes that ends in the midst of a sample.
+        bytes that ends in the midst of a sample, and as `push` does.
         """
         self._refuse_flushed()
-        try:
-            return self._stream.process_s16(samples)
-        except (ValueError, TypeError, BufferError, RuntimeError) as error:
-            width = 2 * self.channels
-            raise AudioError(f"PCM must be bytes in multiples of {width}, from one thread at a time.") from error
+        with kernel.one_thread():
+            try:
+                return self._stream.process_s16(samples)
+            except (ValueError, TypeError, BufferError) as error:
+                raise AudioError(f"PCM must be bytes in multiples of {2 * self.channels}.") from error
 
     @property
     def quick_pcm16(self) -> Callable[[Pcm], bytes]:
@@ -206,21 +207,29 @@ class Stream:
     def flush_pcm16(self) -> bytes:
         """`flush` for a stream of `push_pcm16`: the same bytes. Raises AudioError the second time."""
         self._refuse_flushed()
+        with kernel.one_thread():
+            rest = self._stream.flush_s16()
         self._flushed = True
-        return self._stream.flush_s16()
+        return rest
 
     def snapshot(self, key: bytes | None = None) -> bytes:
         """The stream so far as bytes, below 80 KB a channel at 16 kHz, for `Denoiser.resume`; the stream goes on.
 
         A `key` signs them (HMAC-SHA256), for where others could change them on their way.
         """
-        return snapshot.sign(self._stream.snapshot(), key)
+        if self._flushed and not self._stream.flushed:
+            raise AudioError("the stream is closed; take its snapshot before the end of its block.")
+        with kernel.one_thread():
+            saved = self._stream.snapshot()
+        return snapshot.sign(saved, key)
 
     def restore(self, saved: bytes) -> None:
         """Continue from `saved`, an unsigned snapshot of a stream of equal form and weights, else AudioError."""
-        if error := self._stream.restore(saved):
+        with kernel.one_thread():
+            error = self._stream.restore(saved)
+        if error:
             raise snapshot.refusal(error)
-        self._flat, self._flushed = self.channels == 1, self._stream.flushed
+        self._flat, self._flushed, self._kind = self.channels == 1, self._stream.flushed, np.floating
 
     def _refuse_flushed(self) -> None:
         if self._flushed:
@@ -239,9 +248,3 @@ class Stream:
         if rows.ndim != 2 or len(rows) != self.channels:
             raise AudioError(f"samples must have the shape ({self.channels}, n), not {samples.shape}.")
         return rows
-
-
-def _switch(name: str, value: object) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise AudioError(f"{name} must be True or False, not {value!r}.")
-    return bool(value)

@@ -5,12 +5,14 @@ import importlib.metadata
 import inspect
 import pickle
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+from commands import wait_for
 from numpy.typing import NDArray
 from streams import noise, pieces, random_denoiser
 
@@ -138,6 +140,45 @@ def test_chunks_in_an_event_loop(lengths: list[int]) -> None:
         return b"".join([clean async for clean in stream.over(chunks())])
 
     assert asyncio.run(run()) == random_denoiser()(samples).astype("<i2").tobytes()
+
+
+def test_tensors_in_an_event_loop() -> None:
+    torch = pytest.importorskip("torch")
+    samples = noise(9_000)
+
+    async def run() -> list[Samples]:
+        return [clean async for clean in random_denoiser().stream().over([torch.from_numpy(samples)])]
+
+    np.testing.assert_array_equal(np.concatenate(asyncio.run(run())), random_denoiser()(samples))
+
+
+def refuses(call: Callable[[], Any]) -> bool:
+    try:
+        call()
+    except AudioError as error:
+        return "another thread" in str(error)
+    return False
+
+
+def test_what_comes_while_another_thread_pushes_is_refused_and_options_wait() -> None:
+    """The push takes long enough for all that is asked meanwhile."""
+    samples = noise(30 * 16_000, 4)
+    stream = random_denoiser().stream(16_000, 4)
+    with ThreadPoolExecutor(1) as pool:
+        pushed = pool.submit(stream.push, samples)
+        wait_for(lambda: pushed.done() or refuses(stream.snapshot))
+        stream.attenuation_limit, stream.bypass, stream.keep_highs = 6, True, True
+        short = noise(500, 4)
+        calls = (lambda: stream.push(short), lambda: stream.push(integers(short)), lambda: stream.push(bytes(800)))
+        for call in (*calls, stream.flush, stream.flush_pcm16, stream.reset, lambda: stream.restore(b"")):
+            assert refuses(call)
+        assert not pushed.done()
+        assert (stream.attenuation_limit, stream.bypass, stream.keep_highs) == (6, True, True)
+        early = pushed.result()
+    assert (stream.attenuation_limit, stream.bypass, stream.keep_highs) == (6, True, True)
+    np.testing.assert_array_equal(early, random_denoiser()(samples, 16_000)[:, : early.shape[1]])
+    stream.push(samples[:, :1_000])
+    np.testing.assert_array_equal(stream.flush()[:, -400:], samples[:, 600:1_000])
 
 
 def test_a_file_to_a_file(tmp_path: Path) -> None:

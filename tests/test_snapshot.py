@@ -72,3 +72,25 @@ def test_options_and_counts_come_back() -> None:
     assert resumed.nonfinite == 1_400
     with pytest.raises(AudioError, match="flushed"):
         resumed.push(np.zeros((2, 1)))
+
+
+@pytest.mark.parametrize("pushed", [np.zeros((1, 700), np.int16), bytes(1_400)])
+def test_until_the_next_push_a_resumed_stream_is_one_of_floats(pushed: Any) -> None:
+    stream = random_denoiser().stream()
+    stream.push(pushed)
+    saved = stream.snapshot()
+    stream.restore(saved)
+    for resumed in (stream, random_denoiser().resume(saved)):
+        rest = resumed.flush()
+        assert (rest.dtype, rest.shape) == (np.dtype(np.float32), (444,))
+
+
+def test_a_closed_stream_has_no_snapshot() -> None:
+    with random_denoiser().stream() as stream:
+        stream.push(noise(700))
+    with pytest.raises(AudioError, match="closed"):
+        stream.snapshot()
+    with random_denoiser().stream() as stream:
+        stream.flush()
+    with pytest.raises(AudioError, match="flushed"):
+        random_denoiser().resume(stream.snapshot()).flush()

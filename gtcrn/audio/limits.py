@@ -1,8 +1,11 @@
-"""What the denoiser takes: rates and channels, judged by one function for files, pipes, streams and requests alike."""
+"""What the denoiser takes: rates and channels, judged by one function for files, pipes, streams and requests alike, and
+a stream's options."""
 
 from numbers import Real
 
-from gtcrn.errors import AudioError
+import numpy as np
+
+from gtcrn.errors import AudioError, ConfigError
 
 LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000  # Hz
 MAX_CHANNELS = 64
@@ -14,6 +17,20 @@ def judge(sample_rate: float, channels: int) -> None:
         raise AudioError(f"sample rate must be {LOWEST_RATE} to {HIGHEST_RATE} Hz, not {sample_rate!r}.")
     if not _is_whole(channels, 1, MAX_CHANNELS):
         raise AudioError(f"audio must have 1 to {MAX_CHANNELS} channels, not {channels!r}.")
+
+
+def judge_limit(limit: float | None) -> None:
+    """Raises AudioError for what is neither a number of dB nor None, ConfigError for one below 0."""
+    if limit is not None and not isinstance(limit, Real):
+        raise AudioError(f"attenuation limit must be a number of dB or None, not {limit!r}.")
+    if limit is not None and not limit >= 0:
+        raise ConfigError(f"attenuation limit must be 0 dB or more, not {limit}.")
+
+
+def judge_switch(name: str, value: object) -> None:
+    """Raises AudioError for what is no truth value."""
+    if not isinstance(value, bool | np.bool_):
+        raise AudioError(f"{name} must be True or False, not {value!r}.")
 
 
 def _is_whole(value: object, lowest: int, highest: int) -> bool:

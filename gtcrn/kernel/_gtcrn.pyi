@@ -18,7 +18,8 @@ class Stream:
     """The stream of gtcrn.h, whose comments say what each member does.
 
     Buffers of samples are float32 (channels, n); `out` has to be of the length that `ready` or `pending` tell.
-    Raises ValueError for other lengths, RuntimeError while another thread is in a method of the same stream.
+    Raises ValueError for other lengths, RuntimeError while another thread is in a method of the same stream. Options
+    can be set meanwhile, and hold once that is done.
     """
 
     attenuation_limit: float  # dB, infinity for none

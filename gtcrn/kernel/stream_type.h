@@ -1,13 +1,20 @@
 /* What the files of the Python type Stream share. */
 #include "binding.h"
 
+enum { LIMIT, BYPASS, KEEP_HIGHS, OPTIONS };
+
 typedef struct {
     PyObject_HEAD
     gtcrn_stream *stream;
     Py_buffer params;
     PyObject *filters; /* kept alive, as the parameters are */
-    int channels, busy;
+    int channels, busy, waiting;
+    double options[OPTIONS]; /* that were set; `waiting` has the bits of those that the stream does not have yet */
 } stream_object;
+
+/* stream_type_options.c */
+extern PyGetSetDef stream_members[];
+void hand_over(stream_object *self); /* options to the stream, which is not at work */
 
 /* Whoever gets 0 may use the stream; others get an error. */
 static inline int enter(stream_object *self)
@@ -23,6 +30,7 @@ static inline int enter(stream_object *self)
 static inline PyObject *leave(stream_object *self, PyObject *result)
 {
     self->busy = 0;
+    hand_over(self);
     return result;
 }
 
@@ -32,6 +40,3 @@ PyObject *stream_process(stream_object *self, PyObject *args);
 PyObject *stream_flush(stream_object *self, PyObject *args);
 PyObject *stream_process_s16(stream_object *self, PyObject *samples);
 PyObject *stream_flush_s16(stream_object *self, PyObject *unused);
-
-/* stream_type_options.c */
-extern PyGetSetDef stream_members[];

@@ -1,44 +1,55 @@
 /* Options and facts of a stream as attributes of the Python type. */
 #include "stream_type.h"
 
-static PyObject *get_limit(stream_object *self, void *unused)
+/* ---- options: set at once or, while the stream is at work in another thread, as soon as it is done ---- */
+
+static const int which[] = {LIMIT, BYPASS, KEEP_HIGHS}; /* the closures of the attributes */
+
+void hand_over(stream_object *self)
 {
-    (void)unused;
-    return PyFloat_FromDouble(gtcrn_attenuation_limit(self->stream));
+    if (self->waiting & 1 << LIMIT) gtcrn_set_attenuation_limit(self->stream, self->options[LIMIT]);
+    if (self->waiting & 1 << BYPASS) gtcrn_set_bypass(self->stream, self->options[BYPASS] != 0);
+    if (self->waiting & 1 << KEEP_HIGHS) gtcrn_set_keep_highs(self->stream, self->options[KEEP_HIGHS] != 0);
+    self->waiting = 0;
 }
 
-static int set_limit(stream_object *self, PyObject *value, void *unused)
+static int set_option(stream_object *self, int option, double value)
+{
+    self->options[option] = value;
+    self->waiting |= 1 << option;
+    if (!self->busy) hand_over(self);
+    return 0;
+}
+
+static int set_limit(stream_object *self, PyObject *value, void *option)
 {
     double limit = value ? PyFloat_AsDouble(value) : -1;
-    (void)unused;
-    if (PyErr_Occurred() || enter(self)) return -1;
-    int error = gtcrn_set_attenuation_limit(self->stream, limit);
-    leave(self, NULL);
-    if (error) PyErr_SetString(PyExc_ValueError, "an attenuation limit must be 0 dB or more.");
-    return error ? -1 : 0;
+    if (PyErr_Occurred()) return -1;
+    if (limit >= 0) return set_option(self, *(const int *)option, limit);
+    PyErr_SetString(PyExc_ValueError, "an attenuation limit must be 0 dB or more.");
+    return -1;
 }
 
-/* The switches: which one the closure says. */
-typedef struct {
-    int (*get)(const gtcrn_stream *);
-    void (*set)(gtcrn_stream *, int);
-} toggle;
+static int set_toggle(stream_object *self, PyObject *value, void *option)
+{
+    int on = value ? PyObject_IsTrue(value) : -1;
+    return on < 0 ? -1 : set_option(self, *(const int *)option, on);
+}
 
-static const toggle bypass = {gtcrn_bypass, gtcrn_set_bypass}, keep_highs = {gtcrn_keep_highs, gtcrn_set_keep_highs};
+static PyObject *get_limit(stream_object *self, void *option)
+{
+    int waits = self->waiting & 1 << *(const int *)option;
+    return PyFloat_FromDouble(waits ? self->options[LIMIT] : gtcrn_attenuation_limit(self->stream));
+}
 
 static PyObject *get_toggle(stream_object *self, void *of)
 {
-    return PyBool_FromLong(((const toggle *)of)->get(self->stream));
+    int option = *(const int *)of;
+    if (self->waiting & 1 << option) return PyBool_FromLong(self->options[option] != 0);
+    return PyBool_FromLong(option == BYPASS ? gtcrn_bypass(self->stream) : gtcrn_keep_highs(self->stream));
 }
 
-static int set_toggle(stream_object *self, PyObject *value, void *of)
-{
-    int on = value ? PyObject_IsTrue(value) : -1;
-    if (on < 0 || enter(self)) return -1;
-    ((const toggle *)of)->set(self->stream, on);
-    leave(self, NULL);
-    return 0;
-}
+/* ---- facts ---- */
 
 static PyObject *get_flushed(stream_object *self, void *unused)
 {
@@ -76,9 +87,9 @@ static PyObject *get_count(stream_object *self, void *count)
 static uint64_t (*counts[])(const gtcrn_stream *) = {gtcrn_nonfinite, gtcrn_clipped, gtcrn_recovered};
 
 PyGetSetDef stream_members[] = {
-    {"attenuation_limit", (getter)get_limit, (setter)set_limit, NULL, NULL},
-    {"bypass", (getter)get_toggle, (setter)set_toggle, NULL, (void *)&bypass},
-    {"keep_highs", (getter)get_toggle, (setter)set_toggle, NULL, (void *)&keep_highs},
+    {"attenuation_limit", (getter)get_limit, (setter)set_limit, NULL, (void *)&which[LIMIT]},
+    {"bypass", (getter)get_toggle, (setter)set_toggle, NULL, (void *)&which[BYPASS]},
+    {"keep_highs", (getter)get_toggle, (setter)set_toggle, NULL, (void *)&which[KEEP_HIGHS]},
     {"flushed", (getter)get_flushed, NULL, NULL, NULL},
     {"pending", (getter)get_pending, NULL, NULL, NULL},
     {"latency", (getter)get_latency, NULL, NULL, NULL},
