@@ -97,6 +97,12 @@ def test_csv_and_parquet_keep_their_other_columns(folder: Path) -> None:
     assert found.to_pylist() == [{"id": 7, "audio": "data/a.wav", "tags": ["x", "y"]}]
 
 
+def test_a_list_that_excel_saved_begins_with_its_first_column(folder: Path) -> None:
+    (folder / "m.csv").write_text("path,text\ndata/a.wav,a\n", "utf-8-sig")
+    assert rewritten("m.csv") == ("out/m.csv", 0)
+    assert Path("out/m.csv").read_text() == "path,text\ndata/a.wav,a\n"
+
+
 def test_beside_their_inputs_outputs_and_list_are_marked(folder: Path) -> None:
     lines(folder / "data/m.jsonl.gz", [{"audio_filepath": "a.wav"}])
     assert pairs(["data/m.jsonl.gz"], None) == [("data/a.wav", "data/a.denoised.wav")]
@@ -132,6 +138,7 @@ def test_recordings_and_cuts_of_lhotse(folder: Path) -> None:
         ("m.jsonl", '{"audio_filepath": "a.wav"}\n{"audio', "m.jsonl, line 2, is not JSON"),
         ("m.json", "[]", "m.json, line 1, is not an object"),
         ("m.csv", "audio_filepath\n", "m.csv names no recordings."),
+        ("m.csv", "path,text\na.wav,a\na.wav,a,b\n", "m.csv, line 3, has more fields than the first line names."),
         ("m.parquet", "no", "m.parquet cannot be read"),
         ("m.jsonl.gz", "no", "m.jsonl.gz cannot be read"),
     ],

@@ -126,6 +126,13 @@ def test_members_of_another_format_get_its_extension(folder: Path) -> None:
     assert untar("out.tar") == {"1.flac": expected("a.wav", container="flac"), "1.txt": b"a"}
 
 
+def test_members_with_names_that_headers_do_not_hold_get_the_new_extension_too(folder: Path) -> None:
+    sound, wanted = (folder / "a.wav").read_bytes(), expected("a.wav", container="flac")
+    tar("s.tar", {f"{name}.wav": sound for name in ("größe", "n" * 120)})
+    denoise("s.tar", "out.tar", DenoiseOptions(container="flac"))
+    assert untar("out.tar") == {f"{name}.flac": wanted for name in ("größe", "n" * 120)}
+
+
 def test_a_tar_that_breaks_off_leaves_no_output(folder: Path) -> None:
     data = Path(tar("s.tar", {"1.wav": (folder / "a.wav").read_bytes()})).read_bytes()
     Path("s.tar").write_bytes(data[: len(data) // 3])

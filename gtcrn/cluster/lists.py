@@ -156,7 +156,10 @@ def _read_lines(path: Path, where: str) -> Iterator[Row]:
 
 def _read_csv(path: Path, where: str) -> Iterator[Row]:
     with path.open("rb") as file, _text_of(file, where.endswith(".gz")) as text:
-        yield from csv.DictReader(text)
+        for row in (reader := csv.DictReader(text)):
+            if None in row:
+                raise AudioError(f"{where}, line {reader.line_num}, has more fields than the first line names.")
+            yield row
 
 
 def _read_parquet(path: Path, where: str) -> Iterator[Row]:
@@ -182,7 +185,8 @@ def _write_csv(text: io.TextIOBase, rows: Iterator[Row]) -> None:
 
 
 def _text_of(file: BinaryIO, packed: bool) -> io.TextIOWrapper:
-    return io.TextIOWrapper(gzip.GzipFile(fileobj=file) if packed else file, encoding="utf-8", newline="")
+    """Excel's files begin with a mark, which is no part of the first name."""
+    return io.TextIOWrapper(gzip.GzipFile(fileobj=file) if packed else file, encoding="utf-8-sig", newline="")
 
 
 @contextlib.contextmanager
