@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from gtcrn.audio.place import whole
+from gtcrn.audio.place import reason_of, whole
 from gtcrn.config import GTCRNConfig
 from gtcrn.errors import CheckpointError, ConfigError
 
@@ -44,6 +44,10 @@ def read(path: str | os.PathLike[str]) -> Checkpoint:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"no weights at {path}.")
+    try:
+        path.open("rb").close()  # libraries say otherwise why they cannot
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {reason_of(error)}") from error
     if path.stat().st_size > MAX_BYTES:
         raise CheckpointError(f"{path.name} is larger than any weights of this network.")
     if path.suffix == ".tar":

@@ -66,7 +66,7 @@ def denoise_file(
     Raises AudioError for what cannot be read or kept so, ConfigError for options that do not fit, GtcrnError where it
     cannot be written.
     """
-    path = beside(Path(source), file_suffix(container) if container else None) if target is None else Path(target)
+    path = beside(Path(source), suffix_of(container)) if target is None else Path(target)
     if not overwrite and path.exists() and Path(source).exists() and path.samefile(source):
         raise AudioError(f"the output {path} is the input; overwrite=True replaces it.")
     progress, opened = progress or _nothing, opening(denoiser or load(), attenuation_limit, keep_highs)
@@ -86,6 +86,13 @@ def denoise_file(
 def beside(source: Path, suffix: str | None = None) -> Path:
     """Where the output of a file goes unless something else is said."""
     return source.with_name(f"{source.stem}{MARK}{suffix or source.suffix}")
+
+
+def suffix_of(container: str | None) -> str | None:
+    """The extension of outputs for which a container was asked. Raises AudioError for a name that can be none."""
+    if container and not container.isalnum():
+        raise AudioError(f"there is no format {container!r}; name one such as WAV, FLAC or M4A.")
+    return file_suffix(container) if container else None
 
 
 def opening(denoiser: Denoiser, attenuation_limit: float | None, keep_highs: bool) -> Opening:

@@ -65,6 +65,18 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, make, sentence: str) -> No
         checkpoint.read(path)
 
 
+def test_weights_that_may_not_be_read_are_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.safetensors"
+    path.touch()
+
+    def closed(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", closed)  # to root all is readable
+    with pytest.raises(CheckpointError, match=r"x\.safetensors cannot be read: permission denied\."):
+        checkpoint.read(path)
+
+
 def test_a_foreign_tar_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(b"not a torch file")
     with pytest.raises(CheckpointError, match="neither safetensors nor a published"):

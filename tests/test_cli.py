@@ -42,6 +42,15 @@ def test_info_about_audio_and_weights(folder: Path, capsys: pytest.CaptureFixtur
     assert random_denoiser().fingerprint in capsys.readouterr().out
 
 
+def test_info_about_a_name_that_standard_output_cannot_hold(folder: Path) -> None:
+    os.rename(write(folder / "a.wav"), name := os.fsdecode(b"\xff.wav"))
+    for encoding in ("utf-8:strict", "ascii:strict"):
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        found = subprocess.run([*GTCRN, "info", name], env=environment, capture_output=True)
+        assert found.returncode == 0
+        assert rb"\udcff.wav" in found.stdout
+
+
 @pytest.mark.parametrize("name", ["gtcrn", "large"])
 def test_info_about_shipped_weights_by_name(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["info", name]) == 0

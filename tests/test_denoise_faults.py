@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,10 +46,19 @@ def test_a_bad_file_does_not_stop_the_others(folder: Path, capfd: pytest.Capture
         (["a.wav", "--jobs", "two"], "two is not a whole number"),
         (["low.wav"], "low.wav: sample rate must be 8000 to 192000 Hz, not 4000"),
         ([], "INPUTS"),
+        (["-", "-o", "."], ". is no ordinary file and cannot be written"),
+        (["a.wav", "--format", "audio/wav"], "there is no format 'audio/wav'; name one such as WAV"),
+        (["a.wav", "-o", "out", "--format", "."], "there is no format '.'"),
+        (["-", "--raw", "--rate", "1" * 400], "sample rate must be 8000 to 192000 Hz, not 1111"),
+        (["-", "--raw", "--channels", "1" * 400], "1 to 64 channels, not 1111"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
-    folder: Path, capfd: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+    folder: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    sentence: str,
 ) -> None:
     (folder / "empty").mkdir()
     for name in ("a.wav", "b.wav", "sub/a.wav"):
@@ -56,7 +66,9 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     os.link("a.wav", "link.wav")
     write(folder / "low.wav", rate=4_000)
     before = names(".")
-    assert denoise(*arguments) == 2
+    with (folder / "a.wav").open() as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        assert denoise(*arguments) == 2
     assert sentence.lower() in only_line(capfd).lower()
     assert names(".") == before
 

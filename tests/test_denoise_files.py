@@ -17,6 +17,7 @@ from streams import noise, random_denoiser
 
 import gtcrn
 from gtcrn.audio.pcm import PcmFormat
+from gtcrn.cli.app import run
 
 
 def test_one_file_gets_a_name_beside_it(folder: Path) -> None:
@@ -157,12 +158,10 @@ def test_records_for_scripts(folder: Path, capfd: pytest.CaptureFixture[str]) ->
     )
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_a_terminal_sees_a_bar_with_speed_and_end(folder: Path, jobs: str) -> None:
-    for name in ("a.wav", "b.wav"):
-        write(folder / "in" / name, 20.0)
+def on_a_terminal(*arguments: str) -> tuple[int, str]:
+    """The exit code of `gtcrn denoise`, and what a terminal shows."""
     ours, theirs = pty.openpty()
-    command = [*GTCRN, "denoise", "in", "-o", "out", "--jobs", jobs, "--weights", "../weights.safetensors"]
+    command = [*GTCRN, "denoise", *arguments, "--weights", "../weights.safetensors"]
     seen = b""
     with subprocess.Popen(command, stderr=theirs, stdout=subprocess.PIPE) as process:
         assert process.stdout
@@ -171,8 +170,40 @@ def test_a_terminal_sees_a_bar_with_speed_and_end(folder: Path, jobs: str) -> No
             while piece := os.read(ours, 1 << 16):
                 seen += piece
         assert process.stdout.read() == b""
-    assert process.returncode == 0
-    assert re.search(r"2 files.*100%.*\d+x real time.*0:00:00", seen.decode(errors="replace"), re.DOTALL)
+    os.close(ours)
+    return process.returncode, seen.decode(errors="replace")
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_terminal_sees_a_bar_with_speed_and_end(folder: Path, jobs: str) -> None:
+    for name in ("a.wav", "b.wav"):
+        write(folder / "in" / name, 20.0)
+    code, seen = on_a_terminal("in", "-o", "out", "--jobs", jobs)
+    assert code == 0
+    assert re.search(r"2 files.*100%.*\d+x real time.*0:00:00", seen, re.DOTALL)
+
+
+def test_a_bar_neither_waits_for_a_pipe_nor_ends_over_a_name_or_a_kind(folder: Path) -> None:
+    names_of_all = ("a.wav", os.fsdecode(b"\xff.wav"), "samples.raw")
+    for name in names_of_all:
+        write(folder / "x.wav").rename(folder / name)
+    os.mkfifo("pipe.wav")
+    _, seen = on_a_terminal("pipe.wav", *names_of_all, "-o", "out")
+    assert "Traceback" not in seen
+    assert "pipe.wav is a pipe" in seen
+    assert {"a.wav", os.fsdecode(b"\xff.wav")} <= set(os.listdir("out"))
+
+
+def test_a_bar_shows_a_name_as_it_is(folder: Path) -> None:
+    write(folder / "[red]a.wav")
+    assert "[red]a.wav" in on_a_terminal("[red]a.wav", "-o", "b.wav")[1]
+
+
+def test_inputs_that_look_like_options_follow_two_dashes(folder: Path) -> None:
+    for name in ("-x.wav", "a.wav"):
+        write(folder / name)
+    assert run(["denoise", "--weights", "../weights.safetensors", "-o", "out", "--", "-x.wav", "a.wav"]) == 0
+    assert names("out") == ["-x.wav", "a.wav"]
 
 
 @pytest.mark.parametrize(("name", "subtype"), [("opus", "OPUS"), ("ogg", "VORBIS"), ("vorbis", "VORBIS")])

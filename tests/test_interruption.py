@@ -13,7 +13,9 @@ from commands import GTCRN, Process, wait_for
 from fragile import work
 from streams import noise, write_weights
 
+from gtcrn.cli.report import Report
 from gtcrn.cli.workers import Workers
+from gtcrn.outcome import Outcome
 
 FILES = 8
 
@@ -89,6 +91,14 @@ def test_a_folder_run_ends_within_the_file_at_work(
     assert len(left) < FILES
     assert all(soundfile.info(tmp_path / "out" / name).frames == 16_000 * 400 for name in left)
     wait_for(lambda: not any(map(running, below)))
+
+
+def test_files_that_were_there_already_are_not_done(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Report()
+    for outcome in (Outcome("a", "x", skipped=True), Outcome("b", "y")):
+        report.add(outcome)
+    report.interrupted(2)
+    assert "interrupted: 1 of 2 files are done" in capsys.readouterr().err
 
 
 def test_a_single_file_is_interrupted_too(tmp_path: Path, command: list[str]) -> None:

@@ -126,3 +126,9 @@ def test_what_is_no_ordinary_file_is_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.wav")
     with pytest.raises(AudioError, match="no ordinary file"):
         sound(tmp_path / "pipe.wav")
+
+
+@pytest.mark.parametrize("path", ["", ".", "/"])
+def test_what_has_no_name_is_no_place(path: str) -> None:
+    with pytest.raises(AudioError, match="no ordinary file"):
+        Writer(Path(path), FORM)

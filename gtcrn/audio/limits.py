@@ -14,9 +14,9 @@ MAX_CHANNELS = 64
 def judge(sample_rate: float, channels: int) -> None:
     """Raises AudioError for a rate or a number of channels that is out of range; comes before anything is opened."""
     if not _is_whole(sample_rate, LOWEST_RATE, HIGHEST_RATE):
-        raise AudioError(f"sample rate must be {LOWEST_RATE} to {HIGHEST_RATE} Hz, not {sample_rate!r}.")
+        raise AudioError(f"sample rate must be {LOWEST_RATE} to {HIGHEST_RATE} Hz, not {sample_rate!r:.40}.")
     if not _is_whole(channels, 1, MAX_CHANNELS):
-        raise AudioError(f"audio must have 1 to {MAX_CHANNELS} channels, not {channels!r}.")
+        raise AudioError(f"audio must have 1 to {MAX_CHANNELS} channels, not {channels!r:.40}.")
 
 
 def judge_limit(limit: float | None) -> None:
@@ -33,5 +33,6 @@ def judge_switch(name: str, value: object) -> None:
         raise AudioError(f"{name} must be True or False, not {value!r}.")
 
 
-def _is_whole(value: object, lowest: int, highest: int) -> bool:
-    return isinstance(value, Real) and lowest <= float(value) <= highest and float(value).is_integer()
+def _is_whole(value: float, lowest: int, highest: int) -> bool:
+    """Compared before it becomes a float, which whole numbers may be too large for."""
+    return isinstance(value, Real) and bool(lowest <= value <= highest) and float(value).is_integer()

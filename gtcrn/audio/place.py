@@ -23,6 +23,8 @@ class Place:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        if not self.path.name:  # nothing, `.` or `/`
+            raise AudioError(f"{self.path} is no ordinary file and cannot be written.")
         self.partial = self.path.with_name(f".{os.urandom(8).hex()}.partial")  # short: the name may be at its limit
         self.file = -1
 

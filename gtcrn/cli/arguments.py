@@ -77,6 +77,15 @@ def with_address(arguments: Sequence[str]) -> list[str]:
     return told
 
 
+def with_names(arguments: Sequence[str]) -> list[str]:
+    """Arguments of which those after `--`, which argparse loses, are no options: -x.wav there becomes ./-x.wav."""
+    told = list(arguments)
+    if "--" in told:
+        at = told.index("--")
+        told[at:] = [f"./{name}" if name[:1] == "-" != name else name for name in told[at + 1 :]]
+    return told
+
+
 def _bits(text: str) -> int:
     """96k or 96000, bits a second."""
     return _positive(text[:-1]) * 1000 if text[-1:] in ("k", "K") else _positive(text)
@@ -90,7 +99,7 @@ def _positive(text: str) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """Parse, denoise, report; the exit code."""
-    asked = parser().parse_intermixed_args(with_address(arguments))
+    asked = parser().parse_intermixed_args(with_address(with_names(arguments)))
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads cost more than such small matrices gain
     gc.disable()  # imports leave nothing to collect
     from gtcrn.cli import denoise

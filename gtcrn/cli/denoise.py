@@ -10,7 +10,7 @@ from pathlib import Path
 from gtcrn.audio.encode import RawEncoder, encoder
 from gtcrn.audio.ending import Ends
 from gtcrn.audio.files import Source
-from gtcrn.audio.formats import file_suffix, target_format
+from gtcrn.audio.formats import target_format
 from gtcrn.audio.media import open_audio
 from gtcrn.audio.pcm import ENCODINGS, PcmFormat
 from gtcrn.audio.pipe import PipeWriter, read_pipe
@@ -23,7 +23,7 @@ from gtcrn.denoiser import load
 from gtcrn.errors import ConfigError
 from gtcrn.outcome import DenoiseOptions, Outcome
 from gtcrn.plan import Job, left_out, plan
-from gtcrn.recording import Progress, denoise_blocks, opening, sink_of
+from gtcrn.recording import Progress, denoise_blocks, opening, sink_of, suffix_of
 
 
 def raw_format(rate: int | None, channels: int | None, encoding: str | None) -> PcmFormat:
@@ -44,8 +44,7 @@ def denoise_files(
     report: Report,
 ) -> int:
     """All files; exit code 0 when every one went well, 2 when data were at fault, 1 when something else was."""
-    suffix = file_suffix(options.container) if options.container else None
-    jobs = plan(inputs, output, suffix, overwrite)
+    jobs = plan(inputs, output, suffix_of(options.container), overwrite)
     if others := left_out(inputs):
         report.left_out(others)
     there = {job: None for job in jobs if skip_existing and os.path.exists(job.target)}

@@ -1,6 +1,7 @@
 """`gtcrn info`: what is in an audio file, in weights, in this installation; what each layer costs."""
 
 import shutil
+import sys
 import textwrap
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -110,9 +111,15 @@ def _table(*columns: str) -> Table:
     return table
 
 
+def _printable(text: str) -> str:
+    """A name may be no text, or have letters that standard output lacks."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
 def _print(facts: dict[str, str]) -> None:
     width = max(map(len, facts))
     columns = max(40, shutil.get_terminal_size().columns - width - 2)
     for name, value in facts.items():
-        lines = textwrap.wrap(value, columns, break_long_words=False, break_on_hyphens=False)
+        lines = textwrap.wrap(_printable(value), columns, break_long_words=False, break_on_hyphens=False)
         print(f"{name:{width}}  " + f"\n{'':{width}}  ".join(lines))

@@ -1,5 +1,6 @@
 """Progress bars: seconds of audio done of all, how many times faster than real time, and what is left."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -49,7 +50,12 @@ def _bar() -> "Iterator[tuple[Bar, Callable[[float], str]]]":
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     started = time.monotonic()
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[speed]}"))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[speed]}"),
+    )
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
         yield bar, lambda seconds: f"{seconds / max(time.monotonic() - started, 1e-6):.0f}x real time"
 
@@ -60,7 +66,9 @@ def _seconds(jobs: Sequence[Job]) -> float:
 
 
 def _duration(job: Job) -> float:
+    if not job.source.is_file():  # to open a pipe would wait for its other end
+        return 0.0
     try:
-        return float(soundfile.info(str(job.source)).duration)
-    except (soundfile.LibsndfileError, OSError):
+        return float(soundfile.info(os.fsencode(job.source)).duration)
+    except (soundfile.LibsndfileError, OSError, ValueError, TypeError):  # the last: samples without a header
         return 0.0

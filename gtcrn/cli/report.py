@@ -36,7 +36,7 @@ class Report:
 
     def interrupted(self, files: int) -> None:
         """Say how far a run of so many files came."""
-        done = sum(not outcome.error for outcome in self.outcomes)
+        done = sum(not outcome.error and not outcome.skipped for outcome in self.outcomes)
         if files == 1:
             say("interrupted: no output was written.")
         else:

@@ -4,10 +4,10 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 
-from gtcrn.audio.formats import file_suffix
 from gtcrn.denoiser import Denoiser, load
 from gtcrn.errors import needs
 from gtcrn.outcome import DenoiseOptions, Outcome, Scoring
+from gtcrn.recording import suffix_of
 
 with needs("cluster"):
     from gtcrn.cluster import connection, places, tasks
@@ -82,8 +82,7 @@ def denoise_files(
     options = DenoiseOptions(None, attenuation_limit, container, subtype, bit_rate, strict, keep_highs, scoring)
     denoiser = denoiser or load()
     where = None if output is None else os.fspath(output)
-    suffix = file_suffix(container) if container else None
-    corpus = Corpus([os.fspath(text) for text in inputs], where, suffix, overwrite, skip_existing)
+    corpus = Corpus([os.fspath(text) for text in inputs], where, suffix_of(container), overwrite, skip_existing)
     kept = places.plain(os.fspath(manifest or places.joined(where or ".", MANIFEST)))
     record = Record(kept, _made_with(denoiser, options), scoring.names if scoring else ())
     claims = corpus.claims(record.done)

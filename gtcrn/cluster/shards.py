@@ -62,8 +62,8 @@ def denoise_tar(shard: str, source: Path, target: Path, members: Members) -> Ite
                 yield from (outcome for outcome, _, _ in found if outcome)
                 for _, entry, data in found if all(data is not None for _, _, data in found) else ():
                     entry.size = len(data or b"")
-                    for header in ("path", "size"):  # of the input, where the plain fields did not hold them
-                        entry.pax_headers.pop(header, None)
+                    # a long name of the input would go before the new one
+                    entry.pax_headers = {k: v for k, v in entry.pax_headers.items() if k not in ("path", "size")}
                     out.addfile(entry, BytesIO(data or b""))
     except tarfile.TarError as error:
         raise AudioError(f"{shard} is not a tar that can be read: {error}.") from error

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gtcrn.audio.formats import file_suffix
 from gtcrn.audio.quiet import without_words_of_libraries
 from gtcrn.cluster import places, shards
 from gtcrn.cluster.items import Item
@@ -17,6 +16,7 @@ from gtcrn.cluster.record import MEMBER
 from gtcrn.denoiser import Denoiser
 from gtcrn.outcome import DenoiseOptions, Outcome, denoise_file, failure, scored
 from gtcrn.plan import Job
+from gtcrn.recording import suffix_of
 
 if TYPE_CHECKING:
     import ray
@@ -63,7 +63,7 @@ def _denoise(denoiser: Denoiser, options: DenoiseOptions, item: Item, source: Pa
         return scored(options.scoring, job, outcome) if options.scoring and not outcome.error else outcome
 
     if shards.is_shard(item.source):
-        members = shards.Members(denoise, file_suffix(options.container) if options.container else None)
+        members = shards.Members(denoise, suffix_of(options.container))
         kind = shards.denoise_tar if item.source.endswith(".tar") else shards.denoise_parquet
         for outcome in kind(item.source, source, target, members):
             yield replace(outcome, target=f"{item.target}{MEMBER}{outcome.target}")
