@@ -47,7 +47,7 @@ def prepare(
     """
     with needs("train"):
         from gtcrn_recipes.data import overview
-        from gtcrn_recipes.data.corpora import Corpus
+        from gtcrn_recipes.data.corpora import Corpus, passed_over
         from gtcrn_recipes.data.fixed_pairs import make_pairs, nothing_held_out
         from gtcrn_recipes.data.prepare import gather
         from gtcrn_recipes.data.prepare import prepare as run
@@ -70,7 +70,8 @@ def prepare(
         else:
             typer.echo(f"pairs/valid: {make_pairs(out, valid_pairs)} mixed from held-out clips")
     typer.echo(overview.table(out))
-    for note in overview.notes(out):
+    sources = (*(speech or ()), *(noise or ()), *(rir or ()), *(pairs or ()), *([root] if root else ()))
+    for note in (*passed_over(sources), *overview.notes(out)):
         typer.echo(note, err=True)
 
 

@@ -36,7 +36,7 @@ def jobs_for(count: int, address: str | None) -> Iterator[Jobs]:
     Raises what `connected` of gtcrn.cluster does. Within the block nothing is printed: Ray tells there who died.
     """
     if address is None:
-        yield count or os.cpu_count() or 1
+        yield count or cores()
         return
     with needs("cluster"):
         from gtcrn.cluster.connection import connected
@@ -45,6 +45,11 @@ def jobs_for(count: int, address: str | None) -> Iterator[Jobs]:
         stack.enter_context(redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
         stack.enter_context(connected(address or None, count or None))
         yield in_order
+
+
+def cores() -> int:
+    """Cores that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ordered_map(work: Callable[[A], B], items: Sequence[A], jobs: Jobs) -> Iterator[B]:

@@ -143,3 +143,29 @@ def test_a_talker_nearby_is_noise_and_one_of_the_others() -> None:
         other = (row - 1) % 8
         assert size[row, 100 * (other + 1)] == pytest.approx(size[row, 5000], rel=0.05)
         assert size[row, 100 * (row + 1)] < 0.01 * size[row, 5000]
+
+
+def test_a_talker_is_left_out_where_nobody_else_speaks() -> None:
+    speech = torch.stack([0.1 * sine(100 * (row + 1)) for row in range(8)])
+    speech[3] *= 1e-3  # -83 dBFS: taken for silence
+    noise = 0.1 * sine(5000).expand(8, 2, RATE)
+    config = only(talker_probability=1.0, noise_only_probability=0.5, talker_db=(0.0, 0.0))
+    mixture = mixed(config, speech=speech, noise=noise)
+    size = np.abs(np.fft.rfft(mixture.noisy.numpy()))
+    alone = mixture.snr_db == -torch.inf
+    assert 2 < alone.sum() < 7
+    assert alone[3]
+    for row in range(8):
+        talker = size[row, 100 * ((row - 1) % 8 + 1)] / size[row, 5000]
+        assert talker == pytest.approx(0 if alone[row] or row == 4 else 1, abs=0.05)
+
+
+def test_a_talker_has_its_level_relative_to_both_noises() -> None:
+    noise = torch.stack([sine(5000), sine(6000)]).expand(8, 2, RATE)
+    second = {"second_noise_probability": 1.0, "second_noise_db": (0.0, 0.0)}
+    speech = torch.stack([0.1 * sine(100 * (row + 1)) for row in range(8)])
+    mixture = mixed(only(talker_probability=1.0, talker_db=(0.0, 0.0), **second, **FIXED), speech=speech, noise=noise)
+    size = np.abs(np.fft.rfft((mixture.noisy - mixture.heard).numpy()))
+    for row in range(8):
+        talker = size[row, 100 * ((row - 1) % 8 + 1)]
+        assert talker == pytest.approx(np.hypot(size[row, 5000], size[row, 6000]), rel=0.05)

@@ -68,6 +68,14 @@ def test_babble_is_made_of_the_other_voices() -> None:
     assert counts == {3, 4, 5}
 
 
+def test_what_is_too_quiet_to_be_speech_is_no_voice_of_babble() -> None:
+    speech = torch.stack([0.1 * sine(100 * (row + 1)) for row in range(6)])
+    speech[2] *= 1e-3
+    mixture = mixed(only(babble_probability=1.0, babble_voices=(5.0, 5.0)), speech=speech, noise=hiss(6), rir=rooms(6))
+    for row, rest in enumerate(mixture.noisy - mixture.heard):
+        assert set(spectrum_lines(rest)) == {1, 2, 4, 5, 6} - {row + 1}
+
+
 def test_coloured_noise_replaces_the_first_noise() -> None:
     mixture = mixed(only(coloured_probability=1.0, coloured_exponent=(2.0, 2.0)), noise=torch.zeros(8, 2, RATE))
     rest = mixture.noisy - mixture.heard

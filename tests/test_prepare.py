@@ -19,7 +19,7 @@ from gtcrn_recipes.data.dataset import ClipStore
 from gtcrn_recipes.data.intake import Rules, read_mono, take, take_pair
 from gtcrn_recipes.data.prepare import prepare
 from gtcrn_recipes.data.shards import CLIP_FIELDS, ShardWriter, telling_disk_errors
-from gtcrn_recipes.parallel import ordered_map
+from gtcrn_recipes.parallel import jobs_for, ordered_map
 
 
 def test_samples_come_back_as_they_were(tmp_path: Path) -> None:
@@ -130,6 +130,12 @@ def dies(_: int) -> int:
 def test_a_worker_that_dies_is_told() -> None:
     with pytest.raises(GtcrnError, match="a worker process died"):
         list(ordered_map(dies, range(8), jobs=2))
+
+
+def test_one_process_a_core_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3}, raising=False)
+    with jobs_for(0, None) as jobs:
+        assert jobs == 1
 
 
 def test_shards_are_bounded_and_a_longer_clip_has_one_of_its_own(tmp_path: Path) -> None:

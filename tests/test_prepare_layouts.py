@@ -173,6 +173,15 @@ def test_skipped_files_are_mentioned_where_there_are_some(tmp_path: Path, capsys
     assert prepared(tmp_path, 10, capsys) == f"Skipped files and reasons: {tmp_path}/out/noise/skipped.csv.\n"
 
 
+def test_formats_that_are_passed_over_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.m4a", "b.M4A", "c.sph", "notes.txt"):
+        path = tmp_path / "in/noise/mixed" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    told = prepared(tmp_path, 10, capsys)
+    assert told == "note: passed over 2 .m4a, 1 .sph; convert what is to be taken to WAV or FLAC first.\n"
+
+
 def test_a_name_that_is_not_utf_8_is_spelt_out(tmp_path: Path) -> None:
     save(tmp_path / "in/cafe/anna/a.wav", voice())
     (tmp_path / "in/cafe").rename(tmp_path / "in" / os.fsdecode(b"caf\xe9"))

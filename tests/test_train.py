@@ -11,6 +11,7 @@ import torch
 from tiny_runs import RECIPES, recipe, started, weights_of
 
 from gtcrn import checkpoint
+from gtcrn.cli.app import run
 from gtcrn.errors import CheckpointError, ConfigError, GtcrnError
 from gtcrn_recipes import settings
 from gtcrn_recipes.data import dataset
@@ -209,3 +210,11 @@ def test_synchronised_normalisation_equals_the_ordinary_one(monkeypatch: pytest.
     torch.testing.assert_close(synced(x), ordinary(x), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(synced.running_var, ordinary.running_var)
     torch.testing.assert_close(synced.eval()(x), ordinary.eval()(x), atol=1e-5, rtol=1e-5)
+
+
+def test_a_folder_with_the_name_of_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", "quick", "--data", "2024"]) == 2
+    assert "there is nothing prepared in 2024/" in capsys.readouterr().err

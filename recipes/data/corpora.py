@@ -1,6 +1,7 @@
 """What the folder layouts of known corpora tell: which files, in which role, whose voice, which part."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from gtcrn_recipes.data.readers import by_reader
 from gtcrn_recipes.data.sources import by_source
 
 AUDIO = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64", ".caf"})
+OTHER_AUDIO = frozenset({".m4a", ".mp4", ".aac", ".wma", ".webm", ".mka", ".amr", ".3gp", ".ape", ".wv", ".sph"})
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,23 @@ Grouping = Callable[[Path, Path], str]  # (file, root) -> group
 
 def audio_files(where: Path) -> list[Path]:
     """Audio files below a folder, or those a glob such as `data/**/*.wav` matches, in a fixed order."""
-    root, pattern = split_glob(where)
-    found = [root / name for name in patterns.files(root, pattern)] if pattern else root.rglob("*")
-    files = sorted(path for path in found if path.suffix.lower() in AUDIO and path.is_file())
+    files = sorted(path for path in below(where) if path.suffix.lower() in AUDIO and path.is_file())
     if not files:
         raise ConfigError(f"there are no audio files in {where} (looked for {', '.join(sorted(AUDIO))}).")
     return files
+
+
+def passed_over(places: Iterable[Path]) -> list[str]:
+    """A note about the audio below folders or globs that `audio_files` does not take; none where all is taken."""
+    found = Counter(path.suffix.lower() for where in places for path in below(where))
+    told = ", ".join(f"{count} {kind}" for kind, count in sorted(found.items()) if kind in OTHER_AUDIO)
+    return [f"note: passed over {told}; convert what is to be taken to WAV or FLAC first."] if told else []
+
+
+def below(where: Path) -> Iterable[Path]:
+    """Whatever is in a folder, or a glob matches."""
+    root, pattern = split_glob(where)
+    return (root / name for name in patterns.files(root, pattern)) if pattern else root.rglob("*")
 
 
 def split_glob(where: Path) -> tuple[Path, str]:
@@ -153,9 +166,9 @@ def plain(
 
 def pairs(noisy: Path, clean: Path) -> tuple[Pair, ...]:
     """Files of two folders that `partner` brings together; raises ConfigError where a clean one is missing."""
-    below, cleans, found = noisy.resolve(), partners(clean), {}
+    root, cleans, found = noisy.resolve(), partners(clean), {}
     for path in audio_files(noisy):
-        name = path.relative_to(below).with_suffix("").as_posix()
+        name = path.relative_to(root).with_suffix("").as_posix()
         other = partner(cleans, name)
         if other is None:
             raise ConfigError(f"{path} has no clean file of the same name (or fileid) in {clean}.")

@@ -56,13 +56,14 @@ def mix(speech: Tensor, noise: Tensor, rir: Tensor, generator: torch.Generator, 
     sound = torch.cat([speech[None], noise.transpose(0, 1)])  # (3, B, N): all that follows happens in this memory
     speed = _speeds(draw, config)
     curves = _curves(draw, config)
-    mix_noise(draw, sound, speed, config)
+    kind = draw.uniform(0, 1) if config.talker_probability else None  # a talker asks who is to be heard beside him
+    mix_noise(draw, sound, speed, kind, config)
     _throat(draw, sound[0], config)
     on_rows(curves.any(-1).flatten(), apply_curve, sound[:2].flatten(0, 1), curves.flatten(0, 1))
     sound[2] = sound[0]  # from here on: speech as heard, noise, the part of the speech to aim at
     _place_in_room(draw, sound, rir, config)
     _gain_step(draw, sound, config)
-    snr_db = _set_levels(draw, sound, config)
+    snr_db = _set_levels(draw, sound, kind, config)
     heard, noisy, clean = sound.unbind()
     on_rows(draw.chance(config.clipping_probability), clip, noisy, draw.uniform(*config.clipping_db))
     return Mixture(transmitted(draw, noisy, config), clean, heard, snr_db)
@@ -143,10 +144,13 @@ def _gain_step(draw: Draws, sound: Tensor, config: MixingConfig) -> None:
         on_rows(chosen, gain_step, sound.flatten(0, 1), place, step_db)
 
 
-def _set_levels(draw: Draws, sound: Tensor, config: MixingConfig) -> Tensor:
-    """Speech at the level drawn, noise, to which it is added, at the SNR (B,) drawn; all lower if it would overload."""
+def _set_levels(draw: Draws, sound: Tensor, kind: Tensor | None, config: MixingConfig) -> Tensor:
+    """Speech at the level drawn, noise, to which it is added, at the SNR (B,) drawn; all lower if it would overload.
+
+    `kind` (B,), drawn here unless it was needed before, decides which items lack speech or noise.
+    """
     heard, noise, _ = sound.unbind()
-    kind = draw.uniform(0, 1)
+    kind = draw.uniform(0, 1) if kind is None else kind
     level, snr_db = draw.uniform(*config.level_dbfs), draw.uniform(*config.snr_db)
     speech_rms, noise_rms = active_rms(heard, config.active_span_db, config.sample_rate), rms(noise)
     silent = (speech_rms < 10 ** (config.speech_floor_dbfs / 20)) | (kind < config.noise_only_probability)

@@ -12,11 +12,12 @@ SILENCE = 1e-6  # -120 dBFS, below one step of 16-bit audio: nothing there
 GUSTS_PER_SECOND = 4
 
 
-def mix_noise(draw: Draws, sound: Tensor, speed: Tensor, config: MixingConfig) -> None:
+def mix_noise(draw: Draws, sound: Tensor, speed: Tensor, kind: Tensor | None, config: MixingConfig) -> None:
     """Brings `sound` (3, B, N), speech and two recorded noises, to its `speed` (3, B) and makes one noise, in place.
 
     sound[1] becomes the noise of each item, at a level of 1 before its filters: recorded, coloured or babble, perhaps
-    two at once. sound[2] is of no use any more.
+    two at once. sound[2] is of no use any more. `kind` (B,), needed where there are talkers, is what later decides
+    which items have no speech.
     """
     speech, noise, second = sound.unbind()
     made = _coloured(draw, noise, config) | _windy(draw, noise, config)
@@ -34,7 +35,8 @@ def mix_noise(draw: Draws, sound: Tensor, speed: Tensor, config: MixingConfig) -
         second,
         amplitude(second_db),
     )
-    _add_talker(draw, noise, speech, config)
+    if kind is not None:
+        _add_talker(draw, noise, speech, kind >= config.noise_only_probability, config)
 
 
 def _coloured(draw: Draws, noise: Tensor, config: MixingConfig) -> Tensor:
@@ -66,19 +68,24 @@ def _windy(draw: Draws, noise: Tensor, config: MixingConfig) -> Tensor:
     return chosen
 
 
-def _add_talker(draw: Draws, noise: Tensor, speech: Tensor, config: MixingConfig) -> None:
-    """The voice of the next item in some of the noise; speech too quiet to be any is left out."""
-    if not config.talker_probability or len(speech) < 2:
+def _add_talker(draw: Draws, noise: Tensor, speech: Tensor, kept: Tensor, config: MixingConfig) -> None:
+    """The voice of the item before in some of the noise, relative to all of it.
+
+    Speech too quiet to be any is left out. So is a talker where the item's own speech is not `kept` (B,) or too quiet,
+    because there the only voice would be taught as noise.
+    """
+    if len(speech) < 2:
         return
-    voice = speech.roll(1, 0)
-    level = active_rms(voice, config.active_span_db, config.sample_rate)
-    there = level >= 10 ** (config.speech_floor_dbfs / 20)
+    level = active_rms(speech, config.active_span_db, config.sample_rate)
+    spoken = level >= _floor(config)
+    own = rms(noise)
+    own = torch.where(own < SILENCE, 1, own)  # a talker is all there is beside silence
     on_rows(
-        draw.chance(config.talker_probability) & there,
+        draw.chance(config.talker_probability) & spoken & spoken.roll(1) & kept,
         lambda rows, voice, gain: torch.addcmul(rows, voice, gain[:, None]),
         noise,
-        voice,
-        amplitude(draw.uniform(*config.talker_db)) / level.clamp(min=SILENCE),
+        speech.roll(1, 0),
+        amplitude(draw.uniform(*config.talker_db)) * own / level.roll(1).clamp(min=SILENCE),
     )
 
 
@@ -92,9 +99,17 @@ def _babble_gains(draw: Draws, config: MixingConfig) -> Tensor:
 
 
 def _babble(speech: Tensor, gains: Tensor, config: MixingConfig) -> Tensor:
-    """The voices (B, N) of a batch together, each at its active level in `gains` (R, B): (R, N)."""
+    """The voices (B, N) of a batch together, each at its active level in `gains` (R, B): (R, N).
+
+    What is too quiet to be speech is none.
+    """
     level = active_rms(speech, config.active_span_db, config.sample_rate)
-    return gains / level.clamp(min=SILENCE) @ speech
+    return gains * (level >= _floor(config)) / level.clamp(min=SILENCE) @ speech
+
+
+def _floor(config: MixingConfig) -> float:
+    """Active level, an amplitude, below which speech is taken for silence."""
+    return float(10 ** (config.speech_floor_dbfs / 20))
 
 
 def _level(noise: Tensor) -> Tensor:

@@ -21,6 +21,10 @@ Positive = Annotated[float, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Span = Annotated[tuple[float, float], AfterValidator(_ordered)]
 PositiveSpan = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
+AtLeastOne = Annotated[float, Field(ge=1)]
+ShareSpan = Annotated[tuple[Share, Share], AfterValidator(_ordered)]
+AtLeastOneSpan = Annotated[tuple[AtLeastOne, AtLeastOne], AfterValidator(_ordered)]
+SetName = Annotated[str, Field(pattern=r"^(speech|noise|rir)/.+")]
 
 
 class Section(BaseModel):
@@ -56,8 +60,10 @@ class DataSettings(Section):
     memory: Literal["auto", "device", "host", "mapped"] = Field(
         "auto", description="Where the clips live; mapped: read from disk as needed; auto: a role above 1 GiB (9 h) is."
     )
-    include: tuple[str, ...] = Field((), description='Data sets as role/name, "speech/emodb" say; none of a role: all.')
-    exclude: tuple[str, ...] = Field((), description="Data sets to leave out, named the same way.")
+    include: tuple[SetName, ...] = Field(
+        (), description='Data sets as role/name ("speech/emodb"); none of a role: all.'
+    )
+    exclude: tuple[SetName, ...] = Field((), description="Data sets to leave out, named the same way.")
     segment_seconds: float = Field(2.0, ge=0.1, description="Length of a training item, s.")
     rir_seconds: NotNegative = Field(1.0, description="Room responses are cut to this, s.")
     validation: str = Field("valid", description="Ready pairs that select the checkpoint; empty: none.")
@@ -78,13 +84,13 @@ class MixingConfig(Section):
     noise_only_probability: Share = Field(0.05, description="Items without speech: the target is silence.")
     speech_only_probability: Share = Field(0.05, description="Items without noise.")
     reverb_probability: Share = Field(0.5, description="Speech in a room, where the item has a room response.")
-    noise_reverb_probability: Share = Field(0.2, description="Noise in the room of the next item.")
+    noise_reverb_probability: Share = Field(0.2, description="Noise in the room of the item before.")
     early_ms: NotNegative = Field(50.0, description="Reflections that stay in the target, after the direct sound, ms.")
     early_fade_ms: NotNegative = Field(20.0, description="How long the reflections that stay fade out, ms.")
     coloured_probability: Share = Field(0.05, description="Coloured noise instead of the first noise.")
     coloured_exponent: Span = Field((-0.5, 2.0), description="Its power falls as 1 / f^exponent.")
     babble_probability: Share = Field(0.1, description="Voices of other items instead of the first noise.")
-    babble_voices: PositiveSpan = Field((3.0, 8.0), description="How many voices.")
+    babble_voices: AtLeastOneSpan = Field((3.0, 8.0), description="How many voices.")
     babble_spread_db: NotNegative = Field(10.0, description="A voice may be this much below the loudest, dB.")
     second_noise_probability: Share = Field(0.3, description="A second noise beside the first.")
     second_noise_db: Span = Field((-15.0, 0.0), description="Its level relative to the first, dB.")
@@ -105,7 +111,7 @@ class MixingConfig(Section):
     wind_probability: Share = Field(0.0, description="Wind in the microphone instead of the first noise.")
     wind_exponent: Span = Field((2.0, 4.0), description="Its power falls as 1 / f^exponent.")
     wind_gust_db: NotNegative = Field(8.0, description="Standard deviation of its level over time, dB.")
-    talker_probability: Share = Field(0.0, description="A voice of another item, in the noise: a talker nearby.")
+    talker_probability: Share = Field(0.0, description="In the noise beside speech, a talker nearby: the item before.")
     talker_db: Span = Field((-6.0, 12.0), description="Its active level relative to the other noise, dB.")
     microphone_probability: Share = Field(0.0, description="The whole item, input and target, through a microphone.")
     microphone_db: Span = Field((-9.0, 9.0), description="Heights of its two resonances, dB.")
@@ -118,7 +124,7 @@ class MixingConfig(Section):
     )
     codec_kbps: PositiveSpan = Field((6.0, 32.0), description="Bit rate, where the codec has a choice, kbit/s.")
     packet_loss_probability: Share = Field(0.0, description="The input, not the target, loses packets.")
-    packet_loss: Span = Field((0.02, 0.15), description="About which share of them.")
+    packet_loss: ShareSpan = Field((0.02, 0.15), description="About which share of them.")
     packet_ms: Positive = Field(20.0, description="Length of a packet, ms.")
     packet_burst: Count = Field(4, description="Most packets that are lost at once.")
 

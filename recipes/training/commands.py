@@ -1,5 +1,6 @@
 """The commands `gtcrn train` and `gtcrn weights pack`; torch is imported when one of them runs."""
 
+import json
 import os
 from pathlib import Path
 from typing import Annotated
@@ -42,7 +43,7 @@ def train(
 
     if threads:
         torch.set_num_threads(threads)
-    changes = [*(change or ()), *([f"data.root={data}"] if data else ())]
+    changes = [*(change or ()), *([f"data.root={json.dumps(str(data), ensure_ascii=False)}"] if data else ())]
     resolved = settings.load(find_recipe(recipe), changes)
     folder = runs / (name or resolved.name)
     run = trainer.train(resolved, folder, resume, quiet, device)
