@@ -195,3 +195,29 @@ def test_mp3_files_of_other_rates_put_one_behind_the_other_are_told(tmp_path: Pa
         assert "is truncated" in reader.remark
     with Reader(tmp_path / "a.mp3", ends="told") as reader, pytest.raises(gtcrn.AudioError, match="is truncated"):
         list(reader.blocks())
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_ogg_files_put_one_behind_the_other_are_all_read(tmp_path: Path, subtype: str) -> None:
+    first, second = bytes_of("OGG", subtype), io.BytesIO()
+    soundfile.write(second, SAMPLES[:RATE], RATE, format="OGG", subtype=subtype)
+    (tmp_path / "a.ogg").write_bytes(first + second.getvalue() + first)
+    alone = [soundfile.read(io.BytesIO(data), dtype="float32")[0] for data in (first, second.getvalue(), first)]
+    for file in (tmp_path / "a.ogg", io.BytesIO((tmp_path / "a.ogg").read_bytes())):
+        with Reader(file, ends="told") as reader:
+            assert reader.frames == len(np.concatenate(alone))
+            found = np.concatenate(list(reader.blocks()), axis=1)[0]
+            np.testing.assert_array_equal(found, np.concatenate(alone))
+            assert reader.remark is None
+
+
+def test_an_ogg_that_goes_on_with_sound_of_another_kind_is_told(tmp_path: Path) -> None:
+    other = io.BytesIO()
+    soundfile.write(other, SAMPLES, 2 * RATE, format="OGG")
+    (tmp_path / "a.ogg").write_bytes(bytes_of("OGG", "VORBIS") + other.getvalue())
+    with Reader(tmp_path / "a.ogg", ends="any") as reader:
+        assert sum(block.shape[1] for block in reader.blocks()) == len(SAMPLES)
+        assert reader.remark is not None
+        assert "has sound of another kind after 3.0 s; it is read as far as it goes." in reader.remark
+    with pytest.raises(gtcrn.AudioError, match="has sound of another kind after 3"):
+        Reader(tmp_path / "a.ogg", ends="told")

@@ -27,9 +27,15 @@ def ogg_ending(source: Path | BinaryIO) -> Literal["whole", "open", "cut"]:
         file.seek(max(0, size - 2 * LARGEST))
         tail = file.read()
     page = tail[max(0, tail.rfind(b"OggS")) :]
-    if len(page) < HEAD or len(page) < HEAD + page[HEAD - 1] + sum(page[HEAD : HEAD + page[HEAD - 1]]):
+    if len(page) < HEAD or len(page) < page_size(page):
         return "cut"
     return "whole" if page[FLAGS] & LAST else "open"
+
+
+def page_size(start: bytes) -> int:
+    """Bytes of the page of an Ogg file that begins so."""
+    segments = start[HEAD - 1]
+    return HEAD + segments + sum(start[HEAD : HEAD + segments])
 
 
 def flac_is_whole(source: Path | BinaryIO, frames: int) -> bool:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from gtcrn.audio.ending import Ends, flac_is_whole, ogg_ending
 from gtcrn.audio.formats import AudioFormat
-from gtcrn.audio.mended import mended
+from gtcrn.audio.links import Link, links_of
+from gtcrn.audio.mended import Mended, mended
 from gtcrn.audio.pcm import ENDLESS, UNKNOWN_LENGTH
 from gtcrn.audio.place import reason_of
 from gtcrn.audio.rates import bit_rate_of
@@ -78,9 +79,11 @@ class Reader:
             refuse_no_file(self._path)
         self._resources = contextlib.ExitStack()
         if isinstance(path, str | os.PathLike):
-            instead = mended(self._resources.enter_context(open(path, "rb")))  # noqa: SIM115 (the stack closes it)
+            raw: BinaryIO = self._resources.enter_context(open(path, "rb"))  # noqa: SIM115 (the stack closes it)
         else:
-            instead = mended(path)
+            raw = path
+        links = links_of(raw)
+        instead = mended(raw) or (links[0] if links[1:] else None)
         try:
             self._file = self._resources.enter_context(_ForwardFile(instead or _as_libsndfile_takes_it(path)))
         except soundfile.LibsndfileError as error:
@@ -89,12 +92,14 @@ class Reader:
         file = self._file
         self.format = AudioFormat(file.samplerate, file.channels, file.format, file.subtype)
         self.frames: int | None = file.frames if file.frames < UNKNOWN_FRAMES else None
-        if instead and instead.samples and file.subtype == "MPEG_LAYER_III":
+        if isinstance(instead, Mended) and instead.samples and file.subtype == "MPEG_LAYER_III":
             self.frames = instead.samples
+        self._further: list[Link] = []
         try:
             self._refuse_short()
             if self.format.container == "OGG":
                 self._refuse_open(self._source)
+            self._add(links[1:])
         except AudioError:
             self.__exit__()
             raise
@@ -110,6 +115,25 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self._resources.close()
 
+    def _add(self, links: list[Link]) -> None:
+        """What follows in an Ogg file, as far as it is of the same kind."""
+        for link in links:
+            frames = self._frames_of(link)
+            if frames is None:
+                self._remark_short(f"has sound of another kind after {self.seconds or 0:.1f} s")
+                break
+            self._further.append(link)
+            self.frames = (self.frames or 0) + frames
+
+    def _frames_of(self, link: Link) -> int | None:
+        """None: it cannot be put behind the first."""
+        try:
+            with _ForwardFile(link) as file:
+                alike = (file.samplerate, file.channels) == (self.format.sample_rate, self.format.channels)
+                return file.frames if alike and file.frames < UNKNOWN_FRAMES else None
+        except soundfile.LibsndfileError:
+            return None
+
     def _refuse_short(self) -> None:
         if self.frames == 0:
             raise AudioError(f"{self.name} holds no samples.")
@@ -119,12 +143,12 @@ class Reader:
                 if ENDLESS <= promised <= UNKNOWN_LENGTH:
                     self._remark_unknown("how long it is")
                 elif promised > there + SLACK:
-                    self._remark_cut(f"{there} bytes are left of {promised}")
+                    self._remark_short(f"is truncated: {there} bytes are left of {promised}")
 
-    def _remark_cut(self, what: str) -> None:
+    def _remark_short(self, what: str) -> None:
         if self._ends != "any":
-            raise AudioError(f"{self.name} is truncated: {what}.")
-        self.remark = f"{self.name} is truncated: {what}; it is read as far as it goes."
+            raise AudioError(f"{self.name} {what}.")
+        self.remark = f"{self.name} {what}; it is read as far as it goes."
 
     def _remark_unknown(self, what: str) -> None:
         """Streaming tools write so, and recorders that ended before their time leave it so."""
@@ -135,7 +159,7 @@ class Reader:
     def _refuse_open(self, file: Path | BinaryIO) -> None:
         ending = ogg_ending(file)
         if ending == "cut":
-            self._remark_cut("its last page is not complete")
+            self._remark_short("is truncated: its last page is not complete")
         elif ending == "open":
             self._remark_unknown("that it is complete")
 
@@ -159,26 +183,34 @@ class Reader:
     def blocks(self, size: int = BLOCK) -> Iterator[Samples]:
         """The samples in order, at most `size` of a channel at once. Raises AudioError where the file breaks off."""
         position = 0
-        while len(block := self._read(size)):
-            position += len(block)
-            yield np.ascontiguousarray(block.T)
+        for file in self._files():
+            while len(block := self._read(file, size)):
+                position += len(block)
+                yield np.ascontiguousarray(block.T)
         if not position:
             raise AudioError(f"{self.name} holds no samples.")
         promised = self.frames or 0
         if self.format.subtype == "MPEG_LAYER_III":  # whose length is an estimate, in a WAV too
             promised -= max(MP3_SLACK, promised // 50) if self._ends != "whole" else promised
         if position < promised:
-            self._remark_cut(f"{position} samples are left of {self.frames}")
+            self._remark_short(f"is truncated: {position} samples are left of {self.frames}")
 
-    def _read(self, size: int) -> NDArray[np.float32]:
+    def _files(self) -> Iterator[_ForwardFile]:
+        yield self._file
+        for link in self._further:
+            link.seek(0)
+            with _ForwardFile(link) as file:
+                yield file
+
+    def _read(self, file: _ForwardFile, size: int) -> NDArray[np.float32]:
         """Frames (n, channels). A FLAC that breaks off fails where others give less: what came before is given."""
         step = PIECE if self.format.container == "FLAC" else size
         pieces: list[NDArray[np.float32]] = []
         for start in range(0, size, step):
             try:
-                pieces.append(self._file.read(min(step, size - start), dtype="float32", always_2d=True))
+                pieces.append(file.read(min(step, size - start), dtype="float32", always_2d=True))
             except soundfile.LibsndfileError as error:
-                if self._ends == "any" and step < size and self._file.tell():
+                if self._ends == "any" and step < size and file.tell():
                     break
                 raise AudioError(f"{self.name} is damaged or truncated: {library_reason(error)}") from error
             if len(pieces[-1]) < min(step, size - start):
