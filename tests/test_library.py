@@ -92,3 +92,15 @@ def test_the_example_links_the_installed_library(tmp_path: Path, prefix: Path, l
         check_against_python([program], rate, channels, highs, LD_LIBRARY_PATH=str(prefix / "lib"))
     for wrong in (["1", "1"], ["16000"], ["16000", "1", "-3"]):
         assert subprocess.run([program, *wrong], env={"LD_LIBRARY_PATH": str(prefix / "lib")}).returncode == 2
+
+
+@pytest.mark.cross
+@pytest.mark.skipif(not (shutil.which("pkg-config") and shutil.which("go")), reason="no pkg-config or go")
+def test_the_collector_of_go_leaves_a_stream_at_work_alone(tmp_path: Path, prefix: Path) -> None:
+    for source in (EXAMPLES / "denoise.go", Path(__file__).with_name("keep_alive_test.go")):
+        shutil.copy(source, tmp_path)
+    places = {"CGO_CFLAGS": flags(prefix, "--cflags"), "CGO_LDFLAGS": flags(prefix, "--libs")}
+    found = {"LD_LIBRARY_PATH": str(prefix / "lib"), "GOCACHE": str(tmp_path / "cache")}
+    command = ["go", "test", "denoise.go", "keep_alive_test.go"]
+    result = subprocess.run(command, cwd=tmp_path, env={**os.environ, **places, **found}, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -99,6 +99,19 @@ async function quantaAllocateNothing() {
   stream.destroy();
 }
 
+function refusedStreamsLeaveNothing() {
+  const stream = open();
+  const before = stream.call.memory.buffer.byteLength;
+  const wrong = [{ attenuationLimit: -1 }, { bypass: 1 }, { keepHighs: 1 }];
+  for (let i = 0; i < 300; i++) {
+    try {
+      open({ channels: 8, ...wrong[i % 3] });
+    } catch {}
+  }
+  demand(stream.call.memory.buffer.byteLength === before, "refused streams take no memory");
+  stream.destroy();
+}
+
 function destroyedStreamsLeaveNothing() {
   const memoryAfterwards = () => {
     const streams = Array.from({ length: 8 }, (_, i) => open({ sampleRate: 44100 + 100 * i, channels: 2 }));
@@ -114,4 +127,5 @@ wrongSamples();
 for (const rate of [8000, 16000, 44100, 191999]) oddSamples(rate);
 aMillionSamplesAtOnce();
 await quantaAllocateNothing();
+refusedStreamsLeaveNothing();
 destroyedStreamsLeaveNothing();

@@ -35,12 +35,14 @@ func NewStream(rate, channels int) (*Stream, error) {
 		return nil, errors.New("8000 to 192000 Hz, 1 to 64 channels")
 	}
 	stream := &Stream{raw, channels}
+	// Methods keep the stream alive: where C is at work with `raw` only, the collector sees no use of it.
 	runtime.SetFinalizer(stream, func(stream *Stream) { C.gtcrn_free(stream.raw) })
 	return stream, nil
 }
 
 // LimitAttenuation says by how many dB noise may be pulled down.
 func (stream *Stream) LimitAttenuation(decibels float64) error {
+	defer runtime.KeepAlive(stream)
 	if C.gtcrn_set_attenuation_limit(stream.raw, C.double(decibels)) != 0 {
 		return errors.New("0 dB or more")
 	}
@@ -49,11 +51,13 @@ func (stream *Stream) LimitAttenuation(decibels float64) error {
 
 // KeepHighs keeps what lies above 8 kHz.
 func (stream *Stream) KeepHighs() {
+	defer runtime.KeepAlive(stream)
 	C.gtcrn_set_keep_highs(stream.raw, 1)
 }
 
 // Process takes interleaved samples and returns what is ready.
 func (stream *Stream) Process(samples []int16) []int16 {
+	defer runtime.KeepAlive(stream)
 	count := C.size_t(len(samples) / stream.channels)
 	out := stream.room(C.gtcrn_ready(stream.raw, count))
 	C.gtcrn_process_s16(stream.raw, pointer(samples), count, pointer(out))
@@ -62,6 +66,7 @@ func (stream *Stream) Process(samples []int16) []int16 {
 
 // Flush returns what is still inside; the stream takes nothing after it.
 func (stream *Stream) Flush() []int16 {
+	defer runtime.KeepAlive(stream)
 	out := stream.room(C.gtcrn_pending(stream.raw))
 	C.gtcrn_flush_s16(stream.raw, pointer(out))
 	return out

@@ -55,6 +55,9 @@ class Stream {
 
   constructor(wasmBinary, { sampleRate = 16000, channels = 1, attenuationLimit = null, bypass = false, keepHighs = false } = {}) {
     judge(sampleRate, channels);
+    judgeLimit(attenuationLimit); // before there is a handle, which nobody could give back
+    judgeSwitch("bypass", bypass);
+    judgeSwitch("keepHighs", keepHighs);
     this.sampleRate = sampleRate;
     this.channels = channels;
     this.engine = engineOf(wasmBinary);
