@@ -101,6 +101,6 @@ def test_the_collector_of_go_leaves_a_stream_at_work_alone(tmp_path: Path, prefi
         shutil.copy(source, tmp_path)
     places = {"CGO_CFLAGS": flags(prefix, "--cflags"), "CGO_LDFLAGS": flags(prefix, "--libs")}
     found = {"LD_LIBRARY_PATH": str(prefix / "lib"), "GOCACHE": str(tmp_path / "cache")}
-    command = ["go", "test", "denoise.go", "keep_alive_test.go"]
-    result = subprocess.run(command, cwd=tmp_path, env={**os.environ, **places, **found}, capture_output=True, text=True)
+    command, environment = ["go", "test", "denoise.go", "keep_alive_test.go"], {**os.environ, **places, **found}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
