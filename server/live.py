@@ -1,7 +1,7 @@
 """PCM bytes in, PCM bytes out through one Stream: what WebSocket, duplex HTTP and REST streams have in common."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
 from functools import partial
 from time import monotonic
@@ -15,10 +15,10 @@ from gtcrn_server.messages import Change, Description, Done, Options
 from gtcrn_server.native import Lane
 from gtcrn_server.streams.saved import Saved
 from gtcrn_server.telemetry import Telemetry
-from gtcrn_server.turns import Result, Turns, beside, new_pace
+from gtcrn_server.turns import LEAST, Result, Turns, beside, new_pace
 
 WIDE = 4.0  # a stream that weighs more, whose tail takes 0.5 ms and more
-SLICE_SECONDS = 0.064  # of audio at a time, over the stream's weight: then other streams have their turn
+SLICE_SECONDS = 0.064  # of audio at a time, over the stream's weight but LEAST at least: then others have their turn
 
 
 class Live:
@@ -42,12 +42,13 @@ class Live:
         self._integers = options.encoding == "s16le"
         self.width = self._pcm.frame_bytes
         self._weight = weight(rate, channels, config.channels)
-        self.slice = max(1, round(SLICE_SECONDS / self._weight * rate)) * self.width  # bytes
+        self.slice = max(1, round(max(LEAST, SLICE_SECONDS / self._weight) * rate)) * self.width  # bytes
+        self._least = round(LEAST * rate) * self.width  # bytes, below which a piece is charged for more than it is
         self.bytes_per_second = self.width * rate
         process = stream.quick_pcm16 if self._integers else partial(_push_floats, stream, self._pcm)  # no cycle
         form = (self.width, self.slice, self.frame, channels, rate)
         self.lane = Lane(process, monotonic, self.pace, telemetry.live_audio, *form)
-        self.push = self.lane.push  # at most a slice, in whole samples; gives what is ready
+        self.push = self.lane.push  # about a slice at most, in whole samples; gives what is ready
         self._nonfinite = 0  # of the streams before a reset
         self._clipped = 0
 
@@ -57,12 +58,21 @@ class Live:
         Raises ServiceError for half a sample.
         """
         self.refuse_halves(data)
-        for start in range(0, len(data), self.slice):
-            piece = data[start : start + self.slice]
+        left = len(data)
+        for piece in self.slices(data):
             await self.turns.pace(self.pace, len(piece) / self.bytes_per_second)
             yield self.push(piece)
-            if start + self.slice < len(data):
+            if left := left - len(piece):
                 await asyncio.sleep(0)
+
+    def slices(self, data: bytes) -> Iterator[bytes]:
+        """What is worked on at a time; a short rest goes with what comes before it."""
+        start = 0
+        while start < len(data):
+            end = start + self.slice
+            end = end if len(data) - end >= self._least else len(data)
+            yield data[start:end]
+            start = end
 
     def refuse_halves(self, data: bytes) -> None:
         """Raises ServiceError for half a sample."""

@@ -11,6 +11,9 @@ from serving import END, START, offline, pcm, running, say, speech, wait_for
 from websockets.sync.client import connect
 
 from gtcrn import Denoiser, Stream
+from gtcrn_server.live import Live
+from gtcrn_server.messages import Options
+from gtcrn_server.telemetry import Telemetry
 from gtcrn_server.turns import BURST, LEAST, TOLERANCE, Turns, new_pace
 
 
@@ -65,6 +68,21 @@ def test_the_shortest_message_costs_something(clock: Clock) -> None:
     while not pace.take(1 / 16_000, clock.now):
         free += 1
     assert free <= BURST * TOLERANCE / LEAST
+
+
+@pytest.mark.parametrize(("channels", "rate", "milliseconds"), [(32, 16_000, 20), (40, 11_025, 6), (1, 48_000, 69)])
+def test_a_wide_stream_in_real_time_is_due_for_ever(
+    denoiser: Denoiser, clock: Clock, channels: int, rate: int, milliseconds: int
+) -> None:
+    options = Options(sample_rate=rate, channels=channels)
+    stream = denoiser.stream(rate, channels)
+    live = Live("0-x", options, stream, denoiser.config, Telemetry(0, None), Turns(), None)
+    message = bytes(rate * milliseconds // 1000 * live.width)
+    for _ in range(60_000 // milliseconds):
+        clock.now += len(message) / live.bytes_per_second
+        pieces = list(live.slices(message))
+        assert b"".join(pieces) == message
+        assert not any(live.pace.take(len(piece) / live.bytes_per_second, clock.now) for piece in pieces)
 
 
 def spin(turns: Turns, times: int) -> Iterator[None]:
