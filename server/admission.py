@@ -3,8 +3,9 @@
 import ipaddress
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container
 
+from gtcrn_server.addresses import unmapped
 from gtcrn_server.errors import Kind, ServiceError
 
 ROUNDING = 1e-6  # of sums of weights
@@ -40,9 +41,8 @@ class Places:
     Counts need not be whole: streams take places by their weight.
     """
 
-    def __init__(self, what: str, total: int, each: int, exempt: Iterable[str] = ()) -> None:
-        self.what, self.total, self.each = what, total, each
-        self._exempt = frozenset(exempt)
+    def __init__(self, what: str, total: int, each: int, exempt: Container[str] = ()) -> None:
+        self.what, self.total, self.each, self._exempt = what, total, each, exempt
         self._held: defaultdict[str, float] = defaultdict(float)
 
     @property
@@ -64,14 +64,15 @@ class Places:
             del self._held[client]
 
 
-def network(address: str) -> str:
-    """What stands for all addresses of one client: an IPv4 address itself, the network of an IPv6 address."""
+def network(address: str, known: Container[str] = ()) -> str:
+    """What stands for all addresses of one client: an IPv4 address itself, the network of an IPv6 address.
+
+    Addresses that are `known` stand for themselves.
+    """
     try:
-        found = ipaddress.ip_address(address)
+        found = unmapped(address)
     except ValueError:
         return address
-    if found.version == 6 and found.ipv4_mapped:
-        return str(found.ipv4_mapped)
-    if found.version == 6 and not found.is_loopback:
+    if found.version == 6 and not found.is_loopback and address not in known:
         return str(ipaddress.ip_network((found, NETWORK_BITS), strict=False))
     return str(found)

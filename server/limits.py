@@ -17,7 +17,6 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
-from gtcrn_server.admission import network
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.service import Service
 from gtcrn_server.settings import Settings
@@ -53,7 +52,7 @@ class Caller:
 def require_key(service: TheService, bearer: Bearer, request: Request) -> Caller:
     """Dependency of every route that does work."""
     key = check_key(service.settings, [bearer.credentials] if bearer else [])
-    return Caller(key, network(request.client.host) if request.client else "")
+    return Caller(key, service.client(request.client))
 
 
 def require_status_key(service: TheService, bearer: Bearer, request: Request) -> None:

@@ -7,18 +7,19 @@ import os
 import secrets
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from gtcrn.denoiser import Denoiser
 from gtcrn.errors import GtcrnError, needs
 from gtcrn.stream import Stream
-from gtcrn_server.admission import Places, weight
+from gtcrn_server.addresses import EVERY, Addresses
+from gtcrn_server.admission import Places, network, weight
 from gtcrn_server.errors import Kind, Problem, ServiceError, problem
 from gtcrn_server.live import Live
 from gtcrn_server.messages import Options
@@ -56,10 +57,11 @@ class Service:
         self.turns = Turns()
         self.streams = _streams(self)
         self.sessions: set[Session] = set()
-        exempt = settings.trusted_proxies
-        self.connections = Places("connections", settings.max_connections, settings.max_connections_per_client, exempt)
+        self._proxies = Addresses(name for name in settings.trusted_proxies if name != EVERY)
+        each = settings.max_connections if EVERY in settings.trusted_proxies else settings.max_connections_per_client
+        self.connections = Places("connections", settings.max_connections, each, self._proxies)
         self.guards: set[Guarded] = set()  # one a connection, where the server has them
-        self.places = Places("streams", settings.max_streams, settings.max_streams_per_client, exempt)
+        self.places = Places("streams", settings.max_streams, settings.max_streams_per_client, self._proxies)
         self.files = Places("files", settings.max_files, settings.max_files_per_client)
         self.threads: ThreadPoolExecutor | None = None  # of files, while the service runs
         self.opener: ThreadPoolExecutor | None = None  # of streams that are opened, and of wide ones that end, likewise
@@ -69,6 +71,10 @@ class Service:
     def ready(self) -> bool:
         """Whether new work is taken."""
         return self.started and not self.leaving
+
+    def client(self, peer: Sequence[Any] | None) -> str:
+        """Whose places who comes from this address and port takes, where no key says it."""
+        return network(str(peer[0]), self._proxies) if peer else ""
 
     def admit(self, transport: str, client: str) -> "Place":
         """A place for one more live stream, or ServiceError: shutting down, full, or too slow already."""

@@ -6,10 +6,11 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gtcrn.errors import ConfigError
+from gtcrn_server.addresses import EVERY, Addresses
 
 LEAST_SECRET = 16  # characters
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -42,7 +43,8 @@ class Settings(BaseSettings):
         128, ge=1, description="of these from one address (IPv6: /64) but a proxy's"
     )
     trusted_proxies: Names = Field(
-        ("127.0.0.1", "::1"), description="addresses whose X-Forwarded-For and X-Forwarded-Proto are believed"
+        ("127.0.0.1", "::1"),
+        description="addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed; * is all",
     )
     max_queue_ms: float = Field(200, gt=0, description="no new streams while the event loop runs later than this, ms")
     retry_after: int = Field(5, ge=1, description="seconds that a refused client is told to wait")
@@ -104,7 +106,7 @@ class Settings(BaseSettings):
         None, pattern=r":\d+$", description="HOST:PORT, speaking AudioSocket, that calls at that port go to"
     )
     audiosocket_clients: Names = Field(
-        ("127.0.0.1", "::1"), description="addresses that may call there: the protocol has no keys"
+        ("127.0.0.1", "::1"), description="addresses and networks that may call there: the protocol has no keys"
     )
 
     @field_validator(
@@ -113,6 +115,14 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies", "audiosocket_clients")
+    @classmethod
+    def _addresses(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for name in names:
+            if not (info.field_name == "trusted_proxies" and name == EVERY):
+                _refuse_no_address(name)
+        return names
 
     @field_validator("state_keys")
     @classmethod
@@ -157,6 +167,13 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
+
+
+def _refuse_no_address(name: str) -> None:
+    try:
+        Addresses([name])
+    except ValueError as error:
+        raise ValueError(f"{name:.50} is neither an address nor a network such as 10.0.0.0/8") from error
 
 
 def is_loopback(host: str) -> bool:

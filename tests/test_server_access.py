@@ -38,6 +38,12 @@ def test_this_machine_needs_no_key(host: str) -> None:
         ("GTCRN_API_KEY", "secret", "GTCRN_API_KEY is no setting; did you mean GTCRN_API_KEYS?"),
         ("gtcrn_nonsense", "1", "gtcrn_nonsense is no setting; `gtcrn serve --help` lists all."),
         ("GTCRN_API_KEYS", "", "GTCRN_API_KEYS: holds no key, or a blank one; "),
+        (
+            "GTCRN_TRUSTED_PROXIES",
+            "10.0.0.1/8",
+            "GTCRN_TRUSTED_PROXIES: 10.0.0.1/8 is neither an address nor a network",
+        ),
+        ("GTCRN_AUDIOSOCKET_CLIENTS", "*", "GTCRN_AUDIOSOCKET_CLIENTS: * is neither an address nor a network such as"),
         ("GTCRN_HOST", "0.0.0.0", "listening on 0.0.0.0 without GTCRN_API_KEYS would serve anybody; "),
     ],
 )

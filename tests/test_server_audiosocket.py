@@ -1,18 +1,23 @@
 """Calls over AudioSocket: denoised at every rate, every sample, and hung up where they should be."""
 
+import asyncio
 import contextlib
 import socket
 import struct
 import threading
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import pytest
 from calls import delayed
-from serving import pcm, running, speech
+from serving import pcm, running, settings, speech
 
 from gtcrn import Denoiser
+from gtcrn_server.errors import Kind, ServiceError
+from gtcrn_server.service import Service
+from gtcrn_server.transports.audiosocket import AudioSocket
 
 
 def packet(kind: int, data: bytes = b"") -> bytes:
@@ -109,8 +114,29 @@ def test_half_a_sample_and_strangers_are_hung_up(denoiser: Denoiser) -> None:
     with asterisk(denoiser, Line()) as call:
         call.sendall(IDENTITY + packet(0x10, b"\0"))
         assert call.recv(10) == packet(0)
-    with asterisk(denoiser, Line(), audiosocket_clients=("192.0.2.1",)) as call:
+    with asterisk(denoiser, Line(), audiosocket_clients="192.0.2.1, 192.0.2.128/25") as call:
         assert call.recv(10) == packet(0)
+
+
+def test_an_address_of_ipv6_lets_in_no_neighbours(denoiser: Denoiser) -> None:
+    """As a network does, and an IPv4 address by a socket of IPv6."""
+    reading: Any = None
+
+    def told(peer: str, clients: str) -> bool:
+        service = Service(settings(audiosocket_clients=clients), denoiser)
+        writer: Any = SimpleNamespace(get_extra_info=lambda _: (peer, 5000), write=lambda _: None, close=lambda: None)
+        service.admit = refuse  # type: ignore[method-assign]
+        asyncio.run(AudioSocket(service)._serve(reading, writer))
+        return service.telemetry.rejections["unauthorized"] == 0
+
+    def refuse(*_: str) -> NoReturn:
+        raise ServiceError(Kind.BUSY, "who comes so far may call.")
+
+    assert told("2001:db8::1", "2001:db8::1")
+    assert not told("2001:db8::2", "2001:db8::1")
+    assert told("2001:db8::2", "2001:db8::/64")
+    assert told("::ffff:192.0.2.1", "192.0.2.1")
+    assert not told("::ffff:192.0.2.2", "192.0.2.1")
 
 
 def test_who_says_nothing_is_hung_up(denoiser: Denoiser) -> None:

@@ -17,6 +17,7 @@ from serving import (
     running,
     say,
     send_all,
+    settings,
     speech,
     talk,
     wait_for,
@@ -26,6 +27,7 @@ from websockets.asyncio.client import connect
 from websockets.sync.client import connect as connect_now
 
 from gtcrn import Denoiser
+from gtcrn_server.errors import ServiceError
 from gtcrn_server.service import Service
 
 
@@ -126,6 +128,49 @@ def test_one_address_has_a_part_of_the_streams(denoiser: Denoiser) -> None:
 
         addresses = ("192.0.2.1", "192.0.2.1", "2001:db8::1", "2001:db8::2", "192.0.2.2", "192.0.2.3")
         assert [status(address) for address in addresses] == [201, 503, 201, 503, 201, 503]
+
+
+@pytest.mark.parametrize(
+    ("trusted", "peer"),
+    [
+        ("2001:db8::1", "2001:db8::1"),
+        ("10.0.0.0/8", "10.1.2.3"),
+        ("10.0.0.0/8", "::ffff:10.1.2.3"),
+        ("2001:db8::/32", "2001:db8:1::1"),
+    ],
+)
+def test_a_proxy_has_no_part_of_its_own_however_it_was_named(denoiser: Denoiser, trusted: str, peer: str) -> None:
+    limits = {"max_connections": 4, "max_connections_per_client": 1, "max_streams": 4, "max_streams_per_client": 1}
+    service = Service(settings(trusted_proxies=trusted, **limits), denoiser)
+    for places in (service.connections, service.places):
+        for _ in range(3):
+            places.take(service.client((peer, 5000)))
+        places.take(service.client(("2001:db9::1", 5000)))
+        places.give(service.client((peer, 5000)))
+        with pytest.raises(ServiceError, match="One client may have 1"):
+            places.take(service.client(("2001:db9::2", 5000)))
+
+
+def test_where_all_are_proxies_streams_count_by_the_address_that_is_told(denoiser: Denoiser) -> None:
+    limits = {"max_connections_per_client": 1, "max_streams_per_client": 1}
+    with running(denoiser, trusted_proxies="*", **limits) as service, httpx.Client(base_url=service.http) as first:
+
+        def status(client: Any, address: str) -> int:
+            answer: int = client.post("/v1/streams", json={}, headers={"X-Forwarded-For": address}).status_code
+            return answer
+
+        assert status(first, "192.0.2.1") == 201
+        with httpx.Client(base_url=service.http) as second:
+            assert [status(second, address) for address in ("192.0.2.1", "192.0.2.2")] == [503, 201]
+
+
+def test_a_proxy_is_believed_by_a_socket_of_ipv6(denoiser: Denoiser) -> None:
+    limits: dict[str, Any] = {"host": "::", "allow_anonymous": True, "max_streams_per_client": 1}
+    with running(denoiser, trusted_proxies="127.0.0.0/8", **limits) as service:
+        for address in ("192.0.2.1", "192.0.2.2"):
+            answer = httpx.post(f"{service.http}/v1/streams", json={}, headers={"X-Forwarded-For": address})
+            assert answer.status_code == 201
+        assert set(service.service.places._held) == {"192.0.2.1", "192.0.2.2"}
 
 
 def test_a_service_that_is_behind_takes_nothing_new(denoiser: Denoiser) -> None:

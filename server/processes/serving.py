@@ -17,6 +17,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 import gtcrn
 from gtcrn.audio.quiet import without_words_of_libraries
 from gtcrn.errors import GtcrnError, needs
+from gtcrn_server.addresses import with_mapped
 from gtcrn_server.app import create_app
 from gtcrn_server.processes.workers import Workers
 from gtcrn_server.service import Service
@@ -66,7 +67,7 @@ def server(
         log_level="warning",
         server_header=False,
         h11_max_incomplete_event_size=2 * HEADER_BYTES,
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        forwarded_allow_ips=with_mapped(settings.trusted_proxies),
         timeout_keep_alive=round(settings.idle_seconds),
         timeout_graceful_shutdown=round(settings.slow_reader_seconds),
     )

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 from gtcrn.errors import GtcrnError
-from gtcrn_server.admission import network
+from gtcrn_server.addresses import Addresses
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.messages import Options
 from gtcrn_server.service import Service
@@ -31,7 +31,7 @@ class AudioSocket:
     """The listener: one call for each connection."""
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        self._service, self._clients = service, Addresses(service.settings.audiosocket_clients)
         self.bound: socket.socket | None = None  # to listen on, where it is open already: workers share it
         self.port = 0  # that it listens on, once it does
 
@@ -52,9 +52,8 @@ class AudioSocket:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, whatever becomes of it."""
-        address = network(writer.get_extra_info("peername")[0])
         try:
-            await self._admit(address, reader, writer)
+            await self._admit(reader, writer)
         except (OSError, asyncio.IncompleteReadError):
             pass  # one of the two is gone
         except Exception as error:
@@ -65,10 +64,11 @@ class AudioSocket:
         finally:
             writer.close()
 
-    async def _admit(self, address: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        service = self._service
-        if address not in map(network, service.settings.audiosocket_clients):
+    async def _admit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        service, peer = self._service, writer.get_extra_info("peername")
+        if peer[0] not in self._clients:
             raise ServiceError(Kind.UNAUTHORIZED, "This address is not among GTCRN_AUDIOSOCKET_CLIENTS.")
+        address = service.client(peer)
         service.connections.take(address)
         try:
             with Session(service, "audiosocket", address) as session:

@@ -12,7 +12,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from gtcrn_server.admission import network
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.service import Service
 from gtcrn_server.transports.direct import DirectProtocol
@@ -44,8 +43,7 @@ class Guard(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         """Refused at once where there are too many of them."""
         self.transport = transport
-        peer = transport.get_extra_info("peername")
-        self._client = network(str(peer[0])) if peer else ""
+        self._client = self._service.client(transport.get_extra_info("peername"))
         try:
             self._service.connections.take(self._client)
         except ServiceError as error:

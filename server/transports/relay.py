@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from gtcrn.errors import GtcrnError
-from gtcrn_server.admission import CALL_WEIGHT, network
+from gtcrn_server.admission import CALL_WEIGHT
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.limits import Caller, check_key, presented_keys, unknown_query
 from gtcrn_server.messages import Options
@@ -65,14 +65,14 @@ class RelaySocket:
         self._service, self._dialect, self._bot = service, dialect, bot
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        dialect, offered, peer = self._dialect(), scope.get("subprotocols", []), scope.get("client")
+        dialect, offered = self._dialect(), scope.get("subprotocols", [])
         agreed = dialect.subprotocol if dialect.subprotocol in offered else None
         await receive()  # websocket.connect
         await send({"type": "websocket.accept", "subprotocol": agreed})
         keys, asked = presented_keys(Headers(scope=scope), offered), QueryParams(scope.get("query_string", b""))
         with contextlib.suppress(Hangup):
             relay = Relay(self._service, dialect, self._bot, agreed, receive, send)
-            await relay.run(keys, network(peer[0]) if peer else "", list(asked))
+            await relay.run(keys, self._service.client(scope.get("client")), list(asked))
 
 
 class Relay:

@@ -12,7 +12,6 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.types import Receive, Scope, Send
 
 from gtcrn.errors import GtcrnError
-from gtcrn_server.admission import network
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.limits import PROTOCOL, Caller, check_key, presented_keys, unknown_query
 from gtcrn_server.live import Live
@@ -52,8 +51,7 @@ class StreamSocket:
         with contextlib.suppress(Hangup):
             direct = scope.get("extensions", {}).get(EXTENSION) or Direct()
             direct.turns = self._service.turns
-            peer = scope.get("client")
-            address = network(peer[0]) if peer else ""
+            address = self._service.client(scope.get("client"))
             keys, asked = presented_keys(headers, offered), QueryParams(scope.get("query_string", b""))
             await Conversation(self._service, receive, send, direct).run(keys, address, list(asked))
 
