@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -139,15 +140,15 @@ class Service:
 
     async def watch(self) -> None:
         """Measure the lateness of the event loop and end what has been silent, slow or long for too long."""
-        clock, looks = asyncio.get_running_loop().time, 0
+        looks = 0
         while True:
-            due = clock() + WATCH_SECONDS
+            due = monotonic() + WATCH_SECONDS
             await asyncio.sleep(WATCH_SECONDS)
-            self.telemetry.late(max(0.0, clock() - due))
-            self._tell_late(clock())
+            self.telemetry.late(max(0.0, monotonic() - due))
+            self._tell_late(monotonic())
             looks += 1
             if looks % SWEEP_EVERY == 0:
-                self.sweep(clock())
+                self.sweep(monotonic())
 
     def _tell_late(self, now: float) -> None:
         """The running streams are told when they wait as long as would keep new ones out."""
@@ -156,7 +157,7 @@ class Service:
                 session.late(now, self.telemetry.lag)
 
     def sweep(self, now: float) -> None:
-        """End connections and sessions that are over one of their limits at the time `now`; expire REST streams."""
+        """End connections and sessions that are over a limit at the time `now` (monotonic), expire REST streams."""
         self.telemetry.share()
         for guard in list(self.guards):
             guard.sweep(now)
@@ -173,13 +174,14 @@ class Service:
         Streams that can go on elsewhere do so at once.
         """
         self.leaving = True
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + self.settings.drain_seconds
+        deadline = monotonic() + self.settings.drain_seconds
         for session in list(self.sessions):
             if session.token_seconds < math.inf:
                 session.interrupt(ServiceError(Kind.LEAVING, "The service is shutting down; go on with the token."))
-        await self.streams.leave()
-        while (self.telemetry.live or self.files.taken) and clock() < deadline and not hurry():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(self.settings.drain_seconds, FAREWELL_SECONDS)):
+                await self.streams.leave()
+        while (self.telemetry.live or self.files.taken) and monotonic() < deadline and not hurry():
             await asyncio.sleep(WATCH_SECONDS)
         tasks = [session.task for session in self.sessions]
         for session in list(self.sessions):

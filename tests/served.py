@@ -99,8 +99,9 @@ def nginx(folder: Path, text: str, port: int) -> Iterator[subprocess.Popen[bytes
 
 def upstream(text: str, hosts: Sequence[Serving]) -> str:
     """The configuration with these hosts in place of the one on port 8000."""
-    servers = "\n".join(f"        server {host.http.removeprefix('http://')};" for host in hosts)
-    return re.sub(r"^ *server 127.0.0.1:8000.*?$", servers, text, flags=re.MULTILINE)
+    (line,) = re.findall(r"^ *server 127.0.0.1:8000.*$", text, flags=re.MULTILINE)
+    lines = [line.replace("127.0.0.1:8000", host.http.removeprefix("http://")) for host in hosts]
+    return text.replace(line, "\n".join(lines))
 
 
 @dataclass

@@ -18,6 +18,7 @@ from gtcrn import Denoiser
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.service import Service
 from gtcrn_server.transports.audiosocket import AudioSocket
+from gtcrn_server.turns import BURST, LEAST
 
 
 def packet(kind: int, data: bytes = b"") -> bytes:
@@ -118,14 +119,14 @@ def test_half_a_sample_and_strangers_are_hung_up(denoiser: Denoiser) -> None:
         assert call.recv(10) == packet(0)
 
 
-def test_an_address_of_ipv6_lets_in_no_neighbours(denoiser: Denoiser) -> None:
+def test_an_address_of_ipv6_lets_in_no_neighbours(denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a network does, and an IPv4 address by a socket of IPv6."""
     reading: Any = None
 
     def told(peer: str, clients: str) -> bool:
         service = Service(settings(audiosocket_clients=clients), denoiser)
         writer: Any = SimpleNamespace(get_extra_info=lambda _: (peer, 5000), write=lambda _: None, close=lambda: None)
-        service.admit = refuse  # type: ignore[method-assign]
+        monkeypatch.setattr(service, "admit", refuse)
         asyncio.run(AudioSocket(service)._serve(reading, writer))
         return service.telemetry.rejections["unauthorized"] == 0
 
@@ -137,6 +138,18 @@ def test_an_address_of_ipv6_lets_in_no_neighbours(denoiser: Denoiser) -> None:
     assert told("2001:db8::2", "2001:db8::/64")
     assert told("::ffff:192.0.2.1", "192.0.2.1")
     assert not told("::ffff:192.0.2.2", "192.0.2.1")
+
+
+def test_messages_without_audio_have_their_turns(denoiser: Denoiser) -> None:
+    """A buffer full of the shortest does not keep the event loop from others."""
+    line, digits = Line(), 10 * BURST / LEAST
+    with running(denoiser, audiosocket_port=0, audiosocket_bot=line.address) as service:
+        app: Any = service.server.config.app
+        with socket.create_connection(("127.0.0.1", app.state.audiosocket.port), 10) as call:
+            call.sendall(IDENTITY + packet(3) * int(digits) + packet(0))
+            line.thread.join(20)
+        assert BURST / LEAST <= service.service.turns.due < digits  # the others had a turn when nothing else was due
+    assert len(packets(line.heard)) == digits + 2
 
 
 def test_who_says_nothing_is_hung_up(denoiser: Denoiser) -> None:

@@ -13,6 +13,7 @@ from websockets.sync.client import connect
 
 from gtcrn import Denoiser
 from gtcrn.audio import laws
+from gtcrn_server.turns import Turns, Work
 
 FORMS = {
     "twilio": {"mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}},
@@ -194,6 +195,26 @@ def test_calls_are_streams_with_their_limits(denoiser: Denoiser) -> None:
             wait_for(lambda: bool(one.heard) or first.close_code is not None)
             said(second, start("twilio"))
             assert closed(second)[0] in (1013, 1008)
+
+
+def test_messages_of_calls_have_their_turns_among_all_others(
+    denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those without audio: a thousand in one write."""
+    asked, ask = list[Turns](), Turns.ask
+
+    def noted(self: Turns, work: Work, wait: float) -> None:
+        asked.append(self)
+        ask(self, work, wait)
+
+    monkeypatch.setattr(Turns, "ask", noted)
+    with bot() as one, running(denoiser, call_bot=one.url) as service:
+        with connect(f"ws://127.0.0.1:{service.port}/v1/twilio") as call:
+            said(call, start("twilio"), *[{"event": "mark"}] * 1000, {"event": "stop"})
+            closed(call)
+        assert set(asked) == {service.service.turns}
+        assert service.service.turns.due > 50
+    assert len(one.heard) == 1002
 
 
 def test_without_a_bot_there_are_no_calls(denoiser: Denoiser) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import socket
+from time import monotonic
+from types import SimpleNamespace
 
 import pytest
 from serving import (
@@ -14,6 +16,7 @@ from serving import (
     running,
     say,
     send_all,
+    settings,
     speech,
     wait_for,
 )
@@ -22,6 +25,10 @@ from websockets.asyncio.client import connect
 from gtcrn import Denoiser
 from gtcrn_server.load.client import frame
 from gtcrn_server.load.generator import resident_bytes
+from gtcrn_server.service import Service
+from gtcrn_server.sessions import Session
+from gtcrn_server.streams.held import Ask, Held
+from gtcrn_server.transports.guard import Guard
 
 
 def test_who_never_starts_is_closed(denoiser: Denoiser) -> None:
@@ -38,6 +45,47 @@ def test_half_open_connections_expire(denoiser: Denoiser) -> None:
         assert answer.code == 1008
         assert [event["type"] for event in answer.events] == ["ready", "done", "error"]
         assert len(answer.audio) == len(pcm(speech(0.1)))
+
+
+class Slept(asyncio.SelectorEventLoop):
+    """As on a Mac: its clock counts the hours in which the machine slept."""
+
+    def time(self) -> float:
+        return super().time() + 36_000
+
+
+def test_a_loop_whose_clock_counts_sleep_ends_nothing(denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        service, swept, closed = Service(settings(), denoiser), asyncio.Event(), list[bool]()
+        guard = Guard(service, lambda **_: None, {})
+        guard.transport = SimpleNamespace(is_closing=lambda: False, close=lambda: closed.append(True))
+        service.guards.add(guard)
+        sweep = service.sweep
+
+        def noted(now: float) -> None:
+            sweep(now)
+            swept.set()
+
+        monkeypatch.setattr(service, "sweep", noted)
+        with Session(service, "websocket", ""):
+            watching = asyncio.create_task(service.watch())
+            await service.streams.put(Held("0-x", "", None, None, monotonic(), monotonic()))
+            await swept.wait()
+            watching.cancel()
+        assert (await service.streams.ask(Ask(verb="end", identity="0-x", owner="", client=""))).body == b""
+        assert not closed
+
+    with asyncio.Runner(loop_factory=Slept) as runner:
+        runner.run(scene())
+
+
+def test_a_host_that_leaves_does_not_wait_for_ever_for_what_shared_streams_need(
+    denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gtcrn_server.service.FAREWELL_SECONDS", 0.1)
+    service = Service(settings(drain_seconds=0), denoiser)
+    monkeypatch.setattr(service.streams, "leave", asyncio.Event().wait)
+    asyncio.run(service.drain(lambda: False))
 
 
 def test_connections_that_never_ask_are_closed(denoiser: Denoiser) -> None:

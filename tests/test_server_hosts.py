@@ -139,6 +139,18 @@ def test_websocket_streams_survive_a_host_that_is_killed(tmp_path: Path, denoise
     assert sorted(run.client.connections for run in runs) == [1, 1, 1, 2, 2, 2]
 
 
+def test_who_is_over_its_own_limit_leaves_the_hosts_to_others(tmp_path: Path) -> None:
+    with hosts(tmp_path, max_streams_per_client=1) as group:
+
+        def status(address: str) -> int:
+            transport = httpx.HTTPTransport(local_address=address)
+            with httpx.Client(transport=transport, base_url=f"http://127.0.0.1:{group.port}") as client:
+                return client.post("/v1/streams", json={}).status_code
+
+        assert [status("127.0.0.2") for _ in range(4)] == [201, 201, 503, 503]
+        assert [status(address) for address in ("127.0.0.3", "127.0.0.4")] == [201, 201]
+
+
 async def rest(url: str, data: bytes) -> bytes:
     """A REST stream in real time over one connection, which nginx spreads over the hosts; any refusal is an error."""
     async with httpx.AsyncClient(base_url=url, timeout=20) as client:

@@ -29,6 +29,8 @@ from websockets.sync.client import connect as connect_now
 from gtcrn import Denoiser
 from gtcrn_server.errors import ServiceError
 from gtcrn_server.service import Service
+from gtcrn_server.streams.held import Held
+from gtcrn_server.streams.memory import MemoryStreams
 
 
 def test_full_means_1013_and_503_and_the_others_go_on(denoiser: Denoiser) -> None:
@@ -152,7 +154,7 @@ def test_a_proxy_has_no_part_of_its_own_however_it_was_named(denoiser: Denoiser,
 
 
 def test_where_all_are_proxies_streams_count_by_the_address_that_is_told(denoiser: Denoiser) -> None:
-    limits = {"max_connections_per_client": 1, "max_streams_per_client": 1}
+    limits: dict[str, Any] = {"max_connections_per_client": 1, "max_streams_per_client": 1}
     with running(denoiser, trusted_proxies="*", **limits) as service, httpx.Client(base_url=service.http) as first:
 
         def status(client: Any, address: str) -> int:
@@ -202,6 +204,15 @@ def test_streams_that_wait_for_a_busy_service_are_told_once_and_go_on(denoiser: 
         assert answer.events[1]["behind_ms"] > 200
         assert answer.audio == offline(denoiser, data)
         assert service.service.telemetry.overloads == 1
+
+
+def test_what_is_over_is_remembered_up_to_its_time_and_bytes() -> None:
+    store = MemoryStreams()
+    for i in range(5):
+        store._bury(Held(str(i), "", None, None, 0.0, touched=10.0 + i, answer=bytes(4_000_000), state="ended"))
+    assert list(store._over) == ["1", "2", "3", "4"]
+    store.expire(touched=13.0, opened=-1.0)
+    assert list(store._over) == ["3", "4"]
 
 
 def test_a_flood_of_connections_leaves_the_running_stream_alone(denoiser: Denoiser) -> None:

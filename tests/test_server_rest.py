@@ -164,12 +164,12 @@ def test_the_store_forgets_what_is_long_over_and_keeps_what_is_busy(denoiser: De
     async def filled(store: MemoryStreams, service: Service) -> None:
         for i in range(REMEMBERED + 10):
             live = service._live(Options(), stream)
-            await store.put(Held(str(i), "", live, service.admit("rest", ""), 0.0, touched=float(i)))
+            await store.put(Held(str(i), "", live, service.admit("rest", ""), 0.0, touched=i / 1000))
         await store.get("5", "").lock.acquire()
-        store.expire(touched=100.0, opened=-1.0)
+        store.expire(touched=0.1, opened=-1.0)
         assert service.places.taken == service.telemetry.live == REMEMBERED + 10 - 99
         assert store.get("5", "").state == store.get("100", "").state == "open"
-        store.expire(touched=REMEMBERED + 10.0, opened=-1.0)
+        store.expire(touched=(REMEMBERED + 10) / 1000, opened=-1.0)
         assert store.get(str(REMEMBERED + 9), "").state == "expired"
         with pytest.raises(ServiceError, match="no stream of this id"):
             store.get("0", "")

@@ -59,7 +59,7 @@ class Streams(Protocol):
 
 @dataclass
 class Held:
-    """Times are those of the event loop's clock, in seconds. Whoever calls holds the lock."""
+    """Times are `time.monotonic`'s, in seconds. Whoever calls holds the lock."""
 
     identity: str
     owner: str

@@ -1,17 +1,19 @@
 """REST streams in the memory of the worker that opened them: all there is without Redis."""
 
-import asyncio
 import re
 from collections import OrderedDict
+from time import monotonic
 
 from gtcrn_server.errors import Kind, ServiceError
 from gtcrn_server.streams.held import Ask, Held, Reply, late, unknown
 
-REMEMBERED = 1024  # streams that are over and of which it is still known how they ended
+REMEMBERED = 1024  # streams that are over and of which it is still known how they ended,
+REMEMBERED_BYTES = 16_000_000  # with tails of so many bytes
 
 
 class MemoryStreams:
-    """Streams of one of `workers` processes; what is over is remembered for a while, without its audio state."""
+    """Streams of one of `workers` processes; what is over is remembered, without its audio state, for as long as one
+    may be idle."""
 
     def __init__(self, worker: int = 0, workers: int = 1) -> None:
         self._worker, self._workers = worker, workers
@@ -33,7 +35,7 @@ class MemoryStreams:
     async def ask(self, ask: Ask) -> Reply:
         """Raises ServiceError (421) for a stream of another worker, too."""
         held = self.get(ask.identity, ask.owner)
-        held.touched = asyncio.get_running_loop().time()
+        held.touched = monotonic()
         async with held.lock:
             reply = await held.obey(ask)
         if held.state != "open":
@@ -53,7 +55,10 @@ class MemoryStreams:
     def expire(self, touched: float, opened: float) -> None:
         for held in [held for held in self._open.values() if late(held, touched, opened)]:
             held.close("expired")
+            held.touched = monotonic()
             self._bury(held)
+        while self._over and next(iter(self._over.values())).touched < touched:
+            self._over.popitem(last=False)
 
     def _is_elsewhere(self, identity: str) -> bool:
         found = re.match(r"(\d{1,3})-", identity)
@@ -62,5 +67,6 @@ class MemoryStreams:
     def _bury(self, held: Held) -> None:
         self._open.pop(held.identity, None)
         self._over[held.identity] = held
-        if len(self._over) > REMEMBERED:
+        self._over.move_to_end(held.identity)
+        while len(self._over) > REMEMBERED or sum(len(each.answer) for each in self._over.values()) > REMEMBERED_BYTES:
             self._over.popitem(last=False)

@@ -1,8 +1,7 @@
 """A shared REST stream as its holder has it, as it is saved in Redis, and back."""
 
-import asyncio
 from dataclasses import dataclass
-from time import time
+from time import monotonic, time
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -32,7 +31,7 @@ class Leased:
 
     held: Held
     epoch: int
-    saved: float = 0.0  # when, by the event loop's clock
+    saved: float = 0.0  # when, by `time.monotonic`
     renewed: float = 0.0  # likewise: its lease
     changed: bool = False  # since then
     adrift: bool = False  # Redis lacks something of it: nothing is noted until it is saved
@@ -40,13 +39,13 @@ class Leased:
     def kept(self, epoch: int) -> None:
         """Redis has all of it, under this epoch."""
         self.epoch, self.adrift, self.changed = epoch, False, False
-        self.saved = self.renewed = asyncio.get_running_loop().time()
+        self.saved = self.renewed = monotonic()
 
 
 def sealed(held: Held, keys: tuple[bytes, ...]) -> bytes:
     stream, snapshot = held.live.saved(held.owner) if held.live else (None, b"")
     record = Record(
-        opened=time() - (asyncio.get_running_loop().time() - held.opened),
+        opened=time() - (monotonic() - held.opened),
         sequence=held.sequence,
         state=held.state,
         counts=held.counts,

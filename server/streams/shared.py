@@ -7,9 +7,7 @@ where they are, and are saved when it is back.
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Iterator
 from time import monotonic
 
 from redis.exceptions import RedisError
@@ -19,13 +17,13 @@ from gtcrn_server.service import Service
 from gtcrn_server.streams.held import Ask, Held, Reply, away, late, unknown
 from gtcrn_server.streams.leases import LEASE_MS, REDIS_SECONDS, Leases, State, Taken, connect
 from gtcrn_server.streams.letters import Letters, end
+from gtcrn_server.streams.outage import Outage
 from gtcrn_server.streams.records import Leased, restore, sealed
 from gtcrn_server.streams.saved import seal
 
 PATIENCE_SECONDS = 5.0  # for a stream that changes hands
 PAUSE_SECONDS = 0.05  # between two looks at it
 RENEW_SECONDS = LEASE_MS / 3000
-QUIET_SECONDS = 10.0  # between two warnings that Redis does not answer
 LOOK_SECONDS = 0.2  # between two looks at which streams are to be saved
 
 
@@ -39,9 +37,9 @@ class SharedStreams:
         self._letters = Letters(self._client, self._post, service.state_keys, self._answer)
         self._leases = Leases(self._client, self._letters.name, service.settings.idle_seconds)
         self._hot: dict[str, Leased] = {}
-        self._over: list[Leased] = []  # expired, to be saved once more
-        self._away = -QUIET_SECONDS  # when Redis did not answer last
+        self._over: dict[str, Leased] = {}  # ended or expired, to be saved once more
         self._events = service.telemetry.shared
+        self._outage = Outage(self._events)
 
     async def start(self) -> None:
         self._letters.start()
@@ -57,6 +55,8 @@ class SharedStreams:
         """Whoever is asked next has them; while Redis is away they stay."""
         for leased in list(self._hot.values()):
             await self._keep_one(leased)
+            if leased.adrift:
+                return
 
     async def put(self, held: Held) -> None:
         leased = Leased(held, 1)
@@ -69,17 +69,17 @@ class SharedStreams:
         for leased in [each for each in self._hot.values() if late(each.held, touched, opened)]:
             leased.held.close("expired")
             self._drop(leased)
-            self._over.append(leased)
+            self._over[leased.held.identity] = leased
 
     async def ask(self, ask: Ask) -> Reply:
         """Here, by letter, or after a hand-over. Raises ServiceError (503) while Redis is away, too."""
         deadline = monotonic() + PATIENCE_SECONDS
         while monotonic() < deadline:
             try:
-                leased = self._hot.get(ask.identity)
+                leased = self._find(ask.identity)
                 reply = await (self._here(leased, ask) if leased else self._elsewhere(ask))
             except (RedisError, OSError) as error:
-                self._warn(error)
+                self._outage.tell(error)
                 raise away() from error
             if reply:
                 return reply
@@ -87,7 +87,7 @@ class SharedStreams:
 
     async def _answer(self, ask: Ask) -> Reply:
         """To a letter: only of what is hot here."""
-        leased = self._hot.get(ask.identity)
+        leased = self._find(ask.identity)
         if leased and (reply := await self._here(leased, ask)):
             return reply
         raise ServiceError(Kind.ELSEWHERE, "The stream is not here.")
@@ -97,7 +97,7 @@ class SharedStreams:
         held = leased.held
         if held.owner != ask.owner:
             raise unknown()
-        held.touched = asyncio.get_running_loop().time()
+        held.touched = monotonic()
         async with held.lock:
             if not self._has(leased):
                 return None
@@ -112,8 +112,8 @@ class SharedStreams:
                 return None
             reply = await held.obey(ask)
             if held.state == "ended":
-                await self._save(leased, release=True)
-                self._hot.pop(ask.identity, None)
+                self._over[ask.identity] = self._hot.pop(ask.identity, leased)
+                await self._save_over(leased)
         return reply
 
     async def _elsewhere(self, ask: Ask) -> Reply | None:
@@ -142,7 +142,7 @@ class SharedStreams:
     async def _take(self, ask: Ask, gone: str) -> Reply | None:
         """Have the stream here, if it can be had; a reply where it is over."""
         place = self._service.admit("rest", ask.client)
-        held, taken = Held(ask.identity, ask.owner, None, place, 0.0, asyncio.get_running_loop().time()), None
+        held, taken = Held(ask.identity, ask.owner, None, place, 0.0, monotonic()), None
         try:
             if taken := await self._leases.take(ask.identity, ask.sequence, gone):
                 self._events["taken"] += 1
@@ -164,39 +164,31 @@ class SharedStreams:
     async def _note(self, leased: Leased, ask: Ask) -> None:
         """Before it is applied: so that it is applied again where this worker is gone after it."""
         held, leased.changed = leased.held, True
-        leased.adrift |= monotonic() < self._away + REDIS_SECONDS
+        leased.adrift |= self._outage.now
         if leased.adrift:
             return
         after = held.sequence + (ask.verb == "frames")
-        with self._at_sea(leased):
+        with self._outage.survived_by(leased):
             entry = seal(ask, ask.body, self._service.state_keys)
             self._heed(leased, await self._leases.append(held.identity, leased.epoch, entry, after))
 
     async def _save(self, leased: Leased, release: bool = False) -> None:
         held = leased.held
-        with self._at_sea(leased):
+        with self._outage.survived_by(leased):
             epoch = leased.epoch + leased.adrift  # what was sent before may come to Redis yet
             record = sealed(held, self._service.state_keys)
             terms = held.identity, (leased.epoch, epoch), held.owner, held.sequence
-            self._heed(leased, await self._leases.save(*terms, record, release=release))
-            leased.kept(epoch)
-            self._events["saved"] += 1
+            state = await self._leases.save(*terms, record, release=release)
+            self._heed(leased, state)
+            if state is not State.LOST:
+                leased.kept(epoch)
+                self._events["saved"] += 1
 
-    @contextlib.contextmanager
-    def _at_sea(self, leased: Leased) -> Iterator[None]:
-        """The stream goes on where Redis does not answer."""
-        try:
-            yield
-        except (RedisError, OSError) as error:
-            leased.adrift = True
-            self._warn(error)
-
-    def _warn(self, error: Exception) -> None:
-        """Redis does not answer: told when that begins."""
-        if monotonic() > self._away + QUIET_SECONDS:
-            logging.getLogger(__name__).warning("Redis does not answer: %s", error)
-        self._away = monotonic()
-        self._events["away"] += 1
+    async def _save_over(self, leased: Leased) -> None:
+        """For the last time; while Redis is away it stays here."""
+        await self._save(leased, release=True)
+        if not leased.adrift:
+            self._over.pop(leased.held.identity, None)
 
     def _heed(self, leased: Leased, state: State) -> None:
         if state is State.LOST:
@@ -206,10 +198,14 @@ class SharedStreams:
             leased.adrift = True
 
     def _has(self, leased: Leased) -> bool:
-        return self._hot.get(leased.held.identity) is leased
+        return self._find(leased.held.identity) is leased
+
+    def _find(self, identity: str) -> Leased | None:
+        return self._hot.get(identity) or self._over.get(identity)
 
     def _drop(self, leased: Leased) -> None:
-        self._hot.pop(leased.held.identity, None)
+        for streams in (self._hot, self._over):
+            streams.pop(leased.held.identity, None)
         leased.held.let_go()
 
     async def _keep(self) -> None:
@@ -220,22 +216,24 @@ class SharedStreams:
                 await self._client.ping()
                 await self._keep_all()
             except (RedisError, OSError) as error:
-                self._warn(error)
+                self._outage.tell(error)
             except Exception:  # of one stream; the others need their leases
                 logging.getLogger(__name__).exception("a shared stream could not be saved")
 
     async def _keep_all(self) -> None:
-        while self._over:
-            await self._save(self._over.pop(), release=True)
-        for leased in list(self._hot.values()):
-            await self._keep_one(leased)
+        for leased in [*self._over.values(), *self._hot.values()]:
+            await (self._save_over(leased) if leased.held.live is None else self._keep_one(leased))
             if leased.adrift:
-                break
+                return
 
     async def _keep_one(self, leased: Leased) -> None:
-        held, leaving, now = leased.held, self._service.leaving, asyncio.get_running_loop().time()
+        held, leaving, now = leased.held, self._service.leaving, monotonic()
         to_save = leased.adrift or leaving or (leased.changed and now - leased.saved > self._every)
         if not to_save and now - leased.renewed < RENEW_SECONDS:
+            return
+        if held.lock.locked():  # by a request that may take long: the others wait for their leases, too
+            if not leased.adrift:
+                await self._renew(leased)
             return
         async with held.lock:
             if not self._has(leased):
@@ -245,6 +243,6 @@ class SharedStreams:
                 self._drop(leased)
 
     async def _renew(self, leased: Leased) -> None:
-        with self._at_sea(leased):
+        with self._outage.survived_by(leased):
             self._heed(leased, await self._leases.renew(leased.held.identity, leased.epoch))
-            leased.renewed = asyncio.get_running_loop().time()
+            leased.renewed = monotonic()

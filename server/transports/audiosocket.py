@@ -21,6 +21,7 @@ from gtcrn_server.service import Service
 from gtcrn_server.sessions import Session
 from gtcrn_server.sockets import listen
 from gtcrn_server.transports.call import Voice, in_time, reaching_the_bot, until_one_leaves, with_last_words
+from gtcrn_server.turns import new_pace
 
 HEADER = struct.Struct("!BH")
 HANGUP, IDENTITY, FAULT = 0x00, 0x01, 0xFF
@@ -82,6 +83,7 @@ class Exchange:
 
     def __init__(self, service: Service, session: Session) -> None:
         self._service, self._session = service, session
+        self._messages = new_pace()  # of all of them, beside that of the audio in some
         self._kind = -1  # of the audio so far
         self._voice: Voice | None = None
 
@@ -114,6 +116,7 @@ class Exchange:
             while True:
                 kind, data = await _read(reader)
                 self._session.touch()
+                await self._service.turns.pace(self._messages, 0.0)
                 if kind in (HANGUP, FAULT):
                     return kind, data
                 await self._write(bot, kind, await self._clean(kind, data, bot) if kind in RATES else data)

@@ -10,6 +10,7 @@ It stands between the socket and uvicorn's protocols, HTTP by either parser and 
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from gtcrn_server.errors import Kind, ServiceError
@@ -30,7 +31,7 @@ class Guard(asyncio.Protocol):
     def __init__(self, service: Service, make: Any, app_state: dict[str, Any], **options: Any) -> None:
         self._service = service
         self._inner: Any = make(app_state={**app_state, "guard": self}, **options)
-        self._clock = asyncio.get_running_loop().time
+        self._clock = monotonic  # the sweep's
         self._talk: Callable[[bytes], None] | None = None  # what takes the bytes of a WebSocket, since the upgrade,
         self._answer: Callable[[bytes], bool] | None = None  # and what answers them if they are audio that is due
         self.trailers: dict[str, str] = {}  # of the answer under way

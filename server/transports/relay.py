@@ -26,7 +26,9 @@ from gtcrn_server.messages import Options
 from gtcrn_server.service import FAREWELL_SECONDS, Service
 from gtcrn_server.sessions import Session
 from gtcrn_server.transports.call import Voice, in_time, reaching_the_bot, until_one_leaves, with_last_words
+from gtcrn_server.transports.direct import EXTENSION, Direct
 from gtcrn_server.transports.websocket import MAX_REASON, Hangup
+from gtcrn_server.turns import new_pace
 
 Message = str | bytes
 
@@ -70,6 +72,8 @@ class RelaySocket:
         await receive()  # websocket.connect
         await send({"type": "websocket.accept", "subprotocol": agreed})
         keys, asked = presented_keys(Headers(scope=scope), offered), QueryParams(scope.get("query_string", b""))
+        direct = scope.get("extensions", {}).get(EXTENSION) or Direct()
+        direct.turns = self._service.turns
         with contextlib.suppress(Hangup):
             relay = Relay(self._service, dialect, self._bot, agreed, receive, send)
             await relay.run(keys, self._service.client(scope.get("client")), list(asked))
@@ -83,6 +87,7 @@ class Relay:
     ) -> None:
         self._service, self._dialect, self._receive, self._send = service, dialect, receive, send
         self._bot, self._agreed = bot, agreed
+        self._messages = new_pace()  # of all of them, beside that of the audio in some
 
     async def run(self, keys: list[str], address: str, asked: list[str]) -> None:
         """Admit, connect the two, close; the code and reason of the close say what ended it early."""
@@ -143,6 +148,7 @@ class Relay:
             while True:
                 message = await self._next()
                 session.touch()
+                await self._service.turns.pace(self._messages, 0.0)
                 if (heard := await self._dialect.hear(message, voice)) is None:
                     return message
                 await bot.send(heard)

@@ -1,6 +1,6 @@
 """Frame processing for clients without WebSocket: a stream opened, fed and ended by REST requests."""
 
-import asyncio
+from time import monotonic
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -23,7 +23,7 @@ async def open_stream(
     place = service.admit("rest", caller.client)
     try:
         live = await service.open(options or Options(), place)
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         await service.streams.put(Held(live.identity, caller.key, live, place, opened=now, touched=now))
     except BaseException:
         place.give()
