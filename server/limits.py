@@ -138,13 +138,14 @@ async def bounded(request: Request, settings: Settings, limit: int) -> AsyncIter
 
 
 class BoundedRoute(APIRoute):
-    """A route whose body is at most one message long and is read before anything looks at it."""
+    """A route whose body is at most one message long and is read, of those with a key, before anything looks at it."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def bounded_handle(request: Request) -> Response:
             settings = service_of(request).settings
+            check_key(settings, presented_keys(request.headers, ()))
             pieces = bounded(request, settings, settings.max_message_bytes)
             request._body = b"".join([piece async for piece in pieces])
             return await handle(request)

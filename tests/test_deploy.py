@@ -3,8 +3,10 @@
 import re
 import shlex
 import shutil
+import socket
 import ssl
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ pytest.importorskip("torch")
 pytest.importorskip("fastapi")
 
 from served import free_port, nginx  # noqa: E402
-from serving import END, START, offline, pcm, running, say, settings, speech  # noqa: E402 (only where the service is installed)
+from serving import END, START, offline, pcm, running, say, settings, speech, wait_for  # noqa: E402 (only where the service is installed)
 from streams import random_denoiser  # noqa: E402
 
 from gtcrn_server.app import create_app  # noqa: E402
@@ -56,13 +58,28 @@ def test_the_values_in_the_manifest_are_accepted(pod: dict[str, Any]) -> None:
 def test_probes_and_metric_are_what_the_app_has(manifests: dict[str, Any], pod: dict[str, Any]) -> None:
     app = create_app(settings(), random_denoiser())
     paths = set(app.openapi()["paths"])
-    probes = ("startupProbe", "readinessProbe", "livenessProbe")
+    probes = ("startupProbe", "readinessProbe")
     assert {pod["containers"][0][name]["httpGet"]["path"] for name in probes} <= paths
     app.state.service.telemetry.active["websocket"] = 3
     metric = manifests["HorizontalPodAutoscaler"]["spec"]["metrics"][0]["pods"]
     exposition = app.state.service.telemetry.exposition().decode()
     assert re.search(rf"^{metric['metric']['name']}{{.*}} 3\.0$", exposition, re.MULTILINE)
     assert int(metric["target"]["averageValue"]) < settings().max_streams
+
+
+def test_a_pod_whose_connections_are_all_taken_lives_and_one_that_hangs_does_not(pod: dict[str, Any]) -> None:
+    def lives(port: int) -> bool:
+        _, *command = pod["containers"][0]["livenessProbe"]["exec"]["command"]
+        text = [part.replace("8000", str(port)).replace("timeout=4", "timeout=0.5") for part in command]
+        return subprocess.run([sys.executable, *text], capture_output=True, timeout=20).returncode == 0
+
+    with running(random_denoiser(), max_connections=1) as service:
+        assert lives(service.port)
+        with socket.create_connection(("127.0.0.1", service.port)):
+            wait_for(lambda: service.service.connections.taken == 1)
+            assert lives(service.port)
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        assert not lives(hanging.getsockname()[1])
 
 
 def test_every_way_of_stopping_waits_for_the_drain(pod: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ def test_keys(denoiser: Denoiser) -> None:
         without, wrong = httpx.post(url), httpx.post(url, headers={"Authorization": "Bearer three"})
         assert (without.status_code, wrong.status_code) == (401, 401)
         assert without.headers["www-authenticate"] == "Bearer"
+        assert httpx.post(url, content=bytes(300_000)).status_code == 401  # before the body is read and found too long
         assert httpx.post(url, headers={"Authorization": "Bearer two"}).status_code == 201
         assert httpx.get(f"{service.http}/healthz").status_code == 200
         assert say(service.socket, START, END).code == 1008
