@@ -127,13 +127,15 @@ def test_an_empty_recording_with_tags_behind_it_holds_no_samples(tmp_path: Path)
         Reader(tmp_path / "a.wav", ends="any")
 
 
-def test_an_mp3_in_a_wav_promises_a_little_more_than_there_is(tmp_path: Path) -> None:
-    """As in an MP3 of constant bit rate, the length is an estimate."""
+@pytest.mark.parametrize("loud_to", [RATE // 2, 3 * RATE])
+def test_an_mp3_in_a_wav_is_read_to_its_end(tmp_path: Path, loud_to: int) -> None:
     av = pytest.importorskip("av")
     with av.open(str(tmp_path / "a.wav"), "w", format="wav") as output:
         stream = output.add_stream("libmp3lame", rate=RATE, layout="mono")
-        stream.bit_rate = 64_000
-        frame = av.AudioFrame.from_ndarray(SAMPLES[None], "fltp", "mono")
+        stream.codec_context.flags |= 2  # a quality, not a bit rate
+        stream.codec_context.global_quality = 6 * 118
+        samples = np.where(np.arange(len(SAMPLES)) < loud_to, SAMPLES, 0).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(samples[None], "fltp", "mono")
         frame.sample_rate = RATE
         output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
@@ -141,6 +143,9 @@ def test_an_mp3_in_a_wav_promises_a_little_more_than_there_is(tmp_path: Path) ->
         assert reader.format.subtype == "MPEG_LAYER_III"
         assert sum(block.shape[1] for block in reader.blocks()) >= len(SAMPLES)
         assert reader.remark is None
+    cut = (tmp_path / "a.wav").read_bytes()[:-1_000]
+    with pytest.raises(gtcrn.AudioError, match="is truncated"):
+        Reader(io.BytesIO(cut), ends="told")
 
 
 def mp3(quiet_from: int) -> bytes:

@@ -8,6 +8,7 @@ from gtcrn.audio.pcm import UNKNOWN_LENGTH
 from gtcrn.audio.tags.riff import HEAD, is_chunk, walk
 
 STRETCH = 64  # times: over any estimate from the largest frames of what are the smallest
+MP3_TAG = b"\x55\0"  # of a WAV's format
 TAG = 128  # bytes at the end of an MP3, in which libmpg123 looks for titles
 
 
@@ -65,15 +66,28 @@ def mended(file: BinaryIO) -> Mended | None:
 
 
 def _mended_wav(file: BinaryIO) -> Mended | None:
-    """A recorder ended before it wrote the length of its samples: 0 stands there, and they go on to the end."""
+    """A recorder ended before it wrote the length of its samples: 0 stands there, and they go on to the end.
+
+    Or the samples are an MP3.
+    """
     file.seek(0)
     if file.read(HEAD)[8:] != b"WAVE":
         return None
+    tag = b""
     for name, size in walk(file):
+        tag = file.read(2) if name == b"fmt " else tag
+        if name == b"data" and tag == MP3_TAG:
+            return _mended_mp3_within(file, file.tell(), size)
         if name == b"data" and not size:
             at, rest = file.tell() - 4, file.read(8)
             return Mended(file, at, UNKNOWN_LENGTH.to_bytes(4)) if rest and not is_chunk(rest) else None
     return None
+
+
+def _mended_mp3_within(file: BinaryIO, start: int, size: int) -> Mended | None:
+    """Of one that breaks off it can be told as it is."""
+    frames = frames_of(file, start)
+    return Stretched(file, frames) if frames and start + size <= file.seek(0, io.SEEK_END) else None
 
 
 def _mended_mp3(file: BinaryIO) -> Mended | None:

@@ -29,9 +29,9 @@ class Frames:
     told_at: int
 
 
-def frames_of(file: BinaryIO) -> Frames | None:
-    """All frames of a file that begins with one, or with tags and one; None for others."""
-    start = file.seek(_behind_tags(file))
+def frames_of(file: BinaryIO, start: int = 0) -> Frames | None:
+    """All frames of a file with one, or tags and one, at its start or where else it is told; None for others."""
+    start = file.seek(_behind_tags(file, start))
     about = file.read(ABOUT)
     if not _size(about):
         return None
@@ -41,8 +41,8 @@ def frames_of(file: BinaryIO) -> Frames | None:
     return Frames(samples, count, end, *_told(about, start))
 
 
-def _behind_tags(file: BinaryIO) -> int:
-    at = file.seek(0)
+def _behind_tags(file: BinaryIO, start: int) -> int:
+    at = file.seek(start)
     while size := _tag_size(file.read(TAG_HEAD)):
         at = file.seek(at + size)
     return at
