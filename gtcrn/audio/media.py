@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 import numpy as np
 import soundfile
 
-from gtcrn.audio.ending import Ending, Ends, remark_on
+from gtcrn.audio.ending import MICROSECONDS, Ending, Ends, remark_on
 from gtcrn.audio.files import Reader, refuse_no_file
 from gtcrn.audio.formats import BITS, MEDIA, AudioFormat, is_media
 from gtcrn.audio.limits import judge
@@ -81,14 +81,11 @@ class Track:
     def __init__(self, stream: "av.AudioStream", name: str, ends: Ends) -> None:
         import av
 
-        self.damaged, self._ends = 0, ends
-        self._lost = False  # a packet, whose gap is still to come
-
+        self.damaged, self._ends, self._lost = 0, ends, False  # lost: a packet, whose gap is still to come
         judge(stream.rate, stream.channels)
         self.rate, self.channels, self.layout = stream.rate, stream.channels, stream.layout
         self.start: int | None = None
-        self._next = 0  # the time of the sample after the last
-        self._later = 0  # what is added to the times of a recording behind the first
+        self._next = self._later = 0  # the time after the last sample; what is added to those of a further recording
         self._held: tuple[Samples, int] | None = None  # decoded last, and its time: it may end in padding
         self._stream, self._name = stream, name
         self._planar = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
@@ -166,8 +163,7 @@ class MediaReader:
             self._stream = sounds(self._container, name)[0]
             self._track = Track(self._stream, name, ends)
             self.format = format_of(self._stream)
-            length = self._container.duration  # microseconds, not to the sample
-            self.seconds: float | None = length / 1e6 if length else None
+            self.seconds: float | None = (self._container.duration or 0) / MICROSECONDS or None  # not to the sample
             self._resources = stack.pop_all()
 
     def __enter__(self) -> Self:
