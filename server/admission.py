@@ -49,6 +49,10 @@ class Places:
     def taken(self) -> float:
         return sum(self._held.values())
 
+    def most(self, client: str) -> float:
+        """What this client may have where nobody else has any."""
+        return self.total if client in self._exempt else min(self.total, self.each)
+
     def take(self, client: str, count: float = 1) -> None:
         """More for this client; raises ServiceError where so many are not free, or not for one client."""
         if self.taken + count > self.total + ROUNDING:

@@ -93,7 +93,9 @@ class Service:
         place.grow(options)
         await self.turns.turn(OPEN_SECONDS)
         form = options.sample_rate, options.channels, options.attenuation_limit, options.bypass, options.keep_highs
-        return self._live(options, await self._aside(partial(self.denoiser.stream, *form)))
+        live = self._live(options, await self._aside(partial(self.denoiser.stream, *form)))
+        place.opened()
+        return live
 
     async def resume(self, saved: Saved, snapshot: bytes, place: "Place") -> Live:
         """The stream that was `saved`, at its position; raises ServiceError where it belongs to another service."""
@@ -105,6 +107,7 @@ class Service:
             raise refusal(str(error).rstrip(".")) from error
         live = self._live(saved.options, stream)
         live.go_on(saved)
+        place.opened()
         return live
 
     async def _aside(self, make: Callable[[], Stream]) -> Stream:
@@ -213,14 +216,16 @@ class Place:
         self.weight = 0.0
         self.take(1.0)
         service.telemetry.active[transport] += 1
-        service.telemetry.opened[transport] += 1
+
+    def opened(self) -> None:
+        """There is a stream now: who only asks about a shared one that is over has a place for a moment, too."""
+        self._service.telemetry.opened[self._transport] += 1
 
     def grow(self, options: Options) -> None:
         """To the weight of a stream with these options; raises ServiceError for too much, however empty the service."""
         service = self._service
         wanted = weight(options.sample_rate, options.channels, service.denoiser.config.channels)
-        settings = service.settings
-        limit = min(settings.max_stream_weight, settings.max_streams)
+        limit = min(service.settings.max_stream_weight, service.places.most(self._client))
         if wanted > limit:
             form = f"{options.channels} channels at {options.sample_rate} Hz"
             raise ServiceError(

@@ -197,6 +197,7 @@ def describe() -> str:
     """One line a setting: its variable, its default, what it means."""
     lines = []
     for name, field in Settings.model_fields.items():
-        default = "" if field.default in (None, ()) else field.default
+        default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+        default = "" if default is None else default
         lines.append(f"  GTCRN_{name.upper()}={default}\n      {field.description}")
     return "\n".join(lines)

@@ -72,6 +72,39 @@ def test_play_is_beside_the_picture(open_page: Open, service: Running) -> None:
         assert 0 < picture["y"] - (button["y"] + button["height"]) < 80
 
 
+def test_play_twice_at_once_plays_once(open_page: Open, service: Running) -> None:
+    page = open_page(service)
+    page.click("#sample")
+    expect(page.locator("#play")).to_be_visible()
+    page.evaluate(
+        """() => {
+          const play = document.getElementById("play"), Node = AudioBufferSourceNode;
+          window.made = 0;
+          window.AudioBufferSourceNode = function (...form) { window.made += 1; return new Node(...form); };
+          play.click();
+          play.click();
+        }"""
+    )
+    expect(page.locator("#play")).to_have_text("Pause")
+    assert page.evaluate("() => window.made") == 2  # before and after
+
+
+def test_options_that_come_after_the_file_has_made_way_are_not_the_microphones(
+    open_page: Open, service: Running
+) -> None:
+    page = open_page(service)
+    page.click("#sample")
+    expect(page.locator("#play")).to_be_visible()
+    page.evaluate(
+        """() => {
+          document.getElementById("start").click();
+          document.getElementById("limit").dispatchEvent(new Event("change"));
+        }"""
+    )
+    expect(page.locator("#delay")).to_have_text(re.compile("ms"))
+    expect(page.locator("#problem")).to_be_hidden()
+
+
 def test_a_dropped_file_is_denoised(open_page: Open, service: Running, recording: Path) -> None:
     page = open_page(service)
     files = page.evaluate_handle(

@@ -11,6 +11,7 @@ from websockets.exceptions import InvalidStatus
 
 from gtcrn import Denoiser
 from gtcrn.cli import app as cli
+from gtcrn_server.settings import describe
 
 
 @pytest.mark.parametrize("keys", ["", " ", ",", "one,", "one,,two", "one, "])
@@ -56,6 +57,12 @@ def test_the_start_is_refused_in_one_line(
     told = capsys.readouterr().err
     assert words in told
     assert len(told.splitlines()) == 1
+
+
+def test_the_help_shows_defaults_as_they_are_written() -> None:
+    assert "  GTCRN_TRUSTED_PROXIES=127.0.0.1,::1\n" in describe()
+    assert "  GTCRN_API_KEYS=\n" in describe()
+    assert "  GTCRN_ALLOW_ANONYMOUS=False\n" in describe()
 
 
 CHANGES = [("POST", "/v1/streams"), ("POST", "/v1/denoise"), ("POST", "/v1/denoise/pcm"), ("DELETE", "/v1/streams/0-x")]

@@ -109,6 +109,14 @@ def test_a_stream_that_never_fits_is_not_told_to_try_again(denoiser: Denoiser) -
         assert say(service.socket, START, END).code == 1000
 
 
+def test_a_stream_beyond_its_clients_part_is_not_told_to_try_again(denoiser: Denoiser) -> None:
+    with running(denoiser, max_streams_per_client=1) as service:
+        headers, wide = {"X-Forwarded-For": "192.0.2.1"}, {"sample_rate": 48_000}
+        answer = httpx.post(f"{service.http}/v1/streams", json=wide, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (422, "setting")
+        assert httpx.post(f"{service.http}/v1/streams", json=wide).status_code == 201  # a proxy's
+
+
 def test_one_key_has_a_part_of_the_streams(denoiser: Denoiser) -> None:
     limits: dict[str, Any] = {"api_keys": ("one", "two"), "max_streams": 3, "max_streams_per_client": 2}
     with running(denoiser, **limits) as service:

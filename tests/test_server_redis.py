@@ -132,6 +132,7 @@ def test_streams_expire_everywhere(denoiser: Denoiser, redis: RedisServer) -> No
         wait_for(lambda: first.service.telemetry.live == 0)
         wait_for(lambda: not hot(first)._over)
         assert httpx.get(second.http + path).status_code == 410
+        assert second.service.telemetry.opened.total() == 0
         with from_url(redis.url) as client:
             (key,) = client.keys(f"*{path.split('/')[-1]}*")
             assert 0 < client.pttl(key) < 5000  # then Redis forgets it

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from serving import END, START, Answer, Running, cut, offline, pcm, receive_all, running, say, settings, speech
 from streams import random_denoiser
 from websockets.asyncio.client import connect
@@ -17,7 +18,7 @@ from gtcrn import Denoiser
 from gtcrn_server.errors import ServiceError
 from gtcrn_server.messages import Options
 from gtcrn_server.service import Service
-from gtcrn_server.streams.saved import FORMAT, Saved, seal
+from gtcrn_server.streams.saved import FORMAT, Saved, seal, unseal
 from gtcrn_server.streams.tokens import read, token
 from gtcrn_server.transports.direct import Direct
 from gtcrn_server.transports.websocket import Conversation
@@ -214,3 +215,11 @@ def test_the_head_of_a_saved_stream_is_read_as_written(denoiser: Denoiser) -> No
     live = service._live(Options(sample_rate=48_000, attenuation_limit=12), denoiser.stream(48_000))
     head, _ = live.saved("me")
     assert Saved.model_validate_json(head.model_dump_json()) == head
+
+
+def test_a_saved_stream_of_a_version_that_tells_less_is_refused_in_a_sentence() -> None:
+    class Later(BaseModel):
+        owner: str
+
+    with pytest.raises(ServiceError, match="it was made by another version of the service"):
+        unseal(Saved, seal(Later(owner="me"), b"", (b"key",)), (b"key",))

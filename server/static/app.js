@@ -186,7 +186,8 @@ class Page {
 
   // A file, with the options as they are now.
   denoiseAnew() {
-    if (this.source instanceof Recording) this.attempt(() => this.source.denoiseAnew());
+    const again = () => this.source instanceof Recording && this.source.denoiseAnew(); // it may be another by then
+    if (this.source instanceof Recording) this.attempt(again);
   }
 
   volumeMoved() {

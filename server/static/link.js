@@ -20,7 +20,7 @@ class Link {
     this.start = { type: "start", tokens: TOKEN_SECONDS, ...start };
     this.mostUnsent = start.sample_rate * BYTES * MOST_UNSENT_SECONDS;
     this.kept = []; // chunks since the token, of which the first begins at sample `base`
-    this.base = this.got = 0;
+    this.base = this.got = this.backlog = 0;
     this.change = null; // the settings, where they were changed
     worklet.onmessage = ({ data }) => this.take(data);
   }
@@ -70,6 +70,7 @@ class Link {
       if (skip < chunk.byteLength) this.socket.send(chunk.slice(Math.max(0, skip)));
       skip -= chunk.byteLength;
     }
+    this.backlog = this.socket.bufferedAmount;
   }
 
   // Audio on its way to the ear, but for what has been heard.
@@ -86,7 +87,9 @@ class Link {
     if (this.over) return;
     this.kept.push(chunk);
     if (!this.ready || this.socket.readyState !== WebSocket.OPEN) return;
-    if (this.socket.bufferedAmount <= this.mostUnsent) return this.socket.send(chunk);
+    const unsent = this.socket.bufferedAmount;
+    if (unsent <= this.mostUnsent) this.backlog = 0;
+    if (unsent <= this.mostUnsent + this.backlog) return this.socket.send(chunk);
     this.fault = { code: "slow", message: "" };
     this.socket.close(4000);
   }
@@ -94,6 +97,7 @@ class Link {
   say(message) {
     if (message.type === "set") this.change = { ...this.change, ...message };
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+    else if (message.type === "end") postMessage({ closed: { code: 1000 } }); // nobody is there to say farewell
   }
 
   closed({ code, reason }) {

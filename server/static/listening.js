@@ -103,6 +103,7 @@ export class Listening {
     clearInterval(this.timer);
     this.offerSession();
     if (summary?.real_time_factor) byId("factor").textContent = factorText(summary.real_time_factor);
-    this.page.ended(this, problem, summary && `${summary.seconds.toFixed(1)} s denoised. Ready for more.`);
+    const seconds = summary ? `${summary.seconds.toFixed(1)} s denoised. ` : "";
+    this.page.ended(this, problem, `${seconds}Ready for more.`);
   }
 }

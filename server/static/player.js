@@ -22,6 +22,7 @@ export class Player {
 
   async play() {
     await this.graph.context.resume();
+    if (this.sources) return; // asked for twice, while it was waited for
     if (this.position >= this.seconds) this.offset = 0;
     this.begun = this.graph.context.currentTime;
     this.sources = this.buffers.map((buffer) => new AudioBufferSourceNode(this.graph.context, { buffer }));

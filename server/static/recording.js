@@ -48,7 +48,7 @@ export class Recording {
   connect() {
     for (const id of ["play", "seek", "time"]) byId(id).hidden = false;
     byId("seek").max = this.player.seconds;
-    byId("seek").oninput = ({ target }) => this.player.seek(Number(target.value)).then(() => this.tick());
+    byId("seek").oninput = ({ target }) => this.seek(Number(target.value));
     byId("play").onclick = () => this.toggle();
     this.page.graph.hear(this.page.denoised);
     this.tick();
@@ -68,6 +68,13 @@ export class Recording {
     this.page.run();
   }
 
+  // The picture may have stopped meanwhile.
+  async seek(seconds) {
+    await this.player.seek(seconds);
+    this.tick();
+    this.page.run();
+  }
+
   setDenoised(on) {
     this.page.graph.hear(on);
   }
@@ -81,6 +88,7 @@ export class Recording {
     await this.player.replace(after);
     this.page.after.show(after);
     this.connect();
+    this.page.run();
     this.tell(result, after.duration);
   }
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from time import time
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gtcrn import snapshot
 from gtcrn.errors import AudioError
@@ -50,7 +50,10 @@ def unseal(kind: type[Head], sealed: bytes, keys: tuple[bytes, ...]) -> tuple[He
     if not text.startswith(FORMAT):
         raise refusal("it was made by another version of the service")
     head, _, body = text.removeprefix(FORMAT).partition(b"\n")
-    return kind.model_validate_json(head), body
+    try:
+        return kind.model_validate_json(head), body
+    except ValidationError as error:
+        raise refusal("it was made by another version of the service") from error
 
 
 def refusal(reason: str) -> ServiceError:
