@@ -215,7 +215,7 @@ class Stream:
     def snapshot(self, key: bytes | None = None) -> bytes:
         """The stream so far as bytes, below 80 KB a channel at 16 kHz, for `Denoiser.resume`; the stream goes on.
 
-        A `key` signs them (HMAC-SHA256), for where others could change them on their way. Raises AudioError once closed.
+        A `key` signs them (HMAC-SHA256), for where others could change them on their way. AudioError once closed.
         """
         if self._flushed and not self._stream.flushed:
             raise AudioError("the stream is closed; take its snapshot before the end of its block.")

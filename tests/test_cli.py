@@ -34,6 +34,13 @@ def test_other_mistakes_are_one_line_too(
     assert sentence in only_line(capfd)
 
 
+@pytest.mark.parametrize("command", ["info", "denoise"])
+def test_samples_without_a_header_are_told(command: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "a.raw").write_bytes(bytes(64))
+    assert run([command, "a.raw"]) == 2
+    assert "without a header" in only_line(capfd)
+
+
 def test_info_about_audio_and_weights(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(folder / "a.flac", 0.5, 44_100, 2)
     assert run(["info", "a.flac"]) == 0

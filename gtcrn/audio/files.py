@@ -86,9 +86,11 @@ class Reader:
         instead = mended(raw) or (links[0] if links[1:] else None)
         try:
             self._file = self._resources.enter_context(_ForwardFile(instead or _as_libsndfile_takes_it(path)))
-        except soundfile.LibsndfileError as error:
+        except (soundfile.LibsndfileError, TypeError) as error:  # of *.raw it wants to be told the rate
             self._resources.close()
-            raise AudioError(f"{self.name} is not audio that can be read: {library_reason(error)}") from error
+            bare = isinstance(error, TypeError)
+            reason = "samples without a header; pipe them in with --raw." if bare else library_reason(error)
+            raise AudioError(f"{self.name} is not audio that can be read: {reason}") from error
         file = self._file
         self.format = AudioFormat(file.samplerate, file.channels, file.format, file.subtype)
         self.frames: int | None = file.frames if file.frames < UNKNOWN_FRAMES else None
