@@ -33,7 +33,9 @@ def ogg_ending(source: Path | BinaryIO) -> Literal["whole", "open", "cut"]:
 
 
 def page_size(start: bytes) -> int:
-    """Bytes of the page of an Ogg file that begins so."""
+    """Bytes of the page of an Ogg file that begins so; where its head breaks off, of a head alone."""
+    if len(start) < HEAD:
+        return HEAD
     segments = start[HEAD - 1]
     return HEAD + segments + sum(start[HEAD : HEAD + segments])
 

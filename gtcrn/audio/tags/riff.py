@@ -13,6 +13,7 @@ from gtcrn.audio.tags.values import MOST, Chunks
 
 HEAD = 12  # bytes: RIFF, size, WAVE
 MOST_CHUNKS = 1_000
+FARTHEST = (1 << 62) - 1  # byte of a file: what a damaged ds64 tells may be beyond all
 OF_THE_SOUND = (b"fmt ", b"data", b"ds64", b"fact", b"PEAK", b"levl", b"MD5 ", b"wavl", b"slnt")  # true of it alone
 FILLERS = (b"JUNK", b"junk", b"PAD ", b"FLLR", b"filr")
 
@@ -34,6 +35,8 @@ def walk(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
         if name == b"data" and not size:
             return
         at += 8 + size + size % 2
+        if at > FARTHEST:
+            return
 
 
 def is_chunk(head: bytes) -> bool:
