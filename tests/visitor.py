@@ -61,6 +61,8 @@ def visit_recipes(folder: Path) -> None:
     """Small trees of the corpora that the page names."""
     dns_tree(folder / "DNS-Challenge", "datasets/clean", "datasets/noise")
     dns_tree(folder / "DNS-Challenge", "datasets_fullband/clean_fullband", "datasets_fullband/noise_fullband")
+    for i in range(3):  # what is not held out is longer than an item
+        save(folder / f"DNS-Challenge/datasets/noise/fan{i}_Freesound_validated_{i}_0.wav", hiss(3.0, seed=i))
     vctk_tree(folder / "VCTK-DEMAND")
     _corpus(folder / "LibriSpeech/train-clean-360", folder / "noises")
     save(folder / "rooms/hall.wav", np.r_[np.zeros(400), 0.5, np.zeros(300), 0.2])
