@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
@@ -143,14 +144,12 @@ class Service:
 
     async def watch(self) -> None:
         """Measure the lateness of the event loop and end what has been silent, slow or long for too long."""
-        looks = 0
-        while True:
+        for look in count(1):
             due = monotonic() + WATCH_SECONDS
             await asyncio.sleep(WATCH_SECONDS)
             self.telemetry.late(max(0.0, monotonic() - due))
             self._tell_late(monotonic())
-            looks += 1
-            if looks % SWEEP_EVERY == 0:
+            if look % SWEEP_EVERY == 0:
                 self.sweep(monotonic())
 
     def _tell_late(self, now: float) -> None:
@@ -227,10 +226,8 @@ class Place:
         wanted = weight(options.sample_rate, options.channels, service.denoiser.config.channels)
         limit = min(service.settings.max_stream_weight, service.places.most(self._client))
         if wanted > limit:
-            form = f"{options.channels} channels at {options.sample_rate} Hz"
-            raise ServiceError(
-                Kind.SETTING, f"{form} weigh as much as {wanted:.3g} streams, and one may weigh {limit:g}."
-            )
+            form = f"{options.channels} channels at {options.sample_rate} Hz weigh as much as {wanted:.3g} streams"
+            raise ServiceError(Kind.SETTING, f"{form}, and one may weigh {limit:g}.")
         self.take(max(0.0, wanted - self.weight))
 
     def take(self, more: float) -> None:
