@@ -78,3 +78,21 @@ def served(folder: Path) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+class Site:
+    """Pages of a folder, in a browser whose microphone plays a file."""
+
+    def __init__(self, folder: Path, browser: Browser, address: str) -> None:
+        self.folder = folder
+        self._browser, self._address = browser, address
+
+    def page(self, path: str = "index.html") -> contextlib.AbstractContextManager[Page]:
+        """A page of its own, on which nothing goes wrong."""
+        return fresh_page(self._browser, f"{self._address}/{path}")
+
+    def call(self, function: str, *arguments: Any) -> Any:
+        """What a function of web_page.mjs returns."""
+        with self.page() as page:
+            code = "async ([name, given]) => (await import('./web_page.mjs'))[name](...given)"
+            return page.evaluate(code, [function, arguments])
