@@ -1,6 +1,11 @@
 """`gtcrn bench --peers` with denoisers whose cost and sound are known."""
 
+import os
+import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +14,8 @@ import soundfile
 from gtcrn import ConfigError
 from gtcrn.cli import comparison
 from gtcrn.cli.app import run
-from gtcrn.cli.comparison import Line, compare, delay, draw, enhanced, markdown
-from gtcrn.cli.peers import Peer, Step
+from gtcrn.cli.comparison import Line, compare, delay, draw, enhanced, markdown, one_core
+from gtcrn.cli.peers import PEERS, Peer, Step
 from gtcrn.types import Samples
 
 
@@ -34,17 +39,26 @@ def broken() -> Step:
     raise RuntimeError("no weights\nin the wheel")
 
 
+class NoSuchFile(Exception):
+    """As ONNX Runtime's own errors: of no kind that Python knows."""
+
+
+def fileless() -> Step:
+    raise NoSuchFile("no model.onnx")
+
+
 LATE = Peer("late", "late", 16_000, 160, lambda: late_copy(777))
 HIGH = Peer("high", "high", 48_000, 480, lambda: late_copy(0))
 WHOLE = Peer("whole", "whole", 16_000, 0, lambda: lambda samples: samples)
-ABSENT = Peer("absent", "absent-package", 16_000, 160, missing)
+ABSENT = Peer("absent", "absent-package gtcrn[export]", 16_000, 160, missing)
+FILELESS = Peer("fileless", "fileless", 16_000, 160, fileless)
 BROKEN = Peer("broken", "broken", 16_000, 160, broken)
 MUTE = Peer("mute", "mute", 16_000, 160, lambda: np.zeros_like)
 
 
 @pytest.fixture
 def peers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparison, "PEERS", (LATE, HIGH, WHOLE, ABSENT, BROKEN))
+    monkeypatch.setattr(comparison, "PEERS", (LATE, HIGH, WHOLE, ABSENT, BROKEN, FILELESS))
 
 
 @pytest.fixture
@@ -79,7 +93,8 @@ def test_costs_scores_and_what_is_missing(pairs: Path, tmp_path: Path) -> None:
     by_name = {line.peer.name: line for line in lines}
     assert all(by_name[name].microseconds > 0 for name in ("late", "high", "whole"))
     assert by_name["whole"].scores == pytest.approx(by_name["noisy"].scores)
-    assert "skipped: absent: nowhere is not installed (pip install 'absent-package')" in table
+    assert "skipped: absent: nowhere is not installed (pip install absent-package 'gtcrn[export]')" in table
+    assert "skipped: fileless: it does not start: no model.onnx" in table
     assert "skipped: broken: it does not start: no weights in the wheel" in table
     assert table.count("\n| ") == 2 + 4  # head and rule, noisy and three peers
     draw(lines, tmp_path / "plot.png")
@@ -129,3 +144,43 @@ def test_weights_that_were_scored_already_are_not_scored_again() -> None:
     scored = Line(LATE, microseconds=20.0, scores={"pesq": 2.0, "estoi": 0.5, "si_sdr": 3.25})
     table = markdown([scored, twin], "")
     assert "| twin | 10 | 1600 | as ours |  |  |\n| late | 20 | 800 | 2.000 | 0.500 | 3.2 |" in table
+
+
+def test_dtln_is_alone_and_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its package mixes half of the noise in and opens its sessions without options."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    given: list[tuple[float, int, int]] = []
+
+    def session(path: str, sess_options: Any) -> None:
+        given.append((strengths[0], sess_options.intra_op_num_threads, sess_options.inter_op_num_threads))
+
+    def noise_suppression(strength: float = 0.5) -> None:
+        strengths.append(strength)
+        onnxruntime.InferenceSession("model.onnx")
+
+    strengths: list[float] = []
+    plugins = SimpleNamespace(dtln=SimpleNamespace(noise_suppression=noise_suppression))
+    modules = {"livekit": SimpleNamespace(rtc=None, plugins=plugins), "livekit.plugins": plugins}
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    next(peer for peer in PEERS if peer.name.startswith("DTLN")).open()
+    assert given == [(1.0, 1, 1)]
+    assert onnxruntime.InferenceSession is session
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="where threads are not told")
+def test_threads_that_were_there_before_share_the_one_core() -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("where there is one processor")
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    try:
+        before = os.sched_getaffinity(thread.native_id or 0)
+        with one_core():
+            assert os.sched_getaffinity(thread.native_id or 0) == os.sched_getaffinity(0) == {max(before)}
+        assert os.sched_getaffinity(thread.native_id or 0) == os.sched_getaffinity(0) == before
+    finally:
+        over.set()
+        thread.join()

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import statistics
 import sys
 import time
@@ -68,19 +69,28 @@ def one_core() -> Iterator[None]:
         yield
         return
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(before)})
+    _bind({max(before)})
     try:
         yield
     finally:
-        os.sched_setaffinity(0, before)
+        _bind(before)
+
+
+def _bind(processors: set[int]) -> None:
+    """Every thread that there is: later ones inherit it from those that start them."""
+    tasks = Path("/proc/self/task")
+    for thread in map(int, os.listdir(tasks) if tasks.exists() else [0]):
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.sched_setaffinity(thread, processors)
 
 
 def _opened(peer: Peer) -> Line:
     try:
         peer.open()
     except ImportError as error:
-        return Line(peer, skipped=f"{error.name or peer.package} is not installed (pip install '{peer.package}')")
-    except (OSError, RuntimeError) as error:  # a library or weights that its wheel lacks
+        packages = shlex.join(peer.package.split())
+        return Line(peer, skipped=f"{error.name or peer.package} is not installed (pip install {packages})")
+    except Exception as error:  # a library or weights that its wheel lacks, in whatever words it says so
         return Line(peer, skipped=f"it does not start: {' '.join(str(error).split())}")
     return Line(peer)
 
