@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+import onnxslim
 import pytest
 import soundfile
 import torch
@@ -32,6 +33,29 @@ def test_the_command_writes_a_graph(tmp_path: Path) -> None:
     assert run(["export", "gtcrn", "-o", str(tmp_path / "s.onnx"), "--format", "sherpa"]) == 0
     assert onnxruntime.InferenceSession(tmp_path / "s.onnx").get_inputs()[1].shape == [2, 1, 16, 16, 33]
     assert run(["export", "-o", str(tmp_path / "g.onnx"), "--shape", "circle"]) == 2
+
+
+def test_a_shape_that_sherpa_does_not_read_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["export", "-o", str(tmp_path / "g.onnx"), "--format", "sherpa", "--shape", "samples"]) == 2
+    assert "--shape goes with --format onnx" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_that_fails_leaves_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "g.onnx").write_text("earlier")
+
+    def fail(model: object) -> None:
+        raise ValueError("no memory")
+
+    monkeypatch.setattr(onnxslim, "slim", fail)
+    with pytest.raises(ValueError, match="no memory"):
+        export_onnx(gtcrn.load().checkpoint, tmp_path / "g.onnx")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["earlier"]
+
+
+def test_an_export_has_to_go_to_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["export", "-o", str(tmp_path)]) == 2
+    assert "is no ordinary file and cannot be written" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module", params=[0, 12], ids=["bands alike", "groups of bands"])
@@ -114,3 +138,16 @@ def test_the_example_streams(sampled: Path, tmp_path: Path) -> None:
     clean, rate = soundfile.read(tmp_path / "clean.wav", dtype="float32")
     noisy, _ = soundfile.read(root / "samples/noisy.wav", dtype="float32")
     np.testing.assert_allclose(clean, gtcrn.load()(noisy, rate), atol=1e-4)
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(48_000, 1), (16_000, 2)])
+def test_the_example_refuses_what_it_would_hear_wrongly(
+    sampled: Path, tmp_path: Path, rate: int, channels: int
+) -> None:
+    soundfile.write(tmp_path / "in.wav", np.zeros((1_000, channels)), rate)
+    example = Path(__file__).parent.parent / "gtcrn/ports/examples/onnx_stream.py"
+    command = [sys.executable, str(example), str(sampled), "in.wav", "out.wav"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("in.wav must be mono at 16 kHz: ")
+    assert not (tmp_path / "out.wav").exists()

@@ -5,6 +5,7 @@ hop in, a hop out), and `sherpa`, the one that sherpa-onnx reads as a model of t
 """
 
 import json
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from gtcrn import checkpoint
+from gtcrn.audio.place import whole
 from gtcrn.checkpoint import Checkpoint
 from gtcrn.config import SpectralConfig
 from gtcrn.errors import ConfigError
@@ -160,11 +162,21 @@ GRAPHS: dict[str, Callable[[GTCRN], Graph]] = {
 def export_onnx(weights: Checkpoint, path: Path, shape: str = "spectrum") -> None:
     """Write a graph of one of the three shapes, constants folded; its metadata holds all that a runtime must know.
 
-    Raises ConfigError for another shape.
+    It appears whole or not at all. Raises ConfigError for another shape, AudioError for a path that is no ordinary
+    file, GtcrnError where it cannot be written.
     """
     if shape not in GRAPHS:
         raise ConfigError(f"there is no shape {shape!r} of an exported graph; there are {', '.join(GRAPHS)}.")
     graph = GRAPHS[shape](checkpoint.to_model(weights).eval())
+    with tempfile.TemporaryDirectory() as folder:
+        model = onnxslim.slim(_traced(graph, Path(folder) / "traced.onnx"))
+    onnx.helper.set_model_props(model, {**_metadata(weights), **graph.metadata})
+    with whole(path) as file:
+        file.write(model.SerializeToString())
+
+
+def _traced(graph: Graph, path: Path) -> onnx.ModelProto:
+    """As torch writes it to that file."""
     axes = {name: {0: "batch"} for name in (*graph.inputs, *graph.outputs)} if graph.batched else None
     with torch.no_grad(), warnings.catch_warnings():  # a gradient would trace the training's recurrence, step by step
         warnings.simplefilter("ignore")  # of its own age
@@ -178,9 +190,7 @@ def export_onnx(weights: Checkpoint, path: Path, shape: str = "spectrum") -> Non
             opset_version=OPSET,
             dynamo=False,
         )
-    model = onnxslim.slim(onnx.load(path))
-    onnx.helper.set_model_props(model, {**_metadata(weights), **graph.metadata})
-    onnx.save(model, path)
+    return onnx.load(path)
 
 
 def _state(network: GTCRN) -> dict[str, Tensor]:

@@ -12,6 +12,8 @@ options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = options.inter_op_num_threads = 1  # so small a network gains nothing from threads
 session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
 samples, rate = soundfile.read(source, dtype="float32")
+if (rate, samples.ndim) != (16_000, 1):
+    sys.exit(f"{source} must be mono at 16 kHz: ffmpeg -i {source} -ac 1 -ar 16000 mono.wav")
 first, *rest = session.get_inputs()
 state = {entry.name: np.zeros([1, *entry.shape[1:]], np.float32) for entry in rest}  # shape[0] is the batch
 hop = first.shape[1]
