@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from loguru import logger
 from pipecat.audio.filters.base_audio_filter import BaseAudioFilter
 from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams
 from pipecat.frames.frames import FilterControlFrame, FilterEnableFrame, FilterUpdateSettingsFrame
@@ -52,6 +53,8 @@ class GtcrnFilter(BaseAudioFilter):
             if self._filter:
                 self._filter.stream.bypass = not frame.enable
         elif isinstance(frame, FilterUpdateSettingsFrame):
+            if unknown := frame.settings.keys() - self._options.keys():
+                logger.warning(f"GtcrnFilter has no setting {min(unknown)!r}; it has {', '.join(self._options)}.")
             self._set(**{name: value for name, value in frame.settings.items() if name in self._options})
 
     def _set(self, **options: Any) -> None:

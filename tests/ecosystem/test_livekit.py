@@ -113,3 +113,55 @@ def test_the_highs_can_be_kept_later(shipped: Denoiser) -> None:
         assert one.keep_highs
     with pytest.raises(ConfigError, match="0 dB or more"):
         GtcrnProcessor(shipped, attenuation_limit=-1)
+
+
+def test_another_speakers_track_begins_anew(shipped: Denoiser) -> None:
+    """LiveKit Agents give one processor every participant in turn."""
+    from livekit import rtc
+
+    from gtcrn.integrations.livekit import GtcrnProcessor
+
+    processor, pcm = GtcrnProcessor(shipped), noise(0.2, 16_000)
+    frame = rtc.AudioFrame(pcm.tobytes(), 16_000, 1, len(pcm))
+
+    def heard(publication: str) -> bytes:
+        processor._on_stream_info_updated(room_name="r", participant_identity="p", publication_sid=publication)
+        return processor._process(frame).data.tobytes()
+
+    first = heard("a")
+    assert heard("a") != first  # it goes on: the room told of it again
+    assert heard("b") == first
+    processor._on_stream_info_cleared()
+    assert processor.delay == 0
+    assert heard("b") == first
+
+
+def test_off_it_returns_what_it_is_given(shipped: Denoiser) -> None:
+    from livekit import rtc
+
+    from gtcrn.integrations.livekit import GtcrnProcessor
+
+    processor, pcm = GtcrnProcessor(shipped), noise(0.2, 16_000)
+    frame = rtc.AudioFrame(pcm.tobytes(), 16_000, 1, len(pcm))
+    processor.enabled = False
+    assert processor._process(frame) is frame
+
+
+def test_audio_of_before_the_connection_leaves_the_live_stream_whole(shipped: Denoiser) -> None:
+    """It comes between live frames, at the rate of whoever recorded it."""
+    from livekit import rtc
+
+    from gtcrn.integrations.livekit import GtcrnProcessor
+
+    processor, streams = GtcrnProcessor(shipped), {rate: FrameFilter(shipped, rate) for rate in (24_000, 48_000)}
+    for rate in (24_000, 48_000, 24_000, 48_000):
+        pcm = noise(0.2, rate)
+        clean = processor._process(rtc.AudioFrame(pcm.tobytes(), rate, 1, len(pcm)))
+        assert clean.data.tobytes() == streams[rate](pcm.tobytes())
+        assert processor.delay == streams[rate].delay
+    processor.bypass = True
+    for rate, stream in streams.items():
+        stream.stream.bypass = True
+        pcm = noise(0.2, rate)
+        clean = processor._process(rtc.AudioFrame(pcm.tobytes(), rate, 1, len(pcm)))
+        assert clean.data.tobytes() == stream(pcm.tobytes())

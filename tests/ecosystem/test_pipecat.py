@@ -176,6 +176,7 @@ def test_the_limit_can_be_set_and_a_wrong_one_is_refused(shipped: Denoiser) -> N
 
 
 def test_the_highs_can_be_kept_later(shipped: Denoiser) -> None:
+    from loguru import logger
     from pipecat.frames.frames import FilterUpdateSettingsFrame
 
     from gtcrn.integrations.pipecat import GtcrnFilter
@@ -184,10 +185,14 @@ def test_the_highs_can_be_kept_later(shipped: Denoiser) -> None:
     kept = FrameFilter(shipped, 48_000, keep_highs=True)(pcm)
     assert kept != FrameFilter(shipped, 48_000)(pcm)
 
+    told: list[str] = []
+    logger.add(told.append, format="{level} {message}")
+
     async def main() -> None:
         filtering = GtcrnFilter(shipped)
         await filtering.start(48_000)
         await filtering.process_frame(FilterUpdateSettingsFrame(settings={"keep_highs": True, "other": 1}))
+        assert told == ["WARNING GtcrnFilter has no setting 'other'; it has attenuation_limit, keep_highs.\n"]
         assert await filtering.filter(pcm) == kept
         with pytest.raises(AudioError, match="keep_highs"):
             await filtering.process_frame(FilterUpdateSettingsFrame(settings={"keep_highs": "no"}))
