@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import pytest
 from calls import delayed
-from serving import pcm, running, settings, speech
+from serving import cut, pcm, running, settings, speech, wait_for
 
 from gtcrn import Denoiser
 from gtcrn_server.errors import Kind, ServiceError
@@ -49,10 +49,10 @@ class Line:
         self.thread.start()
 
     def _answer(self) -> None:
-        call, _ = self._listener.accept()
-        with call:
-            call.sendall(self._words)
-            while data := call.recv(65_536):
+        self.call, _ = self._listener.accept()
+        with self.call, contextlib.suppress(ConnectionError):
+            self.call.sendall(self._words)
+            while data := self.call.recv(65_536):
                 self.heard += data
         self._listener.close()
 
@@ -63,6 +63,12 @@ def asterisk(denoiser: Denoiser, line: Line, **changes: Any) -> Iterator[socket.
         app: Any = service.server.config.app
         with socket.create_connection(("127.0.0.1", app.state.audiosocket.port), 10) as call:
             yield call
+
+
+def reset(call: socket.socket) -> None:
+    """Close it without a farewell (RST)."""
+    call.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    call.close()
 
 
 @pytest.mark.parametrize(("kind", "rate"), [(0x10, 8_000), (0x12, 16_000), (0x15, 44_100), (0x16, 48_000)])
@@ -92,6 +98,29 @@ def test_what_is_inside_comes_when_the_rate_changes_and_when_the_line_breaks(den
         whole = delayed(denoiser, data, rate, 2)
         assert b"".join(part for each, part in heard if each == kind) == whole
     assert [kind for kind, _ in heard] == [0x10, 0x10, 0x12, 0x12]
+
+
+@pytest.mark.parametrize("words", [b"", packet(0x10, b"\1\2")], ids=["a bot that listens", "a bot that talks"])
+def test_what_was_heard_comes_when_the_line_is_reset(denoiser: Denoiser, words: bytes) -> None:
+    """As Asterisk's close resets it while something of the bot's is unread there."""
+    line, data = Line(), pcm(speech(0.5))
+    with asterisk(denoiser, line) as call:
+        call.sendall(IDENTITY)
+        wait_for(lambda: len(line.heard) == len(IDENTITY))
+        call.sendall(b"".join(packet(0x12, piece) for piece in cut(data, (640,))))
+        reset(call)
+        line.call.sendall(words)
+        line.thread.join(10)
+    assert b"".join(part for _, part in packets(line.heard)[1:]) == delayed(denoiser, data, 16_000, 640)
+
+
+def test_who_is_gone_at_once_is_no_failure(denoiser: Denoiser, caplog: pytest.LogCaptureFixture) -> None:
+    """Its address cannot be asked for any more."""
+    service = Service(settings(), denoiser)
+    reading: Any = None
+    writer: Any = SimpleNamespace(get_extra_info=lambda _: None, close=lambda: None)
+    asyncio.run(AudioSocket(service)._serve(reading, writer))
+    assert not caplog.records
 
 
 def test_a_call_that_the_service_ends_has_its_last_words(denoiser: Denoiser) -> None:

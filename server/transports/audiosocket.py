@@ -28,6 +28,13 @@ HANGUP, IDENTITY, FAULT = 0x00, 0x01, 0xFF
 RATES = dict(zip(range(0x10, 0x19), (8, 12, 16, 24, 32, 44.1, 48, 96, 192), strict=True))  # kHz, by kind
 
 
+class Heard(asyncio.StreamReader):
+    """Keeps what came before a connection broke: asyncio's own reader drops it where the end is an error (RST)."""
+
+    def set_exception(self, exc: Exception) -> None:
+        self.feed_eof()
+
+
 class AudioSocket:
     """The listener: one call for each connection."""
 
@@ -44,7 +51,8 @@ class AudioSocket:
             yield
             return
         bound = self.bound or listen(settings.host, settings.audiosocket_port)
-        listener = await asyncio.start_server(self._serve, sock=bound)
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_server(lambda: asyncio.StreamReaderProtocol(Heard(), self._serve), sock=bound)
         self.port = listener.sockets[0].getsockname()[1]
         try:
             yield
@@ -67,6 +75,8 @@ class AudioSocket:
 
     async def _admit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         service, peer = self._service, writer.get_extra_info("peername")
+        if not peer:  # gone before it could be asked who it was
+            return
         if peer[0] not in self._clients:
             raise ServiceError(Kind.UNAUTHORIZED, "This address is not among GTCRN_AUDIOSOCKET_CLIENTS.")
         address = service.client(peer)
@@ -125,7 +135,8 @@ class Exchange:
     async def _bot(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             kind, data = await _read(reader)
-            await self._write(writer, kind, data)
+            with contextlib.suppress(ConnectionError):  # a caller who is gone is still heard to the last sample
+                await self._write(writer, kind, data)
             if kind == HANGUP:
                 return
 
