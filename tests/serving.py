@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import itertools
 import json
 import shutil
@@ -18,6 +19,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+import gtcrn_server
 from gtcrn import Denoiser
 from gtcrn.audio.pcm import PcmFormat
 from gtcrn.types import Samples
@@ -27,6 +29,7 @@ from gtcrn_server.service import Service
 from gtcrn_server.settings import Settings
 from gtcrn_server.sockets import listen
 
+EXAMPLES = Path(gtcrn_server.__file__).parent / "examples"
 START = {"type": "start"}
 END = {"type": "end"}
 
@@ -87,6 +90,16 @@ def running(
         instance.should_exit = True
         thread.join(20)
         assert not thread.is_alive(), "the server does not stop"
+
+
+def example(name: str) -> Any:
+    """A module of server/examples."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def speech(seconds: float, seed: int = 0, sample_rate: int = 16_000, channels: int = 1) -> Samples:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import importlib.util
 import re
 import shutil
 import signal
@@ -15,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from served import Serving, free_port, nginx, random_weights, ready, redis_server, serving, upstream
-from serving import cut, offline, pcm, speech, wait_for
+from serving import cut, example, offline, pcm, speech, wait_for
 
 import gtcrn_server
 from gtcrn import Denoiser
@@ -65,16 +64,6 @@ def hosts(folder: Path, **settings: Any) -> Iterator[Hosts]:
         text = re.sub(r"^ *ssl_.*$", "", text.replace("listen 443 ssl", f"listen 127.0.0.1:{group.port}"), flags=re.M)
         with nginx(folder, text, group.port):
             yield group
-
-
-def example(name: str) -> Any:
-    """A module of server/examples."""
-    spec = importlib.util.spec_from_file_location(name, SERVER / "examples" / f"{name}.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 async def paced(data: bytes) -> AsyncIterator[bytes]:

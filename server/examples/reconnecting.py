@@ -13,11 +13,12 @@ from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 WIDTH = 2  # bytes of a sample
 PIECE = 640  # bytes of a message
-PAUSE_SECONDS, PATIENCE_SECONDS = 0.2, 30.0  # between two attempts, and for all of them
+PAUSE_SECONDS, PATIENCE_SECONDS = 0.2, 30.0  # between two attempts, and from the first failure to the last attempt
+LOCKED = (401, 403)  # HTTP's status where another attempt is of no use; 502 and 503 are of hosts that leave
 
 
 class Refused(Exception):
@@ -32,34 +33,47 @@ class Reconnecting:
         self._kept = bytearray()  # input from `_base` on, in bytes since the begin
         self._base = self._got = 0
         self._ended = self._done = False
+        self._failing: float | None = None  # since when; until a service is ready
         self._arrived = asyncio.Event()
         self.connections = 0
 
     async def run(self, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-        """Denoised audio of all chunks, each sample once. Raises Refused, or OSError when nobody answers for long."""
+        """Denoised audio of all chunks, each sample once.
+
+        Raises Refused; when nobody is ready for long, OSError, ConnectionClosed or InvalidHandshake; and what `chunks`
+        raises, when all before it is here.
+        """
         collecting = asyncio.create_task(self._collect(chunks))
-        loop = asyncio.get_running_loop()
         try:
-            patience = loop.time() + PATIENCE_SECONDS
             while not self._done:
                 try:
                     async for audio in self._converse():
-                        patience = loop.time() + PATIENCE_SECONDS
                         yield audio
-                except (OSError, ConnectionClosed, InvalidStatus):  # InvalidStatus: 503 of a host that is leaving
-                    if loop.time() > patience:
-                        raise
+                except (OSError, ConnectionClosed, InvalidHandshake) as error:
+                    self._bear(error)
                 if not self._done:
                     await asyncio.sleep(PAUSE_SECONDS)
+            await collecting
         finally:
-            collecting.cancel()
+            await _over(collecting)
+
+    def _bear(self, error: Exception) -> None:
+        """Raises the error when nobody has been ready for long, and Refused where no attempt will change that."""
+        if isinstance(error, InvalidStatus) and (status := error.response.status_code) in LOCKED:
+            raise Refused(f"The service does not let this client in (HTTP {status}).") from error
+        now = asyncio.get_running_loop().time()
+        self._failing = self._failing or now
+        if now - self._failing > PATIENCE_SECONDS:
+            raise error
 
     async def _collect(self, chunks: AsyncIterable[bytes]) -> None:
-        async for chunk in chunks:
-            self._kept += chunk
+        try:
+            async for chunk in chunks:
+                self._kept += chunk
+                self._arrived.set()
+        finally:
+            self._ended = True
             self._arrived.set()
-        self._ended = True
-        self._arrived.set()
 
     async def _converse(self) -> AsyncIterator[bytes]:
         """One connection, until it ends."""
@@ -67,6 +81,7 @@ class Reconnecting:
             self.connections += 1
             await connection.send(json.dumps(self._start))
             ready = _event(await connection.recv())
+            self._failing = None
             place = ready["sent"] * WIDTH
             sending = asyncio.create_task(self._send(connection, ready["received"] * WIDTH))
             try:
@@ -79,14 +94,15 @@ class Reconnecting:
                     else:
                         self._heed(_event(message))
             finally:
-                sending.cancel()
+                await _over(sending)
 
     async def _send(self, connection: ClientConnection, place: int) -> None:
         """What is kept from `place` on, and what comes."""
         while True:
             self._arrived.clear()
             while place < self._base + len(self._kept):
-                piece = bytes(self._kept[place - self._base :][:PIECE])
+                begin = place - self._base
+                piece = bytes(self._kept[begin : begin + PIECE])
                 await connection.send(piece)
                 place += len(piece)
             if self._ended:
@@ -100,6 +116,12 @@ class Reconnecting:
             before = event["received"] * WIDTH
             del self._kept[: before - self._base]
             self._base = before
+
+
+async def _over(task: asyncio.Task[None]) -> None:
+    """End it. What it raised is told elsewhere."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _event(message: str | bytes) -> dict[str, Any]:
