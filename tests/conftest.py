@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+try:
+    import hypothesis
+except ImportError:  # where only the core is tested
+    pass
+else:  # the same examples each time, however slow the machine is
+    hypothesis.settings.register_profile(
+        "here", deadline=None, derandomize=True, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+    )
+    hypothesis.settings.load_profile("here")
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

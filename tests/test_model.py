@@ -42,18 +42,21 @@ def test_erb_bands_add_up_to_one() -> None:
     np.testing.assert_allclose(erb_matrix(GTCRNConfig()).sum(0), 1, atol=1e-6)
 
 
+def drawn(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
 @pytest.mark.parametrize("exponent", [1.0, 0.5, 0.25])
 def test_the_network_keeps_the_contract(exponent: float) -> None:
     network = random_network(config=GTCRNConfig(input_exponent=exponent))
-    torch.manual_seed(1)
-    verify_contract(network, network.initial_state, torch.randn(2, 2, 14, 257))
+    verify_contract(network, network.initial_state, drawn(2, 2, 14, 257))
 
 
 def test_a_smaller_configuration_keeps_the_contract() -> None:
     """No width is written into a layer."""
     config = GTCRNConfig(SpectralConfig(n_fft=256, hop=128), erb_low=33, erb_high=32, channels=8, dilations=(1, 3))
     network = random_network(config=config)
-    verify_contract(network, network.initial_state, torch.randn(2, 2, 14, 129))
+    verify_contract(network, network.initial_state, drawn(2, 2, 14, 129))
 
 
 def test_learned_parameters_are_those_of_the_paper() -> None:
@@ -90,7 +93,7 @@ def test_depthwise_separable_weights() -> None:
 
 @pytest.mark.parametrize("exponent", [1.0, 0.5, 0.25])
 def test_features_compress_the_magnitude_and_keep_the_phase(exponent: float) -> None:
-    spectrum = torch.randn(1, 2, 3, 5, dtype=torch.double)
+    spectrum = drawn(1, 2, 3, 5).double()
     magnitude, real, imag = features(spectrum, exponent).unbind(1)
     x = torch.complex(*spectrum.unbind(1))
     torch.testing.assert_close(magnitude, x.abs() ** exponent, rtol=1e-6, atol=0)

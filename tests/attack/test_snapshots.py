@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from hostile import in_a_sentence
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from streams import noise, random_denoiser
 
@@ -132,9 +132,7 @@ def finite_for_ever(stream: Stream) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form[0]} Hz x {form[1]}")
-@settings(
-    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=EXAMPLES)
 @given(
     changes=st.lists(st.one_of(flips(), headers(), numbers(), lengths(), splices()), min_size=1, max_size=4),
     resealed=st.sampled_from([True, True, True, False]),  # most are refused for their hash else

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hostile import UPGRADE
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from sayings import BINARY, BROKEN, CLOSE, NO_MESSAGES, PING, TEXT, WIDTHS, WRONG, all_said, no_messages, starts
@@ -235,8 +235,5 @@ def service() -> Any:
         assert instance.service.telemetry.live == 0
 
 
-WebSocket.TestCase.settings = settings(
-    max_examples=300, stateful_step_count=25, deadline=None, derandomize=True, database=None,
-    suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+WebSocket.TestCase.settings = settings(max_examples=300, stateful_step_count=25)
 TestWebSocket = WebSocket.TestCase

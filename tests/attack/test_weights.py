@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from hostile import in_a_sentence
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_network
 from safetensors.numpy import save, save_file
@@ -26,9 +26,8 @@ from gtcrn.errors import CheckpointError, ConfigError
 from gtcrn.kernel.fold import fold
 
 pytestmark = pytest.mark.attack
-common = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-many = settings(common, max_examples=3_000)
-few = settings(common, max_examples=1_000)
+many = settings(max_examples=3_000)
+few = settings(max_examples=1_000)
 
 WHOLE = checkpoint.from_model(random_network())
 METADATA = {"gtcrn_format": "1", "config": json.dumps(WHOLE.config.to_dict()), "card": "{}"}
@@ -132,10 +131,7 @@ def test_weights_whose_products_overflow() -> None:
 
 @pytest.mark.parametrize("kind", [np.float16, np.float64, np.int32, np.bool_, np.complex64])
 def test_weights_of_other_kinds(path: Path, kind: type) -> None:
-    try:
-        save_file({**WHOLE.weights, "encoder.first.conv.bias": np.zeros(16, kind)}, path, METADATA)
-    except Exception:
-        pytest.skip("cannot be written")
+    save_file({**WHOLE.weights, "encoder.first.conv.bias": np.zeros(16, kind)}, path, METADATA)
     with pytest.raises(CheckpointError, match="not float32"):
         checkpoint.read(path)
 
