@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import soundfile
+from commands import PATIENCE
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 from serving import Running
 
 RATE = 48_000  # Hz
-PATIENCE = 15_000  # ms until something must have appeared, on a machine that is busy with other work
 Open = Callable[..., Page]
 
 
@@ -29,7 +29,7 @@ def pages(browser: Browser) -> Iterator[Open]:
     """Opens the page of a service in a fresh context; in the end no script has failed and nothing was logged."""
     complaints: list[str] = []
     contexts = []
-    expect.set_options(timeout=PATIENCE)
+    expect.set_options(timeout=1_000 * PATIENCE)
 
     def note(line: ConsoleMessage) -> None:
         if line.type in ("error", "warning"):
@@ -37,7 +37,7 @@ def pages(browser: Browser) -> Iterator[Open]:
 
     def opened(service: Running, url: str = "", quiet: bool = True, **options: Any) -> Page:
         context = browser.new_context(**{"permissions": ["microphone"], **options})
-        context.set_default_timeout(PATIENCE)
+        context.set_default_timeout(1_000 * PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))

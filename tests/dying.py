@@ -25,11 +25,11 @@ def fail(weights: object, options: DenoiseOptions, base: str, batch: list[Item])
     raise ModuleNotFoundError("No module named 'gtcrn'")
 
 
-def late_first(item: tuple[float, int]) -> tuple[int, int]:
-    """Its number and process, after so many seconds."""
+def late_first(item: tuple[float, int]) -> int:
+    """Its number, after so many seconds."""
     seconds, number = item
     time.sleep(seconds)
-    return number, os.getpid()
+    return number
 
 
 def die_once(marks: str, number: int) -> int:

@@ -1,12 +1,13 @@
 """What a run on Ray wrote, and the processes that it had."""
 
-import contextlib
 import io
+import os
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import soundfile
+from commands import children, command_line
 
 
 def sounds(folder: str) -> dict[str, bytes]:
@@ -31,10 +32,10 @@ def manifest(where: str = "out/manifest.parquet") -> dict[str, dict[str, Any]]:
 
 
 def workers() -> list[int]:
-    """Processes of Ray that denoise."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if path.read_bytes().startswith(b"ray::gtcrn denoise"):
-                found.append(int(path.parent.name))
-    return found
+    """Processes of this process's Ray that denoise: its children start them."""
+    return [
+        pid
+        for one in children(os.getpid())
+        for pid in children(one)
+        if command_line(pid).startswith(b"ray::gtcrn denoise")
+    ]

@@ -122,6 +122,15 @@ class RedisServer:
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         wait_for(lambda: answers(self.port))
 
+    def settle(self) -> None:
+        """Wait until it has run so long that what it does not know is not there."""
+        from redis import from_url
+
+        from gtcrn_server.streams.leases import SETTLE_SECONDS  # not without redis
+
+        with from_url(self.url) as client:
+            wait_for(lambda: client.info("server")["uptime_in_seconds"] >= SETTLE_SECONDS)
+
     def kill(self) -> None:
         if self.process:
             self.process.kill()

@@ -162,7 +162,7 @@ def refuses(call: Callable[[], Any]) -> bool:
 
 def test_what_comes_while_another_thread_pushes_is_refused_and_options_wait() -> None:
     """The push takes long enough for all that is asked meanwhile."""
-    samples = noise(30 * 16_000, 4)
+    samples = noise(300 * 16_000, 4)
     stream = random_denoiser().stream(16_000, 4)
     with ThreadPoolExecutor(1) as pool:
         pushed = pool.submit(stream.push, samples)

@@ -83,8 +83,10 @@ def test_it_is_read_as_far_as_it_goes(cut: tuple[Path, int, str]) -> None:
     found, _ = soundfile.read(target, dtype="float32")
     assert samples - 9_000 <= len(found) <= samples + 200
     assert done.seconds == len(found) / RATE
-    exact = 2**-14 if path.read_bytes()[:4] in (b"RIFF", b"RF64", b"FORM", b"fLaC") else 0.5
-    np.testing.assert_allclose(found[: samples - 9_000], SAMPLES[: samples - 9_000], atol=exact)
+    found, wanted = found[: samples - 9_000], SAMPLES[: samples - 9_000]
+    if path.read_bytes()[:4] in (b"RIFF", b"RF64", b"FORM", b"fLaC"):
+        np.testing.assert_allclose(found, wanted, atol=2**-14)
+    assert np.corrcoef(found, wanted)[0, 1] > 0.75  # what an MP3 or Opus leaves of white noise
 
 
 def test_the_command_says_so_once_and_in_its_record(

@@ -1,9 +1,11 @@
 """What `gtcrn denoise` refuses, in one line and with exit code 2, and what one bad file means for the others."""
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from command_line import denoise, names, only_line, piped, write
@@ -115,10 +117,23 @@ def test_a_named_pipe_and_a_file_that_may_not_be_read_are_told_as_what_they_are(
     os.mkfifo("pipe.wav")
     assert denoise("pipe.wav") == 2
     assert "is a pipe or a device, not a file; give it as standard input" in only_line(capfd)
-    write(folder / "a.wav").chmod(0)
-    if os.geteuid():  # to root all is readable
+
+
+def test_what_may_not_be_read_is_told(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever runs the tests as root may read everything: the system's answer is made up."""
+
+    def closed(path: str | Path, *_: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    write(folder / "a.wav")
+    (folder / "closed").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr("gtcrn.audio.files.os.open", closed)
         assert denoise("a.wav") == 1
-        assert "permission denied" in only_line(capfd)
-        (folder / "closed").mkdir(0)
+    assert "permission denied" in only_line(capfd)
+    with monkeypatch.context() as patch:
+        patch.setattr("gtcrn.plan.os.scandir", closed)
         assert denoise("closed", "-o", "out") == 1
-        assert only_line(capfd) == "gtcrn: closed: Permission denied.\n"
+    assert only_line(capfd) == "gtcrn: closed: Permission denied.\n"

@@ -14,7 +14,11 @@ from pathlib import Path
 import pytest
 from visitor import ROOT, programs, visit_kernel, visit_project, visit_recipes, visit_service
 
-PAGES = ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "recipes/README.md", "server/README.md")
+PAGES = [
+    "README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "gtcrn/kernel/README.md", "gtcrn/ports/README.md",
+    "gtcrn/ports/web/README.md", "gtcrn/weights/gtcrn.md", "gtcrn/weights/large.md", "recipes/README.md",
+    "recipes/RESULTS.md", "recipes/SETTINGS.md", "server/README.md", "server/PROTOCOL.md", "server/deploy/SCALING.md",
+]  # fmt: skip
 README = (ROOT / "README.md").read_text()
 BLOCK = re.compile(r"^```(bash|sh|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -75,8 +79,17 @@ def test_the_page_runs_from_top_to_bottom(
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / page).read_text()):
-        assert (ROOT / page).parent.joinpath(target).exists(), target
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", (ROOT / page).read_text()):
+        path, _, heading = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), target
+        assert not heading or heading in headings(file), target
+
+
+def headings(page: Path) -> set[str]:
+    """As links name them: in small letters, without punctuation, with hyphens for spaces."""
+    lines = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in lines}
 
 
 def test_the_command_that_ci_runs_is_there() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from calls import bot, closed, codes, delayed, denoised, said
+from commands import PATIENCE
 from serving import pcm, running, speech, wait_for
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
@@ -41,7 +42,7 @@ def test_the_bot_hears_the_caller_to_the_last_sample(denoiser: Denoiser, start: 
     with bot(raw=True) as one, running(denoiser, asterisk_bot=one.url) as service:
         with connect(f"ws://127.0.0.1:{service.port}/v1/asterisk") as call:
             said(call, first, *pieces[:3], digit, *pieces[3:])
-        assert one.gone.wait(5)  # a call of Asterisk ends by its connection
+        assert one.gone.wait(PATIENCE)  # a call of Asterisk ends by its connection
         assert service.service.telemetry.opened["asterisk"] == 1
         wait_for(lambda: not service.service.telemetry.live)
     assert (one.heard.pop(0), one.heard.pop(3)) == (first, digit)
@@ -55,7 +56,7 @@ def test_laws_of_the_telephone(denoiser: Denoiser, law: str) -> None:
     with bot(raw=True) as one, running(denoiser, asterisk_bot=one.url) as service:
         with connect(f"ws://127.0.0.1:{service.port}/v1/asterisk") as call:
             said(call, plain(law), *(data[at : at + 160] for at in range(0, len(data), 160)))
-        assert one.gone.wait(5)
+        assert one.gone.wait(PATIENCE)
     assert b"".join(one.heard[1:]) == denoised(denoiser, data, law, 160)
 
 
@@ -67,7 +68,7 @@ def test_what_the_bot_says_and_commands_reaches_asterisk_unchanged(denoiser: Den
         one.words = words
         with connect(f"ws://127.0.0.1:{service.port}/v1/asterisk") as call:
             said(call, plain("slin16"))
-            assert [call.recv(5) for _ in words] == words
+            assert [call.recv(PATIENCE) for _ in words] == words
             said(call, "MEDIA_XOFF", '{"event":"MEDIA_XON"}', "MEDIA_BUFFERING_COMPLETED 7")
             wait_for(lambda: len(one.heard) == 4)
     assert one.heard[1:] == ["MEDIA_XOFF", '{"event":"MEDIA_XON"}', "MEDIA_BUFFERING_COMPLETED 7"]

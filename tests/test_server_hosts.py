@@ -5,7 +5,6 @@ import contextlib
 import re
 import shutil
 import signal
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,8 +94,7 @@ def clients(group: Hosts, count: int, seconds: float) -> list[Run]:
 def test_websocket_streams_survive_a_rolling_restart_and_lose_nothing(tmp_path: Path, denoiser: Denoiser) -> None:
     async def restarted(group: Hosts, runs: list[Run]) -> None:
         streaming = asyncio.gather(*(run() for run in runs))
-        while await asyncio.to_thread(group.streams, "websocket") != [3, 3]:  # least connections
-            await asyncio.sleep(0.05)
+        await asyncio.to_thread(wait_for, lambda: group.streams("websocket") == [3, 3])  # least connections
         for host in list(group.each):
             host.process.send_signal(signal.SIGTERM)
             await asyncio.to_thread(host.process.wait, 5)  # less than the drain: nobody is waited for
@@ -115,8 +113,7 @@ def test_websocket_streams_survive_a_rolling_restart_and_lose_nothing(tmp_path: 
 def test_websocket_streams_survive_a_host_that_is_killed(tmp_path: Path, denoiser: Denoiser) -> None:
     async def bereaved(group: Hosts, runs: list[Run]) -> None:
         streaming = asyncio.gather(*(run() for run in runs))
-        while await asyncio.to_thread(group.streams, "websocket") != [3, 3]:
-            await asyncio.sleep(0.05)
+        await asyncio.to_thread(wait_for, lambda: group.streams("websocket") == [3, 3])
         await asyncio.sleep(1.5)
         group.each[0].kill()
         await streaming
@@ -176,7 +173,7 @@ def test_rest_clients_do_not_notice_a_host_that_goes(tmp_path: Path, denoiser: D
         return [audio for audio in await streaming if audio is not None]
 
     with redis_server() as redis:
-        time.sleep(5)  # until it has settled
+        redis.settle()
         with hosts(tmp_path, redis_url=redis.url) as group:
             runs = clients(group, 4, 5.0)
             got = asyncio.run(loaded(group, runs))

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from commands import until
 from serving import (
     END,
     START,
@@ -197,8 +198,7 @@ def test_streams_that_wait_for_a_busy_service_are_told_once_and_go_on(denoiser: 
         async with connect(url) as connection:
             reading = asyncio.ensure_future(receive_all(connection))
             await send_all(connection, [START, data[:8000]])
-            while not service.telemetry.live_audio.seconds:
-                await asyncio.sleep(0.01)
+            await until(lambda: service.telemetry.live_audio.seconds)
             service.telemetry.lag = 1e6
             for piece in cut(data[8000:], (640,)):
                 await send_all(connection, [piece])

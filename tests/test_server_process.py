@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 import soundfile
+from commands import wait_for
 from served import Serving, random_weights, ready, serving
 from serving import END, START, Answer, cut, offline, pcm, receive_all, send_all, speech
 from websockets.asyncio.client import connect
@@ -41,12 +42,13 @@ async def paced(url: str, data: bytes, pause: float) -> Answer:
 
 async def streams_begun(service: Serving, count: int) -> None:
     """Wait until so many streams have been accepted."""
-    while True:
-        text = (await asyncio.to_thread(httpx.get, f"{service.http}/metrics")).text
+
+    def begun() -> bool:
+        text = httpx.get(f"{service.http}/metrics").text
         found = re.search(r"^gtcrn_streams_total(?:{.*})? ([\d.]+)", text, re.MULTILINE)
-        if found and float(found[1]) >= count:
-            return
-        await asyncio.sleep(0.02)
+        return found is not None and float(found[1]) >= count
+
+    await asyncio.to_thread(wait_for, begun)
 
 
 def test_sigterm_under_load_loses_no_sample_of_a_finishing_stream(weights: Path, denoiser: Denoiser) -> None:
@@ -56,8 +58,7 @@ def test_sigterm_under_load_loses_no_sample_of_a_finishing_stream(weights: Path,
         streams = [asyncio.ensure_future(paced(service.socket, data, 0.05)) for data in recordings]
         await streams_begun(service, len(recordings))
         service.process.send_signal(signal.SIGTERM)
-        while await asyncio.to_thread(ready, service.http) == 200:
-            await asyncio.sleep(0.02)
+        await asyncio.to_thread(wait_for, lambda: ready(service.http) != 200)
         with pytest.raises(InvalidStatus, match="503"):
             await paced(service.socket, recordings[0], 0)
         return await asyncio.gather(*streams)

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,11 +28,8 @@ pytestmark = [pytest.mark.cluster, needs_redis]
 @pytest.fixture(scope="module")
 def redis() -> Iterator[RedisServer]:
     with redis_server() as server:
-        wait_for(lambda: time.monotonic() > started + 5)  # it has settled
+        server.settle()
         yield server
-
-
-started = time.monotonic()
 
 
 def test_a_stream_is_answered_by_whoever_is_asked(denoiser: Denoiser, redis: RedisServer) -> None:
@@ -165,7 +161,7 @@ def test_redis_is_killed_and_comes_back_in_mid_stream(denoiser: Denoiser, tmp_pa
         output += frames(second, path, 60, pieces[60]).content  # at once: the holder says so first
         assert frames(second, idle, 0, silence).status_code == 200
         wait_for(lambda: not any(leased.adrift for leased in hot(first)._hot.values()))
-        time.sleep(5)  # until it has settled
+        redis.settle()
         vanish(first)
         output += b"".join(frames(second, path, i, piece).content for i, piece in enumerate(pieces[61:], 61))
         assert output + httpx.delete(second.http + path).content == offline(denoiser, data)
@@ -185,7 +181,7 @@ def test_what_redis_does_late_is_not_applied_twice(denoiser: Denoiser) -> None:
         redis.process.send_signal(signal.SIGCONT)
         wait_for(lambda: not any(leased.adrift for leased in hot(first)._hot.values()))
         output += frames(first, path, 30, pieces[30]).content
-        time.sleep(5)  # until it has settled
+        redis.settle()
         vanish(first)
         output += b"".join(frames(second, path, i, piece).content for i, piece in enumerate(pieces[31:], 31))
         assert output + httpx.delete(second.http + path).content == offline(denoiser, data)

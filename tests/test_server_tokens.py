@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from commands import until
 from pydantic import BaseModel
 from serving import END, START, Answer, Running, cut, offline, pcm, receive_all, running, say, settings, speech
 from streams import random_denoiser
@@ -34,8 +35,7 @@ async def until_it_leaves(service: Running, messages: list[bytes], **start: Any)
         for message in messages:
             await connection.send(message)
         reading = asyncio.ensure_future(receive_all(connection))
-        while service.service.telemetry.live_audio.bytes_in < sum(map(len, messages)):
-            await asyncio.sleep(0.01)
+        await until(lambda: service.service.telemetry.live_audio.bytes_in >= sum(map(len, messages)))
         service.stop()
         return await reading
 
@@ -69,8 +69,7 @@ def test_what_was_set_and_counted_goes_along(denoiser: Denoiser) -> None:
             ):
                 await connection.send(json.dumps(message))
             await connection.send(b"\xff" * 4000)
-            while service.service.telemetry.live_audio.bytes_in < 4000:
-                await asyncio.sleep(0.01)
+            await until(lambda: service.service.telemetry.live_audio.bytes_in >= 4000)
             service.stop()
             return (await receive_all(connection)).events[-2]
 

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from commands import until
 from serving import (
     END,
     START,
@@ -99,8 +100,7 @@ def test_a_killed_client_frees_its_place_and_others_notice_nothing(service: Runn
             victim = await connect(service.socket)
             await send_all(victim, [START, data[:10_001]])
             victim.transport.abort()
-            while service.service.telemetry.live != 1:
-                await asyncio.sleep(0.01)
+            await until(lambda: service.service.telemetry.live == 1)
             await send_all(other, [data[10_000:], END])
             return (await reading).audio
 

@@ -188,16 +188,11 @@ def test_bypass_passes_the_delayed_input(site: "Site") -> None:
     np.testing.assert_array_equal(offline(site, samples, 48_000, bypass=True), samples)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "lateness"), [(2, np.inf), pytest.param(60, 0.6, marks=pytest.mark.hosts)]
-)  # the first second of a busy machine says nothing
-def test_a_microphone_is_denoised_without_a_gap(
-    site: "Site", denoiser: gtcrn.Denoiser, seconds: int, lateness: float
-) -> None:
+@pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=pytest.mark.hosts)])
+def test_a_microphone_is_denoised_without_a_gap(site: "Site", denoiser: gtcrn.Denoiser, seconds: int) -> None:
     result = site.call("live", seconds, {"attenuationLimit": 30})
     before, after, rate = floats(result["before"]), floats(result["after"]), int(result["rate"])
     assert result["missing"] == 0
-    assert result["late"] <= lateness, "the sound card had to wait"
     assert before.std() > 0.01
     stream = denoiser.stream(rate, attenuation_limit=30)
     ready = stream.push(before)[: len(after) - result["delay"]]

@@ -78,12 +78,11 @@ export async function live(seconds, options) {
   const delay = await node.ready;
   await context.resume();
   await heard;
-  const late = context.playbackStats?.underrunDuration ?? 0;
   await context.close();
   stream.getTracks().forEach((track) => track.stop());
   const missing = quanta.filter(([frame], i) => i && frame !== quanta[i - 1][0] + 128).length;
   const rows = [1, 2].map((kind) => new Blob(quanta.map((quantum) => quantum[kind])));
-  return { rate: context.sampleRate, delay, missing, late, levels, before: await inText([rows[0]]), after: await inText([rows[1]]) };
+  return { rate: context.sampleRate, delay, missing, levels, before: await inText([rows[0]]), after: await inText([rows[1]]) };
 }
 
 // Bytes of the denoisers' memory after each of `rounds` rounds of eight nodes that are made and destroyed.

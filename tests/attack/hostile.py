@@ -1,12 +1,14 @@
 """Hostile clients as raw sockets: what they send, and how a test sees what became of them."""
 
 import contextlib
-import os
+import itertools
+import re
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
-from gtcrn_server.load.generator import resident_bytes
+from commands import PATIENCE
 
 MIB = 1 << 20
 UPGRADE = (
@@ -28,7 +30,7 @@ ENDLESS = {  # how it begins, and what is sent over and over
 
 
 @contextlib.contextmanager
-def dialled(port: int, source: str = "127.0.0.1", seconds: float = 20) -> Iterator[socket.socket]:
+def dialled(port: int, source: str = "127.0.0.1", seconds: float = PATIENCE) -> Iterator[socket.socket]:
     """A connection from this address of the machine."""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds, source_address=(source, 0)) as connection:
         yield connection
@@ -48,16 +50,16 @@ def pour(connection: socket.socket, data: bytes, total: int) -> int:
     return sent
 
 
-def trickle(connection: socket.socket, data: bytes, pause: float, seconds: float) -> float:
-    """One byte at a time; the seconds until the service had enough, at most `seconds`."""
-    begun = time.monotonic()
+def trickle(connection: socket.socket, data: bytes, pause: float, seconds: float = PATIENCE) -> bool:
+    """One byte at a time; whether the service has had enough before so many seconds."""
+    deadline = time.monotonic() + seconds
     with contextlib.suppress(OSError):
-        for i in range(1 << 30):
-            if time.monotonic() - begun > seconds or closed(connection):
-                break
-            connection.send(data[i % len(data) :][:1])
+        for byte in itertools.cycle(data):
+            if closed(connection) or time.monotonic() > deadline:
+                return closed(connection)
+            connection.send(bytes([byte]))
             time.sleep(pause)
-    return time.monotonic() - begun
+    return True
 
 
 def closed(connection: socket.socket) -> bool:
@@ -89,12 +91,19 @@ def in_a_sentence(error: Exception) -> None:
     assert "\n" not in str(error)
 
 
+def peak_bytes(pid: int | str) -> int:
+    """The most that the process has held at any time; the system keeps it."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[0]) * 1024
+
+
 class Memory:
-    """What this process holds more than when the block began, at the most that was looked at."""
+    """What this process, which is the service too, holds at the most within the block beyond what it held before."""
 
     def __enter__(self) -> "Memory":
-        self._before = resident_bytes(os.getpid())
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew, at what is held now
+        self._before = peak_bytes("self")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.grown = resident_bytes(os.getpid()) - self._before
+        self.grown = peak_bytes("self") - self._before

@@ -11,10 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import httpx
-from hostile import ENDLESS, MIB, UPGRADE, dialled, pour
+from hostile import ENDLESS, MIB, UPGRADE, dialled, peak_bytes, pour
 
 from gtcrn_server.load.client import frame
 from gtcrn_server.load.hostile import ATTACKS, besiege
@@ -49,12 +48,6 @@ def _await_ready(url: str) -> None:
                 return
         time.sleep(0.1)
     raise TimeoutError(f"{url} is not there")
-
-
-def peak(pid: int) -> float:
-    """The most that the process has held at any time, in MiB."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def endless(head: bytes, more: bytes) -> Callable[[int, float], None]:
@@ -97,9 +90,9 @@ def main(seconds: float) -> None:
     for number, (name, attack) in enumerate(attacks().items()):
         port = 18_100 + number
         with service(port) as pid:
-            before = peak(pid)
+            before = peak_bytes(pid)
             attack(port, seconds)
-            print(f"| {name} | {before:.0f} MiB | {peak(pid):.0f} MiB |", flush=True)
+            print(f"| {name} | {before / MIB:.0f} MiB | {peak_bytes(pid) / MIB:.0f} MiB |", flush=True)
 
 
 if __name__ == "__main__":

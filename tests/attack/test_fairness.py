@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from commands import until
 from serving import END, START, Running, cut, offline, pcm, receive_all, running, send_all, speech
 from websockets.asyncio.client import connect
 from websockets.sync.client import connect as connect_now
@@ -67,8 +68,7 @@ def test_a_flood_gets_real_time_while_audio_of_others_is_due(
         async with connect(service.socket) as connection:
             reading = asyncio.ensure_future(receive_all(connection))
             await send_all(connection, [START, data[:2]])
-            while not service.service.telemetry.live_audio.seconds:
-                await asyncio.sleep(0.01)
+            await until(lambda: service.service.telemetry.live_audio.seconds)
             with always_due(service, loops[0]):
                 begun = time.monotonic()
                 sending = asyncio.ensure_future(send_all(connection, [*cut(data[2:], (640, 20_000)), END]))
