@@ -1,5 +1,5 @@
 """What is compiled, for the limited API (one wheel for all Pythons from 3.11): the CPU kernel, a live message's
-way through the service, and training's layers, a plain library that is called through ctypes."""
+way through the service, and training's layers, plain libraries that are called through ctypes."""
 
 import sys
 from glob import glob
@@ -64,14 +64,17 @@ setup(
             py_limited_api=True,
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
         ),
-        Extension(
-            "gtcrn_recipes.native._layers",
-            sources=["recipes/native/layers.c"],
-            depends=sorted(glob("recipes/native/*.h")),
-            extra_compile_args=FLAGS,
-            py_limited_api=True,
-            extra_link_args=["-pthread"],
-            optional=True,  # training falls back to torch; who only denoises must not fail here
+        *(
+            Extension(
+                f"gtcrn_recipes.native._layers_{instructions}",
+                sources=[f"recipes/native/{instructions}.c"],
+                depends=sorted(glob("recipes/native/*.h")),
+                extra_compile_args=FLAGS,
+                py_limited_api=True,
+                extra_link_args=["-pthread"],
+                optional=True,  # training falls back to torch; who only denoises must not fail here
+            )
+            for instructions in ("base", "avx2", "avx512")
         ),
     ],
 )

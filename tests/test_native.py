@@ -2,31 +2,19 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from training_models import make_model
 
 from gtcrn.config import GTCRNConfig
-from gtcrn.errors import GtcrnError
-from gtcrn.network.model import GTCRN
-from gtcrn_recipes.native import layers, library, norms
+from gtcrn_recipes.native import layers, norms
 from gtcrn_recipes.native.convolution import Shape
 from gtcrn_recipes.native.network import NativeGTCRN, supports
 from gtcrn_recipes.native.program import Parameters, Program, Value
 from gtcrn_recipes.native.recurrence import Cells, recurrence
-
-
-def make_model(channels: int, shared_bands: int = 0, paths: int = 2, input_exponent: float = 0.25) -> GTCRN:
-    torch.manual_seed(0)
-    config = GTCRNConfig(channels=channels, shared_bands=shared_bands, dual_path_blocks=paths)
-    model = GTCRN(replace(config, input_exponent=input_exponent))
-    for parameter in model.parameters():
-        parameter.data.add_(0.05 * torch.randn_like(parameter))  # no gain of one, no bias of nought
-    return model.train()
-
 
 SIZES = pytest.mark.parametrize(
     ("batch", "frames", "sizes"),
@@ -216,34 +204,8 @@ def test_the_network_goes_backward_once_and_from_its_last_run() -> None:
         second.backward()
 
 
-def test_other_numbers_and_libraries_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TypeError, match="float32"):
-        library.call("run", torch.zeros(1, dtype=torch.float64), 0)
-    library._library.cache_clear()
-    monkeypatch.setattr(library, "VERSION", -1)
-    with pytest.raises(GtcrnError, match="install"):
-        library.call("run", torch.zeros(1), 0)
-    library._library.cache_clear()
-
-
 def test_widths_are_native_and_other_networks_left_to_torch() -> None:
     assert all(supports(GTCRNConfig(channels=channels)) for channels in (16, 32, 48))
     assert supports(GTCRNConfig(shared_bands=12, dual_path_blocks=3))
     assert not supports(GTCRNConfig(channels=24))
     assert not supports(GTCRNConfig(kernel_width=1))
-
-
-def test_threads_change_nothing() -> None:
-    """Sums over items have one order: a seed stays a seed."""
-    model, spectrum = make_model(16), torch.randn(5, 2, 16, 257)
-
-    def outcome() -> list[Tensor]:
-        twin = copy.deepcopy(model)
-        y = NativeGTCRN(twin)(spectrum)
-        y.square().sum().backward()
-        return [y.detach(), *(p.grad for p in twin.parameters() if p.grad is not None), *twin.buffers()]
-
-    alone = outcome()
-    assert library.use_threads(3) == 3
-    for _ in range(20):
-        assert all(torch.equal(a, b) for a, b in zip(alone, outcome(), strict=True))

@@ -4,8 +4,8 @@ import copy
 
 import pytest
 import torch
-from test_native import make_model
 from torch import Tensor, nn
+from training_models import make_model
 
 from gtcrn.network.model import GTCRN, apply_mask, features
 from gtcrn_recipes.native.network import NativeGTCRN

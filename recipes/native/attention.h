@@ -9,7 +9,7 @@ typedef struct {
 typedef struct { const frame_shape *s; const float *x, *weight, *passed; float *y, *dx, *d_passed; } attention_work;
 
 /* x (items, frames, bands, channels) -> mean square over the bands (items, frames, channels). */
-FAST static void energy_item(const attention_work *job, int64_t item)
+static void energy_item(const attention_work *job, int64_t item)
 {
     const frame_shape *s = job->s;
     for (int64_t t = item * s->frames; t < (item + 1) * s->frames; t++)
@@ -24,7 +24,7 @@ FAST static void energy_item(const attention_work *job, int64_t item)
 }
 
 /* Adds the gradient of `energy`, given dy like its result, to dx. */
-FAST static void energy_backward_item(const attention_work *job, int64_t item)
+static void energy_backward_item(const attention_work *job, int64_t item)
 {
     const frame_shape *s = job->s;
     for (int64_t t = item * s->frames; t < (item + 1) * s->frames; t++)
@@ -36,7 +36,7 @@ FAST static void energy_backward_item(const attention_work *job, int64_t item)
 }
 
 /* x (items, frames, bands, channels) times weight (items, frames, channels), alternating with `passed`. */
-FAST static void shuffle_item(const attention_work *job, int64_t item)
+static void shuffle_item(const attention_work *job, int64_t item)
 {
     const frame_shape *s = job->s;
     for (int64_t t = item * s->frames; t < (item + 1) * s->frames; t++)
@@ -51,7 +51,7 @@ FAST static void shuffle_item(const attention_work *job, int64_t item)
         }
 }
 
-FAST static void shuffle_backward_item(const attention_work *job, int64_t item)
+static void shuffle_backward_item(const attention_work *job, int64_t item)
 {
     const frame_shape *s = job->s;
     for (int64_t t = item * s->frames; t < (item + 1) * s->frames; t++)

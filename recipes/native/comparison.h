@@ -45,7 +45,7 @@ INLINE void compare_bins(const comparison *c, bins *e, const bins *t, float gain
     }
 }
 
-FAST static void compare_spectra(const comparison *c, const float *enhanced, const float *clean, float gain,
+static void compare_spectra(const comparison *c, const float *enhanced, const float *clean, float gain,
                                  float *gradient, double *terms)
 {
     int64_t frames = 1 + c->samples / HALF;
@@ -109,7 +109,7 @@ static double speaking(const comparison *c)
     return count > 1 ? count : 1;
 }
 
-FAST static void compare_item(void *what, int64_t item)
+static void compare_item(void *what, int64_t item)
 {
     const comparison_work *job = what;
     const comparison *c = job->c;

@@ -71,7 +71,7 @@ INLINE void convolve_blocks(const conv *c, const float *x, const float *w, const
     else convolve_frames(c, x, w, bias, y, blocks, c->inputs, lanes);
 }
 
-FAST static void convolve_item(const conv_work *job, int64_t item)
+static void convolve_item(const conv_work *job, int64_t item)
 {
     const conv *c = job->c;
     const float *x = job->x + item * c->frames * c->x_frame;
@@ -108,7 +108,7 @@ INLINE void convolve_two_rows(const conv *c, const float *x, const float *w, con
 }
 
 /* To two outputs, from a multiple of 8 inputs, which take the lanes: w (width, 2, inputs). */
-FAST static void convolve_two_item(const conv_work *job, int64_t item)
+static void convolve_two_item(const conv_work *job, int64_t item)
 {
     const conv *c = job->c;
     const float *x = job->x + item * c->frames * c->x_frame;
@@ -188,7 +188,7 @@ INLINE void column_sums(const float *x, int64_t positions, int64_t step, int64_t
     }
 }
 
-FAST static void outer_item(const outer_work *job, int64_t item)
+static void outer_item(const outer_work *job, int64_t item)
 {
     const conv *c = job->c;
     const float *x = job->x + item * c->frames * c->x_frame, *y = job->y + item * c->frames * c->y_frame;

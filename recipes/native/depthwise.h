@@ -47,7 +47,7 @@ INLINE void depthwise_pass(const depth *d, const float *x, const float *w, const
     }
 }
 
-FAST static void depthwise_item(const depth_work *job, int64_t item)
+static void depthwise_item(const depth_work *job, int64_t item)
 {
     int64_t at = item * job->d->frames * job->d->bands * job->d->channels;
     for (int64_t c = 0; c < job->d->channels; c += LANES)
@@ -72,7 +72,7 @@ INLINE void depthwise_weights(const depth *d, const float *x, const float *dy, v
         }
 }
 
-FAST static void depthwise_backward_item(const depth_work *job, int64_t item)
+static void depthwise_backward_item(const depth_work *job, int64_t item)
 {
     const depth *d = job->d;
     int64_t at = item * d->frames * d->bands * d->channels;

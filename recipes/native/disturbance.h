@@ -198,7 +198,7 @@ INLINE void balance_bands_backward(hearing *h)
 }
 
 /* The loss of torch_pesq; `change` becomes weight times its gradient. */
-FAST static double compare_bands(hearing *h, double weight)
+static double compare_bands(hearing *h, double weight)
 {
     balance_bands(h);
     balance_frames(h);

@@ -111,7 +111,7 @@ INLINE void add_to(float *x, int64_t samples, int64_t at, vec v)
 }
 
 /* Windowed bins of eight frames, which begin at sample `start` and every `hop` after. */
-FAST static void analyse(const float *x, int64_t samples, int64_t start, int64_t hop, const float *window, bins *s)
+static void analyse(const float *x, int64_t samples, int64_t start, int64_t hop, const float *window, bins *s)
 {
     for (int i = 0; i < FFT; i += LANES) {
         vec r[LANES];
@@ -126,7 +126,7 @@ FAST static void analyse(const float *x, int64_t samples, int64_t start, int64_t
 }
 
 /* Add `scale` times the windowed inverse of eight frames where `analyse` took them from. */
-FAST static void overlap_add(bins *s, float *x, int64_t samples, int64_t start, int64_t hop, const float *window,
+static void overlap_add(bins *s, float *x, int64_t samples, int64_t start, int64_t hop, const float *window,
                              float scale)
 {
     inverse_transform(s);

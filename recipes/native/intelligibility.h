@@ -23,7 +23,7 @@ INLINE int64_t octave_groups(const octave_tables *o, int64_t n) { return (octave
 INLINE int64_t octave_floats(const octave_tables *o, int64_t n) { return octave_groups(o, n) * LANES * (3 * ROW + 1); }
 
 /* Power in the bands of each frame, (frames, ROW); the lane behind the last band is 0. */
-FAST static void gather_octaves(const octave_tables *o, const float *x, int64_t n, float *bands)
+static void gather_octaves(const octave_tables *o, const float *x, int64_t n, float *bands)
 {
     for (int64_t g = 0; g < octave_groups(o, n); g++) {
         bins s;
@@ -41,7 +41,7 @@ FAST static void gather_octaves(const octave_tables *o, const float *x, int64_t 
 }
 
 /* Add the gradient of the samples from that of the bands' powers. */
-FAST static void scatter_octaves(const octave_tables *o, const float *x, int64_t n, const float *d_bands, float *gradient)
+static void scatter_octaves(const octave_tables *o, const float *x, int64_t n, const float *d_bands, float *gradient)
 {
     for (int64_t g = 0; g < octave_groups(o, n); g++) {
         bins s;
@@ -131,7 +131,7 @@ INLINE float correlate(const segment *target, segment *s, const int32_t *place, 
 
 /* 1 - ESTOI of an output of n samples, 0 where its target has less than a segment of speech; `weight` times its
  * gradient is added to `gradient`. */
-FAST static double intelligibility(const octave_tables *o, const float *enhanced, const float *clean, int64_t n,
+static double intelligibility(const octave_tables *o, const float *enhanced, const float *clean, int64_t n,
                                    float weight, float *gradient, float *room)
 {
     int64_t frames = octave_frames(o, n), size = octave_groups(o, n) * LANES * ROW;

@@ -10,7 +10,7 @@ typedef struct {
     float *y, *kept, *d_weight, *d_bias; /* kept: mean and 1 / deviation of each frame */
 } layer_norm_work;
 
-FAST static void layer_norm_item(const layer_norm_work *job, int64_t item)
+static void layer_norm_item(const layer_norm_work *job, int64_t item)
 {
     int64_t n = job->s->n;
     for (int64_t t = item * job->s->frames; t < (item + 1) * job->s->frames; t++) {
@@ -28,7 +28,7 @@ FAST static void layer_norm_item(const layer_norm_work *job, int64_t item)
     }
 }
 
-FAST static void layer_norm_backward_item(const layer_norm_work *job, int64_t item)
+static void layer_norm_backward_item(const layer_norm_work *job, int64_t item)
 {
     int64_t n = job->s->n;
     float *d_weight = job->d_weight + item * n, *d_bias = job->d_bias + item * n;

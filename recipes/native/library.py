@@ -9,22 +9,33 @@ import torch
 from torch import Tensor
 
 from gtcrn.errors import GtcrnError
+from gtcrn.kernel import INSTRUCTIONS
 
-VERSION = 8  # of the functions' arguments; layers.c has the same
-MODULE = "gtcrn_recipes.native._layers"
+VERSION = 8  # of the functions' arguments; layers.h has the same
+SETS = ("avx512", "avx2", "base")  # of instructions, each with what is behind it
 
 
 def is_built() -> bool:
     """Whether the shared library was compiled with the package."""
-    return find_spec(MODULE) is not None
+    return _place() is not None
+
+
+@cache
+def _place() -> str | None:
+    """The file of the library for this processor, or for one that can do less: a compiler may refuse some."""
+    for instructions in SETS[SETS.index(INSTRUCTIONS) :]:
+        found = find_spec(f"gtcrn_recipes.native._layers_{instructions}")
+        if found is not None and found.origin is not None:
+            return found.origin
+    return None
 
 
 @cache
 def _library() -> ctypes.CDLL:
-    found = find_spec(MODULE)
-    if found is None or found.origin is None:
+    place = _place()
+    if place is None:
         raise GtcrnError("the compiled training layers are missing: install the package where a C compiler is.")
-    library = ctypes.CDLL(found.origin)
+    library = ctypes.CDLL(place)
     try:
         version = ctypes.c_int.in_dll(library, "layers_version").value
     except ValueError:  # from before it was noted

@@ -74,7 +74,7 @@ INLINE void moment_sums(const norm *m, const float *x, vec pivot, int b, int per
     }
 }
 
-FAST static void moments_item(const norm_work *job, int64_t item)
+static void moments_item(const norm_work *job, int64_t item)
 {
     const norm *m = job->m;
     const float *x = job->x + item * m->n;
@@ -100,7 +100,7 @@ INLINE void normalise_as(const norm *m, const float *x, float *y, int activation
     }
 }
 
-FAST static void normalise_item(const norm_work *job, int64_t item)
+static void normalise_item(const norm_work *job, int64_t item)
 {
     const norm *m = job->m;
     const float *x = job->x + item * m->n;
@@ -161,7 +161,7 @@ INLINE void gradient_sums(const norm *m, const float *x, const float *dy, int ac
     }
 }
 
-FAST static void gradient_sums_item(const norm_work *job, int64_t item)
+static void gradient_sums_item(const norm_work *job, int64_t item)
 {
     const norm *m = job->m;
     const float *x = job->x + item * m->n, *dy = job->dy + item * m->n;
@@ -194,7 +194,7 @@ INLINE void gradient_pass(const norm_work *job, const float *x, const float *dy,
     }
 }
 
-FAST static void gradient_item(const norm_work *job, int64_t item)
+static void gradient_item(const norm_work *job, int64_t item)
 {
     int64_t at = item * job->m->n;
     const float *x = job->x + at, *dy = job->dy + at;

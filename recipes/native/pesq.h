@@ -30,7 +30,7 @@ INLINE void filter(const double *b, const double *a, int order, const float *x, 
 INLINE double levelled_power(int64_t n) { return 1e7 * 1.04684 * (n + 5120); }
 
 /* What a signal's power is to be multiplied by, so that its speech band has 10^7; `filtered` is that band. */
-FAST static float levelling(const pesq_tables *p, const float *x, float *filtered, int64_t n)
+static float levelling(const pesq_tables *p, const float *x, float *filtered, int64_t n)
 {
     filter(p->power_filter[0], p->power_filter[1], POWER_ORDER, x, filtered, n, 0, 1);
     double power = 0;
@@ -38,7 +38,7 @@ FAST static float levelling(const pesq_tables *p, const float *x, float *filtere
     return levelled_power(n) / power;
 }
 
-FAST static void filter_backward(const pesq_tables *p, float *filtered, int64_t n)
+static void filter_backward(const pesq_tables *p, float *filtered, int64_t n)
 {
     filter(p->power_filter[0], p->power_filter[1], POWER_ORDER, filtered, filtered, n, n - 1, -1);
 }
@@ -52,20 +52,20 @@ INLINE void fade_ends(float *x, int64_t n)
 }
 
 /* In place. */
-FAST static void emphasise(const pesq_tables *p, float *x, int64_t n)
+static void emphasise(const pesq_tables *p, float *x, int64_t n)
 {
     fade_ends(x, n);
     filter(p->emphasis[0], p->emphasis[1], EMPHASIS_ORDER, x, x, n, 0, 1);
 }
 
-FAST static void emphasise_backward(const pesq_tables *p, float *dx, int64_t n)
+static void emphasise_backward(const pesq_tables *p, float *dx, int64_t n)
 {
     filter(p->emphasis[0], p->emphasis[1], EMPHASIS_ORDER, dx, dx, n, n - 1, -1);
     fade_ends(dx, n);
 }
 
 /* Power of the bands of each frame, all but the first bin. */
-FAST static void gather_bands(const pesq_tables *p, const float *x, int64_t n, float level, int64_t groups, float *bands)
+static void gather_bands(const pesq_tables *p, const float *x, int64_t n, float level, int64_t groups, float *bands)
 {
     for (int64_t g = 0; g < groups; g++) {
         bins s;
@@ -80,7 +80,7 @@ FAST static void gather_bands(const pesq_tables *p, const float *x, int64_t n, f
 }
 
 /* The gradient of the samples from that of the bands, and of the level. */
-FAST static double scatter_bands(const pesq_tables *p, const float *x, int64_t n, float level, int64_t groups,
+static double scatter_bands(const pesq_tables *p, const float *x, int64_t n, float level, int64_t groups,
                                  const float *d_bands, float *dx)
 {
     double d_level = 0;

@@ -32,7 +32,7 @@ void run(const operation *program, int64_t count, int64_t items)
 }
 
 /* z = x + y, n[0] floats of an item. */
-FAST static void add(const operation *o, int64_t item)
+static void add(const operation *o, int64_t item)
 {
     int64_t n = o->n[0], i = 0;
     const float *x = (float *)o->p[0] + item * n, *y = (float *)o->p[1] + item * n;
@@ -42,7 +42,7 @@ FAST static void add(const operation *o, int64_t item)
 }
 
 /* y = sigmoid x, of n[0] floats of an item, a multiple of 8. */
-FAST static void sigmoids(const operation *o, int64_t item)
+static void sigmoids(const operation *o, int64_t item)
 {
     int64_t n = o->n[0];
     const float *x = (float *)o->p[0] + item * n;
@@ -50,7 +50,7 @@ FAST static void sigmoids(const operation *o, int64_t item)
     for (int64_t i = 0; i < n; i += LANES) store(y + i, sigmoid(load(x + i)));
 }
 
-FAST static void sigmoids_backward(const operation *o, int64_t item)
+static void sigmoids_backward(const operation *o, int64_t item)
 {
     int64_t n = o->n[0];
     const float *y = (float *)o->p[0] + item * n, *dy = (float *)o->p[1] + item * n;

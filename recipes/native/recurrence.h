@@ -79,7 +79,7 @@ INLINE void run_item(const recurrence_work *job, int64_t item, int64_t span)
     for (; s < end; s++) run_rows(job, s, 1, span);
 }
 
-FAST static void recurrence_item(const recurrence_work *job, int64_t item)
+static void recurrence_item(const recurrence_work *job, int64_t item)
 {
     if (job->r->span == 8) run_item(job, item, 8);
     else if (job->r->span == 16) run_item(job, item, 16);
@@ -138,7 +138,7 @@ INLINE void back_item(const recurrence_work *job, int64_t item, int64_t span)
     for (; s < end; s++) back_rows(job, s, 1, span);
 }
 
-FAST static void recurrence_backward_item(const recurrence_work *job, int64_t item)
+static void recurrence_backward_item(const recurrence_work *job, int64_t item)
 {
     if (job->r->span == 8) back_item(job, item, 8);
     else if (job->r->span == 16) back_item(job, item, 16);

@@ -14,13 +14,6 @@ typedef float vec __attribute__((vector_size(4 * 8)));
 typedef int ivec __attribute__((vector_size(4 * 8)));
 
 #define INLINE static inline __attribute__((always_inline))
-/* Clones for wider vectors want GCC 12 for these names, and a C library that chooses among them as it loads. */
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && __GNUC__ >= 12
-#define FAST __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define FAST
-#endif
-
 #if defined(__clang__) || __GNUC__ >= 12
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else

@@ -64,7 +64,7 @@ INLINE void gather_features(const waveforms *w, const bins *s, vec columns[BANDS
         for (int i = 0; i < FEATURES; i++) columns[b * FEATURES + i] = bands[i / NEIGHBOURS][b + i % NEIGHBOURS];
 }
 
-FAST static void prepare_item(void *what, int64_t item)
+static void prepare_item(void *what, int64_t item)
 {
     const waveform_work *job = what;
     const waveforms *w = job->w;
@@ -115,7 +115,7 @@ INLINE void mask_bins_backward(const waveforms *w, const bins *d, const bins *s,
     }
 }
 
-FAST static void finish_item(void *what, int64_t item)
+static void finish_item(void *what, int64_t item)
 {
     const waveform_work *job = what;
     const waveforms *w = job->w;
@@ -133,7 +133,7 @@ FAST static void finish_item(void *what, int64_t item)
 }
 
 /* The gradient of the masks of the bands from that of the waveform. */
-FAST static void finish_backward_item(void *what, int64_t item)
+static void finish_backward_item(void *what, int64_t item)
 {
     const waveform_work *job = what;
     const waveforms *w = job->w;

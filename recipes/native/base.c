@@ -1,0 +1,2 @@
+/* The layers for any processor. */
+#include "layers.h"
