@@ -7,15 +7,18 @@ import re
 from dataclasses import replace
 
 import pytest
+import typer
 from served import free_port
 from serving import END, START, Running, cut, offline, pcm, running, speech, talk, wait_for
 from streams import random_denoiser
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
+from websockets.asyncio.server import ServerConnection, serve
 
 from gtcrn_server.admission import CALL_WEIGHT, weight
 from gtcrn_server.load import frames
 from gtcrn_server.load import generator as load
-from gtcrn_server.load.client import Plan
+from gtcrn_server.load.calls import Call
+from gtcrn_server.load.client import Plan, Tally, frame, split_frames
 from gtcrn_server.load.hostile import ATTACKS
 
 
@@ -55,22 +58,78 @@ def test_calls_that_find_no_bot_have_failed() -> None:
     assert (tally.finished, tally.delays) == (0, [])
 
 
+def test_what_a_lost_call_message_shifts_is_nothing_and_the_tail_fills_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, tally, came = Plan(chunk=160, bot_port=1), Tally(), list[int]()
+
+    async def call() -> None:
+        one = Call(plan, tally, [Call.wrap(bytes(320))])
+        monkeypatch.setattr(one, "came", came.append)
+        sent = []
+        for one.sent in range(10):
+            sent.append(bytearray(one._message()))
+        one.sent = 10
+        texts = [payload for each in sent for _, payload in split_frames(each)]
+        tail = [texts[0].replace(b"000000000", str(number).encode(), 1) for number in (10, 11, 12)]
+        for text in (*texts[:4], *texts[5:], *tail, b'{"event": "stop"}'):
+            one.heard(text)
+
+    asyncio.run(call())
+    assert came == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert (tally.finished, tally.missing, tally.answered) == (1, plan.chunk, 9)
+
+
+def test_a_stream_whose_connection_dies_has_failed() -> None:
+    async def die(connection: ServerConnection) -> None:
+        await connection.recv()
+        await connection.send('{"type": "ready", "frame": 256, "latency": 512}')
+        await connection.recv()
+        connection.transport.abort()
+
+    async def run() -> Tally:
+        async with serve(die, "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            return await load.run(Plan(port=port, streams=2, seconds=0.1))
+
+    tally = asyncio.run(run())
+    assert (tally.finished, tally.failed) == (0, ["The connection was lost."] * 2)
+    assert tally.missing >= 2 * 320
+
+
+@pytest.mark.parametrize("size", [125, 126, 65_535, 65_536])
+def test_a_message_has_any_length(size: int) -> None:
+    sent = bytearray(frame(bytes(size)))
+    assert list(split_frames(sent)) == [(2, bytes(size))]
+    assert not sent
+
+
 @pytest.mark.parametrize(
     "plan",
-    [Plan(host="example.org"), Plan(host="10.0.0.1"), Plan(streams=1001), Plan(streams=0), Plan(seconds=601)],
-    ids=lambda plan: f"{plan.host} {plan.streams} {plan.seconds}",
+    [
+        Plan(host="example.org"),
+        Plan(host="10.0.0.1"),
+        Plan(streams=1001),
+        Plan(streams=0),
+        Plan(seconds=601),
+        Plan(chunk=0),
+    ],
+    ids=lambda plan: f"{plan.host} {plan.streams} {plan.seconds} {plan.chunk}",
 )
 def test_it_is_bounded_and_stays_on_this_machine(plan: Plan) -> None:
-    with pytest.raises(ValueError, match=r"loopback|at most"):
+    with pytest.raises(ValueError, match=r"loopback|at most|at least"):
         asyncio.run(load.run(plan))
 
 
-def test_its_command_says_what_it_takes() -> None:
-    import typer
-
+def told(*arguments: str) -> Result:
     app = typer.Typer()
     app.command()(load.main)
-    assert "--streams" in CliRunner().invoke(app, ["--help"], env={"NO_COLOR": "1", "TERM": "dumb"}).output
+    return CliRunner().invoke(app, arguments, env={"NO_COLOR": "1", "TERM": "dumb"})
+
+
+def test_its_command_says_what_it_takes() -> None:
+    assert "--streams" in told("--help").output
+    refused = told("--streams", "2000")
+    assert refused.exit_code == 2
+    assert "streams must be 1 to 1000" in refused.output
 
 
 @pytest.mark.parametrize("name", sorted(ATTACKS))

@@ -14,6 +14,8 @@ from gtcrn_server.load.client import Client, Plan, frame, split_frames
 
 ACCEPT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 BUSY = 1013  # the close code of a service that is full
+NUMBER = b'"000000000"'  # of a message that has got none yet
+MEDIA = re.compile(rb'\{"event": "media", "sequenceNumber": "(\d+)"')  # as the service writes it
 
 
 class Call(Client):
@@ -21,10 +23,14 @@ class Call(Client):
 
     @staticmethod
     def wrap(pcm: bytes) -> bytes:
+        """Its number is still to come."""
         codes = base64.b64encode(laws.from_pcm16(pcm, "ulaw")).decode()
         told = {"track": "inbound", "chunk": "1", "timestamp": "20", "payload": codes}
-        text = {"event": "media", "sequenceNumber": "2", "media": told, "streamSid": "MZ" + "0" * 32}
+        text = {"event": "media", "sequenceNumber": "0" * 9, "media": told, "streamSid": "MZ" + "0" * 32}
         return frame(json.dumps(text).encode(), 1)
+
+    def _message(self) -> bytes:
+        return super()._message().replace(NUMBER, b'"%09d"' % self.sent, 1)
 
     def _start(self) -> dict[str, Any]:
         form = {"encoding": "audio/x-mulaw", "sampleRate": self.plan.sample_rate, "channels": 1}
@@ -35,22 +41,25 @@ class Call(Client):
 
     def _closed(self, code: int, reason: str) -> None:
         if code == BUSY:
-            self.tally.refused += 1
+            self._refuse()
         elif reason:
-            self.tally.failed.append(reason)
+            self._fail(reason)
 
     def heard(self, text: bytes) -> None:
         """The bot was told this."""
-        kind = text[:20]  # enough of a message to know its event
-        if b'"media"' in kind:
-            self.came(self.received)
-            self.received += 1
-            self.tally.answered += 1
-        elif b'"start"' in kind:
+        if found := MEDIA.match(text):
+            self._media(int(found[1]))
+        elif text.startswith(b'{"event": "start"'):
             self.ready.set_result(True)
-        elif b'"stop"' in kind:
-            self.tally.finished += 1
-            self.tally.missing += self.plan.chunk * max(0, self.sent - self.received)
+        elif text.startswith(b'{"event": "stop"'):
+            self._finish()
+
+    def _media(self, number: int) -> None:
+        """What is numbered on behind all that was sent is the tail, and answers none of it."""
+        if number < self.sent:
+            self.came(number)
+            self.received += self.plan.chunk
+            self.tally.answered += 1
 
 
 class Bot(asyncio.Protocol):

@@ -61,7 +61,9 @@ def frame(payload: bytes, opcode: int = 2) -> bytes:
     """One client frame, masked with zeros."""
     if len(payload) < 126:
         return struct.pack("!BB4x", 0x80 | opcode, 0x80 | len(payload)) + payload
-    return struct.pack("!BBH4x", 0x80 | opcode, 0x80 | 126, len(payload)) + payload
+    if len(payload) < 1 << 16:
+        return struct.pack("!BBH4x", 0x80 | opcode, 0x80 | 126, len(payload)) + payload
+    return struct.pack("!BBQ4x", 0x80 | opcode, 0x80 | 127, len(payload)) + payload
 
 
 def split_frames(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
@@ -97,7 +99,7 @@ class Client(asyncio.Protocol):
         self.ready: asyncio.Future[bool] = loop.create_future()
         self.closed: asyncio.Future[None] = loop.create_future()
         self.buffer = bytearray()
-        self.upgraded = False
+        self.upgraded = self.told = False  # told: what became of it
         self.sent = self.received = self.frame_size = self.latency = 0
         self.offset = random.randrange(len(messages))
         self.begin = 0.0
@@ -136,7 +138,7 @@ class Client(asyncio.Protocol):
         if not separator:
             return False
         if b" 101 " not in head:
-            self.tally.refused += 1
+            self._refuse()
             self.transport.close()
             return False
         self.buffer, self.upgraded = bytearray(rest), True
@@ -168,18 +170,39 @@ class Client(asyncio.Protocol):
             self.frame_size, self.latency = event["frame"], event["latency"]
             self.ready.set_result(True)
         elif event["type"] == "done":
-            self.tally.finished += 1
-            self.tally.missing += self.sent * self.plan.chunk - self.received
+            self._finish()
         elif event["type"] == "error":
             if event["code"] in ("busy", "overloaded"):
-                self.tally.refused += 1
+                self._refuse()
             else:
-                self.tally.failed.append(event["message"])
+                self._fail(event["message"])
+
+    @property
+    def _missing(self) -> int:
+        """Samples of what was sent that have not come."""
+        return self.sent * self.plan.chunk - self.received
+
+    def _refuse(self) -> None:
+        self.tally.refused += 1
+        self.told = True
+
+    def _fail(self, why: str) -> None:
+        self.tally.failed.append(why)
+        self.told = True
+
+    def _finish(self) -> None:
+        self.tally.finished += 1
+        self.tally.missing += self._missing
+        self.told = True
 
     @property
     def due(self) -> float:
         """When the next message is to be sent (`time.monotonic`)."""
         return self.begin + self.sent * self.plan.period
+
+    def _message(self) -> bytes:
+        """The message to be sent."""
+        return self.messages[(self.offset + self.sent) % len(self.messages)]
 
     def step(self) -> bool:
         """Send the next message, or the end; whether there is more to send."""
@@ -189,11 +212,14 @@ class Client(asyncio.Protocol):
             self.transport.write(frame(json.dumps(self._end()).encode(), 1))
             return False
         self.tally.lateness.append(time.monotonic() - self.due)
-        self.transport.write(self.messages[(self.offset + self.sent) % len(self.messages)])
+        self.transport.write(self._message())
         self.sent += 1
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.ready.done():
             self.ready.set_result(False)
+        if not self.told:
+            self._fail("The connection was lost.")
+            self.tally.missing += self._missing
         self.closed.set_result(None)

@@ -99,6 +99,8 @@ def check(plan: Plan) -> None:
         raise ValueError(f"host must be a loopback address, not {plan.host}.")
     if not 1 <= plan.streams <= MAX_STREAMS or not 0 < plan.seconds <= MAX_SECONDS:
         raise ValueError(f"streams must be 1 to {MAX_STREAMS} and seconds at most {MAX_SECONDS}.")
+    if plan.chunk < 1:
+        raise ValueError("a message must have at least one sample: raise --chunk-ms or --sample-rate.")
 
 
 def cpu_seconds(pid: int) -> float:
@@ -159,6 +161,10 @@ def main(
     plan = replace(plan, path="/v1/twilio", bot_port=bot_port) if calls else plan
     if hostile and hostile not in ATTACKS:
         raise typer.BadParameter(f"there is no hostile client {hostile}, but {', '.join(ATTACKS)}.")
+    try:
+        check(plan)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     gc.freeze()
     with beside(hostile, port), asyncio.Runner(loop_factory=_loop) as runner:
         typer.echo(report(plan, runner.run(run(plan, pid))))
