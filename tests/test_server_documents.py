@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import soundfile
 from pydantic import BaseModel
 from serving import Running, offline, pcm, say, speech
+from websockets.sync.server import serve
 
 import gtcrn_server
 from gtcrn import Denoiser
@@ -111,17 +113,30 @@ def test_the_python_example(service: Running, denoiser: Denoiser, folder: Path) 
     assert result.stdout == offline(denoiser, noisy)
 
 
+def in_node(script: str, folder: Path) -> bytes:
+    """What it prints with the client of README.md before it."""
+    node = ["node", "--experimental-websocket", "-e"]
+    if subprocess.run([*node, "WebSocket"], capture_output=True).returncode:
+        pytest.skip("this node has no WebSocket")
+    return subprocess.run([*node, blocks(README, "js")[0] + script], cwd=folder, capture_output=True, check=True).stdout
+
+
 @pytest.mark.skipif(not shutil.which("node"), reason="no node")
 def test_the_javascript_example(service: Running, denoiser: Denoiser, folder: Path) -> None:
-    text = blocks(README, "js")[0] + (
+    printed = in_node(
         f'const bytes = require("fs").readFileSync("noisy.s16");'
         f"const pcm = new Int16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));"
-        f'denoise("{service.socket}", pcm).then((out) => process.stdout.write(Buffer.from(out.buffer)));'
+        f'denoise("{service.socket}", pcm).then((out) => process.stdout.write(Buffer.from(out.buffer)));',
+        folder,
     )
-    flag = subprocess.run(["node", "--experimental-websocket", "-e", "WebSocket"], capture_output=True)
-    if flag.returncode:
-        pytest.skip("this node has no WebSocket")
-    command = ["node", "--experimental-websocket", "-e", text]
-    result = subprocess.run(command, cwd=folder, capture_output=True, check=True)
     wanted = offline(denoiser, (folder / "noisy.s16").read_bytes())
-    np.testing.assert_array_equal(np.frombuffer(result.stdout, "<i2"), np.frombuffer(wanted, "<i2"))
+    np.testing.assert_array_equal(np.frombuffer(printed, "<i2"), np.frombuffer(wanted, "<i2"))
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="no node")
+def test_the_javascript_example_ends_with_its_connection(folder: Path) -> None:
+    with serve(lambda connection: connection.close(), "127.0.0.1", 0) as host:
+        threading.Thread(target=host.serve_forever, daemon=True).start()
+        url = f"ws://127.0.0.1:{host.socket.getsockname()[1]}"
+        printed = in_node(f'denoise("{url}", []).catch((error) => process.stdout.write(error.message));', folder)
+    assert printed == b"the connection ended early"
