@@ -3,17 +3,22 @@
 No Asterisk was there: what it sends is written after the description of its protocol, in both of its formats.
 """
 
+import asyncio
 import json
+from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
 from calls import bot, closed, codes, delayed, denoised, said
 from commands import PATIENCE
-from serving import pcm, running, speech, wait_for
+from serving import cut, pcm, running, settings, speech, wait_for
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from gtcrn import Denoiser
+from gtcrn_server.service import Service
+from gtcrn_server.transports.asterisk import ChanWebSocket
+from gtcrn_server.transports.relay import RelaySocket
 
 MEDIA = Subprotocol("media")
 CHANNEL = "WebSocket/bot/0x7f2c:1"  # a colon within a value
@@ -123,3 +128,34 @@ def test_the_bot_is_the_settings_alone(denoiser: Denoiser) -> None:
         assert not one.heard
     with running(denoiser) as service, pytest.raises(Exception, match=r"403|404"):
         connect(f"ws://127.0.0.1:{service.port}/v1/asterisk")
+
+
+def test_a_caller_is_heard_to_the_end_though_the_bot_talks_to_who_is_gone(denoiser: Denoiser) -> None:
+    """The bot's word fails before the call knows of the end."""
+    data = pcm(speech(0.2))
+
+    async def call(url: str) -> None:
+        service, failed, incoming = Service(settings(), denoiser), asyncio.Event(), asyncio.Queue[dict[str, Any]]()
+
+        async def send(event: MutableMapping[str, Any]) -> None:
+            if event["type"] == "websocket.send":
+                failed.set()
+                raise OSError
+
+        incoming.put_nowait({"type": "websocket.connect"})
+        incoming.put_nowait({"type": "websocket.receive", "text": plain("slin16")})
+        await service.start()
+        ending = asyncio.ensure_future(RelaySocket(service, ChanWebSocket, url)({"headers": []}, incoming.get, send))
+        await failed.wait()
+        await asyncio.sleep(0.05)  # time enough to end the call for it
+        for piece in cut(data, (640,)):
+            incoming.put_nowait({"type": "websocket.receive", "bytes": piece})
+        incoming.put_nowait({"type": "websocket.disconnect"})
+        await ending
+        await service.stop()
+
+    with bot(raw=True) as one:
+        one.words = ["ANSWER"]
+        asyncio.run(call(one.url))
+        assert one.gone.wait(PATIENCE)
+    assert b"".join(one.heard[1:]) == delayed(denoiser, data, 16_000, 640)

@@ -155,12 +155,13 @@ class Relay:
         return None
 
     async def _answer(self, bot: ClientConnection) -> None:
-        """What the bot says, unchanged, to the caller."""
+        """What the bot says, unchanged, to the caller; one who is gone is still heard to the last sample."""
         async for message in bot:
-            if isinstance(message, str):
-                await self._emit({"type": "websocket.send", "text": message})
-            elif self._dialect.binary:
-                await self._emit({"type": "websocket.send", "bytes": message})
+            with contextlib.suppress(Hangup):
+                if isinstance(message, str):
+                    await self._emit({"type": "websocket.send", "text": message})
+                elif self._dialect.binary:
+                    await self._emit({"type": "websocket.send", "bytes": message})
 
     async def _next(self) -> Message:
         event = await self._receive()
