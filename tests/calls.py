@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -51,6 +52,14 @@ def bot(raw: bool = False, subprotocols: Sequence[Subprotocol] | None = None) ->
         yield one
         server.shutdown()
         thread.join(10)
+
+
+@contextlib.contextmanager
+def nobody() -> Iterator[str]:
+    """A place where no bot is, and where nobody else can be meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"ws://127.0.0.1:{held.getsockname()[1]}/call"
 
 
 def denoised(denoiser: Denoiser, data: bytes, law: str, piece: int) -> bytes:

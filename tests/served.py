@@ -42,12 +42,13 @@ class Serving:
 
 
 @contextlib.contextmanager
-def serving(weights: Path, *arguments: str, **settings: object) -> Iterator[Serving]:
-    """The command with these arguments and GTCRN_ settings; ended with SIGTERM."""
+def serving(weights: Path | None, /, *arguments: str, **settings: object) -> Iterator[Serving]:
+    """The command with these weights, arguments and GTCRN_ settings; ended with SIGTERM."""
+    chosen = ["--weights", str(weights)] if weights else []
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GTCRN_")}
     environment |= {f"GTCRN_{name.upper()}": str(value) for name, value in settings.items()}
     process = subprocess.Popen(
-        [sys.executable, "-m", "gtcrn", "serve", "--port", "0", "--weights", str(weights), *arguments],
+        [sys.executable, "-m", "gtcrn", "serve", "--port", "0", *chosen, *arguments],
         env={"GTCRN_MAX_QUEUE_MS": "60000", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -16,7 +16,7 @@ from commands import GTCRN
 from streams import noise, random_denoiser
 
 import gtcrn
-from gtcrn.audio.pcm import PcmFormat
+from gtcrn.audio.pcm import PcmFormat, header
 from gtcrn.cli.app import run
 
 
@@ -42,6 +42,21 @@ def test_without_attenuation_a_file_stays_equal_to_the_bit(folder: Path) -> None
     write(folder / "a.wav", rate=48_000, channels=2)
     assert denoise("a.wav", "-o", "b.wav", "--attenuation-limit", "0") == 0
     np.testing.assert_array_equal(soundfile.read("a.wav")[0], soundfile.read("b.wav")[0])
+
+
+def test_memory_does_not_grow_with_the_length(folder: Path) -> None:
+    """The peak of a process over ten seconds and over twenty minutes, which as float32 are 77 MB."""
+    form, peaks = PcmFormat(16_000, 1, "s16le"), []
+    for seconds in (10, 1200):
+        with open("a.wav", "wb") as file:
+            file.write(header(form, seconds * 32_000))
+            file.truncate(44 + seconds * 32_000)
+        process = subprocess.Popen([*GTCRN, "denoise", "a.wav", "-o", "b.wav", "--weights", "../weights.safetensors"])
+        _, process.returncode, usage = os.wait4(process.pid, 0)
+        assert process.returncode == 0
+        peaks.append(usage.ru_maxrss * 1024)
+    assert soundfile.info("b.wav").duration == 1200
+    assert peaks[1] - peaks[0] < 10_000_000
 
 
 def test_highs_are_kept_as_in_the_library(folder: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from calls import DELAY, Bot, bot, closed, codes, denoised, said
+from calls import DELAY, Bot, bot, closed, codes, denoised, nobody, said
 from commands import PATIENCE
 from pydantic import ValidationError
 from serving import running, settings, wait_for
@@ -137,7 +137,11 @@ def test_each_side_may_leave(denoiser: Denoiser) -> None:
             said(call, start("twilio"))
             wait_for(lambda: bool(one.heard))
         assert one.gone.wait(PATIENCE)
-    with running(denoiser, call_bot=one.url) as service, connect(f"ws://127.0.0.1:{service.port}/v1/twilio") as call:
+    with (
+        nobody() as bots,
+        running(denoiser, call_bot=bots) as service,
+        connect(f"ws://127.0.0.1:{service.port}/v1/twilio") as call,
+    ):
         said(call, start("twilio"))
         assert closed(call) == (1011, "The bot that calls go to cannot be reached.")
 

@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -45,6 +46,12 @@ def test_a_client_that_sends_every_message_of_the_protocol_page(service: Running
         assert event.keys() == shown[event["type"]].keys()
     told = say(service.socket, *start, {"type": "set", "attenuation_limit": -1}, {"type": "end"})
     assert told.events[1] == shown["error"]
+
+
+def test_the_metrics_are_those_that_the_page_names(service: Running) -> None:
+    named = re.findall(r"`(gtcrn_\w+)`", README.partition("## What can be watched")[2].partition("\n## ")[0])
+    told = httpx.get(f"{service.http}/metrics").text
+    assert set(named) == set(re.findall(r"^# TYPE (gtcrn_\w+)", told, re.MULTILINE))
 
 
 def test_the_answers_of_the_protocol_page_are_the_models(service: Running) -> None:

@@ -17,6 +17,7 @@ from serving import END, START, Answer, cut, offline, pcm, receive_all, send_all
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+import gtcrn
 from gtcrn import Denoiser
 from gtcrn.cli import app as cli
 
@@ -121,6 +122,15 @@ def test_redis_without_its_package_is_told(
     monkeypatch.setitem(sys.modules, "redis", None)
     assert cli.run(["serve", "--weights", str(weights)]) == 2
     assert "pip install 'gtcrn[redis]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("told", ["argument", "setting"])
+def test_the_large_weights_are_served_by_their_name(told: str) -> None:
+    data = pcm(speech(0.5))
+    chosen = ("--weights", "large") if told == "argument" else ()
+    with serving(None, *chosen, **({} if chosen else {"weights": "large"})) as service:
+        answer = httpx.post(f"{service.http}/v1/denoise/pcm", content=data)
+    assert answer.content == offline(gtcrn.load("large"), data)
 
 
 def test_help_shows_every_setting(capsys: pytest.CaptureFixture[str]) -> None:

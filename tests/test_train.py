@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_runs import RECIPES, recipe, started, weights_of
+from commands import GTCRN
+from tiny_runs import RECIPES, SMALL, recipe, started, weights_of
 
 from gtcrn import checkpoint
 from gtcrn.cli.app import run
@@ -112,6 +113,27 @@ def test_two_processes_equal_one_with_the_double_batch(data: Path, tmp_path: Pat
             torch.testing.assert_close(a["model"][name], b["model"][name], atol=1e-5, rtol=1e-4, msg=name)
     moments = [torch.cat([s["exp_avg"].flatten() for s in c["optimizer"]["state"].values()]) for c in (a, b)]
     assert (moments[0] - moments[1]).norm() < 1e-4 * moments[0].norm()
+
+
+@pytest.mark.slow
+def test_the_number_of_threads_changes_no_weight(data: Path, tmp_path: Path) -> None:
+    """Processes of their own: threads that were made once stay."""
+    told = [f"--set={change}" for change in (*SMALL, "train.batch=5", "train.steps=2")]
+    for threads in ("1", "2"):
+        command = [*GTCRN, "train", "quick", "--data", str(data), "--name", threads, "--threads", threads, *told]
+        done = subprocess.run([*command, "--device", "cpu"], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert f"compiled, {threads} threads" in done.stderr
+    one, two = (checkpoint.read(tmp_path / "runs" / name / "last.safetensors").weights for name in ("1", "2"))
+    for name, value in one.items():
+        np.testing.assert_array_equal(two[name], value)
+
+
+def test_a_run_s_folder_has_its_recipe_and_its_logs(data: Path, tmp_path: Path) -> None:
+    run = train.train(recipe(data), tmp_path, quiet=True, device="cpu")
+    assert settings.load(tmp_path / "config.toml") == run.recipe
+    (log,) = (tmp_path / "tensorboard").iterdir()
+    for name in (b"loss", b"si_sdr"):
+        assert name in log.read_bytes()
 
 
 @pytest.mark.parametrize("name", [path.stem for path in RECIPES])
