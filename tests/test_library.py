@@ -90,8 +90,52 @@ def test_the_example_links_the_installed_library(tmp_path: Path, prefix: Path, l
     compile_example(language, prefix, program)
     for rate, channels, highs in ((16_000, 1, False), (44_100, 2, False), (48_000, 1, True)):
         check_against_python([program], rate, channels, highs, LD_LIBRARY_PATH=str(prefix / "lib"))
-    for wrong in (["1", "1"], ["16000"], ["16000", "1", "-3"]):
-        assert subprocess.run([program, *wrong], env={"LD_LIBRARY_PATH": str(prefix / "lib")}).returncode == 2
+    found = {"LD_LIBRARY_PATH": str(prefix / "lib")}
+    for wrong in (["1", "1"], ["16000"], ["16000", "1", "-3"], ["16000", "1", "much"]):
+        assert subprocess.run([program, *wrong], env=found, stdin=subprocess.DEVNULL).returncode == 2
+    folder = os.open(tmp_path, os.O_RDONLY)
+    assert subprocess.run([program, "16000", "1"], env=found, stdin=folder).returncode == 1
+    os.close(folder)
+    with open("/dev/full", "w") as full:
+        assert subprocess.run([program, "16000", "1"], env=found, input=bytes(64_000), stdout=full).returncode == 1
+
+
+def test_what_is_of_another_version_or_compiler_is_made_anew(prefix: Path, tmp_path: Path) -> None:
+    """A block of parameters as layout.h was would be read beyond its end."""
+    build = shutil.copytree(prefix.parent / "build", tmp_path / "build")
+
+    def made(target: str, *options: str) -> str:
+        command = [
+            "make",
+            "-C",
+            str(KERNEL),
+            f"BUILD={build}",
+            f"PYTHON={sys.executable}",
+            *options,
+            f"{build}/{target}",
+        ]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    for target, sign, news in (
+        ("built_in.c", "gtcrn.kernel.embed", ("-n", "-W", "layout.h")),
+        ("avx2_32.o", "-c avx2_32.c", ("-n", "-W", "avx2.c")),
+        ("weights.o", "-c weights.c", ("CFLAGS=-O1",)),
+    ):
+        made(target, "CFLAGS=-O2")
+        assert sign not in made(target, "CFLAGS=-O2")
+        assert sign in made(target, "CFLAGS=-O2", *news)
+
+
+def test_a_block_of_another_length_is_not_taken(prefix: Path, tmp_path: Path) -> None:
+    shutil.copytree(prefix.parent / "build", tmp_path / "build")
+    block = tmp_path / "build" / "built_in.c"
+    block.write_text(block.read_text().replace("count = ", "count = 1 + "))
+    settings = [f"BUILD={tmp_path / 'build'}", f"PYTHON={sys.executable}", "CFLAGS=-O2"]
+    library = str(tmp_path / "build" / "libgtcrn.a")
+    subprocess.run(["make", "-C", str(KERNEL), *settings, library], check=True, capture_output=True)
+    parts = [f"-I{KERNEL}", str(EXAMPLES / "denoise.c"), library, "-lm", "-o", str(tmp_path / "denoise")]
+    subprocess.run(["cc", *parts], check=True)
+    assert subprocess.run([tmp_path / "denoise", "16000", "1"], stdin=subprocess.DEVNULL).returncode == 2
 
 
 @pytest.mark.cross

@@ -17,9 +17,10 @@ VERSION = 1
 
 
 def as_c(params: NDArray[np.float32]) -> str:
-    """The parameter block as the C file that gtcrn_weights() stands in; every float exactly."""
+    """The parameter block as the C file that gtcrn_weights() wants; every float exactly."""
     values = ",\n".join(f"{float(value).hex()}f" for value in params)
-    return f"const float gtcrn_built_in[{len(params)}] = {{\n{values}}};\n"
+    count = f"const size_t gtcrn_built_in_count = {len(params)};"
+    return f"#include <stddef.h>\n{count}\nconst float gtcrn_built_in[{len(params)}] = {{\n{values}}};\n"
 
 
 def as_bytes(params: NDArray[np.float32]) -> bytes:

@@ -1,4 +1,4 @@
-/* Making the filters of a sample rate: some 130,000 taps at most, from polynomials that compilers can vectorise. */
+/* Making the filters of a sample rate: some 150,000 taps at most, from polynomials that compilers can vectorise. */
 #include "filters.h"
 #include "kernel.h"
 

@@ -60,7 +60,8 @@ static inline size_t quantise(const float *samples, int count, int16_t *out, int
     for (int i = 0; i < count; i++) {
         float x = samples[i] * 32768;
         x = x > 40000 ? 40000 : x < -40000 ? -40000 : x;
-        x = x + magic - magic;
+        float whole = x + magic; /* assigned, that it is a float where sums have more precision */
+        x = whole - magic;
         clipped += x > 32768 || x < -32768;
         x = x > 32767 ? 32767 : x < -32768 ? -32768 : x;
         out[(ptrdiff_t)i * step] = (int16_t)x;

@@ -6,7 +6,7 @@
 #include <math.h>
 
 enum { VERSION = 4, BYPASS = 1, FLUSHED = 2, KEEP_HIGHS = 4 };
-static const char magic[8] = "GTCRNsnp";
+static const char magic[] = {'G', 'T', 'C', 'R', 'N', 's', 'n', 'p'};
 static const int64_t LONGEST = (int64_t)1 << 45; /* samples: years; the clock computes without overflow up to there */
 static const float LOUDEST_INSIDE = 1e8f;        /* of what resamplers and synthesis make of samples up to LOUDEST */
 static const float LARGEST_STATE = 1e12f;        /* of the network, a million times what the loudest input makes of it */

@@ -19,7 +19,6 @@ typedef int ivec __attribute__((vector_size(4 * LANES)));
 #define ODD(a, b) SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15)
 #define MERGE_LOW(a, b) SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11) /* a0 b0 a1 b1 ... */
 #define MERGE_HIGH(a, b) SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
-#define REPEAT(a, k) SHUFFLE(a, a, k, k, k, k, 4 + k, 4 + k, 4 + k, 4 + k) /* lane k of each four */
 #define FRONT_BACK(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 12, 13, 14, 15)
 #define REVERSE(a) SHUFFLE(a, a, 7, 6, 5, 4, 3, 2, 1, 0)
 /* The sum of all lanes, in every lane. */
@@ -31,7 +30,6 @@ typedef int ivec __attribute__((vector_size(4 * LANES)));
 #define ODD(a, b) SHUFFLE(a, b, 1, 3, 5, 7)
 #define MERGE_LOW(a, b) SHUFFLE(a, b, 0, 4, 1, 5)
 #define MERGE_HIGH(a, b) SHUFFLE(a, b, 2, 6, 3, 7)
-#define REPEAT(a, k) SHUFFLE(a, a, k, k, k, k)
 #define REVERSE(a) SHUFFLE(a, a, 3, 2, 1, 0)
 #define FOLD(a) (a += SHUFFLE(a, a, 2, 3, 0, 1), a += SHUFFLE(a, a, 1, 0, 3, 2))
 #endif

@@ -14,8 +14,14 @@ typedef struct {
 
 #ifdef GTCRN_BUILT_IN
 extern const float gtcrn_built_in[];
+extern const size_t gtcrn_built_in_count;
 
-const gtcrn_params *gtcrn_weights(void) { return (const gtcrn_params *)gtcrn_built_in; }
+const gtcrn_params *gtcrn_weights(void)
+{
+    const gtcrn_params *params = (const gtcrn_params *)gtcrn_built_in;
+    const gtcrn_kernel *kernel = gtcrn_kernel_of(params);
+    return kernel && kernel->params == gtcrn_built_in_count ? params : NULL; /* NULL: another version wrote them */
+}
 #endif
 
 const gtcrn_params *gtcrn_weights_from(const void *bytes, size_t size)

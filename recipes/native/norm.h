@@ -3,7 +3,7 @@
  */
 
 enum { NOTHING, PRELU, TANH };
-enum { PART = 128, MOST_CHANNELS = 128, MOST_PERIOD = MOST_CHANNELS / LANES };
+enum { PART = 128, MOST_CHANNELS = 128 };
 
 typedef double sums[3][MOST_CHANNELS];
 

@@ -16,6 +16,13 @@ static int16_t *room_for(const gtcrn_stream *stream, int channels)
     return malloc(most * (size_t)channels * sizeof(int16_t));
 }
 
+static int limit(gtcrn_stream *stream, const char *decibels)
+{
+    char *end;
+    double most = strtod(decibels, &end);
+    return end == decibels || *end || gtcrn_set_attenuation_limit(stream, most);
+}
+
 int main(int count, char **arguments)
 {
     int rate = count > 1 ? atoi(arguments[1]) : 0, channels = count > 2 ? atoi(arguments[2]) : 0;
@@ -24,7 +31,7 @@ int main(int count, char **arguments)
         fprintf(stderr, "usage: denoise RATE CHANNELS [DECIBELS [HIGHS]], 8000 to 192000 Hz, 1 to 64 channels\n");
         return 2;
     }
-    if (count > 3 && gtcrn_set_attenuation_limit(stream, atof(arguments[3]))) return 2;
+    if (count > 3 && limit(stream, arguments[3])) return 2;
     if (count > 4) gtcrn_set_keep_highs(stream, atoi(arguments[4]));
 
     size_t frame = (size_t)channels * sizeof(int16_t), got, ready;
@@ -39,5 +46,5 @@ int main(int count, char **arguments)
 
     free(in), free(out);
     gtcrn_free(stream);
-    return 0;
+    return ferror(stdin) || fflush(stdout) ? 1 : 0;
 }

@@ -114,8 +114,11 @@ func denoise(stream *Stream, source io.Reader, target io.Writer) error {
 		if err := binary.Write(target, binary.LittleEndian, stream.Process(samples)); err != nil {
 			return err
 		}
-		if err != nil {
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
 			return binary.Write(target, binary.LittleEndian, stream.Flush())
+		}
+		if err != nil {
+			return err
 		}
 	}
 }

@@ -15,5 +15,6 @@ const gtcrn_params *gtcrn_weights(void)
         memcpy(floats + i, &bits, sizeof bits);
     }
     unpacked = 1;
-    return (const gtcrn_params *)floats;
+    const gtcrn_kernel *kernel = gtcrn_kernel_of((const gtcrn_params *)floats);
+    return kernel && kernel->params == FLOATS ? (const gtcrn_params *)floats : NULL; /* NULL: of another version */
 }

@@ -63,9 +63,12 @@ class Meter {
 // The sum of squares, the mean of the channels.
 function power(channels) {
   let sum = 0;
-  for (const samples of channels) for (let i = 0; i < samples.length; i++) sum += samples[i] * samples[i] || 0;
+  for (const samples of channels) for (let i = 0; i < samples.length; i++) sum += square(samples[i]);
   return channels.length ? sum / channels.length : 0;
 }
+
+// What is not finite becomes silence in the denoiser, too.
+const square = (sample) => (Number.isFinite(sample) ? sample * sample : 0);
 
 const decibels = (meanSquare) => Math.max(10 * Math.log10(meanSquare), -120);
 

@@ -175,6 +175,11 @@ export class GtcrnStream extends Stream {
     return this.formed(out, rest);
   }
 
+  reset() {
+    super.reset();
+    this.flat = undefined;
+  }
+
   refuseFlushed() {
     if (this.call.flushed(this.open())) throw new Error("the stream has been flushed; reset it or open another.");
   }
