@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from commands import children, command_line
+from commands import PATIENCE, children, command_line
 from served import Serving, free_port, random_weights, ready, serving
 from serving import cut, offline, pcm, speech, wait_for
 
@@ -102,7 +102,7 @@ def test_no_worker_is_left_behind(weights: Path, number: signal.Signals) -> None
         workers = workers_of(service)
         assert len(workers) == 2
         service.process.send_signal(number)
-        wait_for(lambda: not any(b"spawn_main" in command_line(worker) for worker in workers), 25)
+        wait_for(lambda: not any(b"spawn_main" in command_line(worker) for worker in workers))
 
 
 def test_a_worker_that_hangs_does_not_hold_up_the_metrics(weights: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_worker_that_hangs_does_not_hold_up_the_metrics(weights: Path) -> None
         hung = workers_of(service)[0]
         os.kill(hung, signal.SIGSTOP)
         try:
-            told = httpx.get(f"{service.http}/metrics", timeout=5)
+            told = httpx.get(f"{service.http}/metrics", timeout=PATIENCE)
             assert told.text.count("gtcrn_real_time_factor{") == 2  # what it said last
         finally:
             os.kill(hung, signal.SIGCONT)
@@ -121,7 +121,7 @@ def test_any_worker_takes_a_call_of_audiosocket(weights: Path) -> None:
     """One that hangs keeps none waiting, whichever it is; the words of a call reach the bot to its hangup."""
     words, place = b"\1\0\x10" + bytes(16) + b"\x10\0\2ab" + b"\0\0\0", free_port()
     with socket.create_server(("127.0.0.1", 0)) as line:
-        line.settimeout(10)
+        line.settimeout(PATIENCE)
         bot = f"127.0.0.1:{line.getsockname()[1]}"
         with serving(weights, "--workers", "2", audiosocket_port=place, audiosocket_bot=bot) as service:
             both_serve(service)
@@ -129,7 +129,7 @@ def test_any_worker_takes_a_call_of_audiosocket(weights: Path) -> None:
                 os.kill(hung, signal.SIGSTOP)
                 try:
                     for _ in range(4):
-                        with socket.create_connection(("127.0.0.1", place), 10) as call:
+                        with socket.create_connection(("127.0.0.1", place), PATIENCE) as call:
                             call.sendall(words)
                             heard, _ = line.accept()
                             with heard, heard.makefile("rb") as stream:

@@ -1,4 +1,4 @@
-"""How much memory the service takes under each attack: `python tests/attack/memory.py`, Linux only.
+"""How much memory the service takes under each attack: `PYTHONPATH=tests python tests/attack/memory.py`, Linux only.
 
 A service of its own for each attack, as many seconds long as the first argument says (5); the system keeps the peak.
 """
