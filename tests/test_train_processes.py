@@ -80,7 +80,7 @@ def test_losses_do_not_depend_on_the_number_of_processes_or_machines(data: Path,
 
 @pytest.mark.parametrize("restarts", [0, 1])
 def test_a_process_that_is_killed_ends_the_run_or_starts_it_anew(data: Path, tmp_path: Path, restarts: int) -> None:
-    steps = 400 if restarts else 100_000  # more than are done before it is killed
+    steps = 100 if restarts else 100_000  # more than are done before it is killed
     changes = (f"train.steps={steps}", "train.validate_every=5")
     with started(tmp_path, data, "run", *local(2, f"--max-restarts={restarts}"), changes=changes) as process:
         checkpoint = tmp_path / "runs/run/last.ckpt"
@@ -90,7 +90,7 @@ def test_a_process_that_is_killed_ends_the_run_or_starts_it_anew(data: Path, tmp
     said = (tmp_path / "run.txt").read_text()
     if restarts:
         assert code == 0, said
-        assert len(losses(tmp_path, "run")) == 400
+        assert len(losses(tmp_path, "run")) == 100
         return
     assert code == 1
     assert "Signal 9 (SIGKILL)" in said
