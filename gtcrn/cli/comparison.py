@@ -197,11 +197,13 @@ def draw(lines: Sequence[Line], path: Path) -> None:
 
     figure = new_figure(7, 4.5)
     axes = figure.subplots()
-    for line in (line for line in lines if line.scores):
+    scored = [line for line in lines if line.scores]
+    for line in scored:
         cost, pesq = line.microseconds, line.scores["pesq"]
         if cost:
             axes.plot(cost, pesq, "o")
-            axes.annotate(line.peer.name, (cost, pesq), (0, 7), textcoords="offset points", ha="center")
+            above = -17 if any(_is_right_above(other, line) for other in scored) else 7
+            axes.annotate(line.peer.name, (cost, pesq), (0, above), textcoords="offset points", ha="center")
         else:
             axes.axhline(pesq, color="grey", linestyle=":", label=line.peer.name)
     axes.set(xscale="log", xlabel="microseconds of one core for 16 ms of audio", ylabel="WB-PESQ")
@@ -209,3 +211,9 @@ def draw(lines: Sequence[Line], path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend()
     save(figure, path)
+
+
+def _is_right_above(other: Line, line: Line) -> bool:
+    """Whether its dot in the picture leaves no room for a name between them."""
+    better = other.scores["pesq"] - line.scores["pesq"]
+    return 0 < better < 0.1 and line.microseconds / 2 < other.microseconds < 2 * line.microseconds
