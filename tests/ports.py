@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gtcrn import kernel
+from gtcrn import Denoiser, kernel
+from gtcrn.kernel.embed import rounded
 
 PORTS = Path(kernel.__file__).parents[1] / "ports"
 
@@ -27,3 +28,9 @@ def make(port: str, folder: Path, *targets: str) -> Path:
     settings = [f"PYTHON={sys.executable}", f"BUILD={folder}", f"OUT={folder}", "CFLAGS=-O2"]
     subprocess.run(["make", "-C", str(PORTS / port), *settings, *targets], check=True, capture_output=True)
     return folder
+
+
+def as_a_page_has_it(denoiser: Denoiser) -> Denoiser:
+    """This one, with weights of 16 bits of precision."""
+    vars(denoiser).update(params=rounded(denoiser.params))
+    return denoiser

@@ -1,6 +1,5 @@
 """Phone and film files that break off or are damaged, come through a pipe, or have a codec in an odd place."""
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -8,8 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from commands import GTCRN
-from streams import write_weights
-from test_media import KINDS, denoise, heard, is_in_sync, make
+from films import denoise, films_in, heard, is_in_sync, make
 
 from gtcrn.audio.media import open_audio
 from gtcrn.cli.app import run
@@ -26,10 +24,7 @@ CUT = {  # how it is told
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("films")
-    os.rename(write_weights(folder), folder / "weights.safetensors")
-    for name in ("talk.mkv", "talk.webm", "memo.m4a"):
-        make(folder / name, *KINDS[name])
+    folder = films_in(tmp_path_factory.mktemp("films"), ("talk.mkv", "talk.webm", "memo.m4a"))
     make(folder / "bare.aac", None, "aac", 44_100)
     return folder
 

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ports import as_a_page_has_it
 from streams import Changes, noise, pieces, random_denoiser, verify_stream
 
 import gtcrn
 from gtcrn import AudioError, CheckpointError, Denoiser, checkpoint, kernel
 from gtcrn.types import Samples
 
+NOISY = Path(__file__).parents[1] / "samples" / "noisy.wav"
 LIMITS = st.none() | st.floats(0, 60)  # dB
 OPTIONS = st.fixed_dictionaries({"bypass": st.booleans(), "attenuation_limit": LIMITS, "keep_highs": st.booleans()})
 EDGES = [0, 1, 255, 256, 257, 511, 512, 513, 1000]
@@ -45,8 +48,6 @@ def test_equals_the_torch_model_between_torch_transforms(length: int) -> None:
 
 def test_equals_the_published_model_after_the_different_beginning(shared: Path) -> None:
     """The published front end begins with a reflection, a stream with zeros; what it remembers of that fades."""
-    import soundfile
-
     noisy, _ = soundfile.read(shared / "reference" / "mix.wav", dtype="float32")
     wanted, _ = soundfile.read(shared / "reference" / "enhanced_dns3.wav", dtype="float32")
     found = gtcrn.load(shared / "reference" / "model_trained_on_dns3.tar")(noisy)
@@ -161,9 +162,7 @@ def test_the_public_names_are_these() -> None:
 
 @pytest.mark.slow
 def test_speech_comes_through_after_an_hour_of_silence() -> None:
-    import soundfile
-
-    noisy, rate = soundfile.read(Path(__file__).parents[1] / "samples" / "noisy.wav", dtype="float32")
+    noisy, rate = soundfile.read(NOISY, dtype="float32")
     assert rate == 16_000
     denoiser = gtcrn.load()
     stream, silence = denoiser.stream(), np.zeros(16_000 * 60, np.float32)
@@ -173,3 +172,9 @@ def test_speech_comes_through_after_an_hour_of_silence() -> None:
     late = np.concatenate((stream.push(noisy), stream.flush()))[-len(noisy) :]
     difference = late[32_000:] - fresh[32_000:]  # what the silence left in its memory fades
     assert np.linalg.norm(difference) < 0.05 * np.linalg.norm(fresh[32_000:])
+
+
+def test_the_precision_of_a_page_is_not_heard() -> None:
+    samples, rate = soundfile.read(NOISY, dtype="float32")
+    wanted = gtcrn.load()(samples, rate)
+    assert 0 < np.std(as_a_page_has_it(gtcrn.load())(samples, rate) - wanted) <= 1e-4 * wanted.std()

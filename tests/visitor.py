@@ -48,7 +48,7 @@ def programs(folder: Path, port: int) -> Path:
 
 def visit_project(folder: Path) -> None:
     """The samples, a film, a memo, and 60 speakers and noises, so that a fiftieth of them can be held out."""
-    from test_media import KINDS, make  # skips where PyAV is not installed
+    from films import KINDS, make  # skips where PyAV is not installed
 
     shutil.copytree(ROOT / "samples", folder / "samples")
     for name in ("talk.mp4", "memo.m4a"):

@@ -29,7 +29,7 @@ def as_bytes(params: NDArray[np.float32]) -> bytes:
 
 
 def rounded(params: NDArray[np.float32]) -> NDArray[np.float32]:
-    """To 16 bits of precision, as pages have them: -80 dB of what goes in are in denoised audio what it was not."""
+    """To 16 bits of precision, as pages have them: that changes denoised audio by -80 dB of what goes in."""
     return ((params.view(np.uint32).astype(np.uint64) + 0x80) & 0xFFFFFF00).astype(np.uint32).view(np.float32)
 
 

@@ -46,7 +46,7 @@ INLINE void compare_bins(const comparison *c, bins *e, const bins *t, float gain
 }
 
 static void compare_spectra(const comparison *c, const float *enhanced, const float *clean, float gain,
-                                 float *gradient, double *terms)
+                            float *gradient, double *terms)
 {
     int64_t frames = 1 + c->samples / HALF;
     float share[TERMS];

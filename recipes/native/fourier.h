@@ -127,7 +127,7 @@ static void analyse(const float *x, int64_t samples, int64_t start, int64_t hop,
 
 /* Add `scale` times the windowed inverse of eight frames where `analyse` took them from. */
 static void overlap_add(bins *s, float *x, int64_t samples, int64_t start, int64_t hop, const float *window,
-                             float scale)
+                        float scale)
 {
     inverse_transform(s);
     for (int i = 0; i < FFT; i += LANES) {

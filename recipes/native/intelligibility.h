@@ -132,7 +132,7 @@ INLINE float correlate(const segment *target, segment *s, const int32_t *place, 
 /* 1 - ESTOI of an output of n samples, 0 where its target has less than a segment of speech; `weight` times its
  * gradient is added to `gradient`. */
 static double intelligibility(const octave_tables *o, const float *enhanced, const float *clean, int64_t n,
-                                   float weight, float *gradient, float *room)
+                              float weight, float *gradient, float *room)
 {
     int64_t frames = octave_frames(o, n), size = octave_groups(o, n) * LANES * ROW;
     float *wanted = room, *found = room + size, *change = room + 2 * size, value = 0;

@@ -81,7 +81,7 @@ static void gather_bands(const pesq_tables *p, const float *x, int64_t n, float 
 
 /* The gradient of the samples from that of the bands, and of the level. */
 static double scatter_bands(const pesq_tables *p, const float *x, int64_t n, float level, int64_t groups,
-                                 const float *d_bands, float *dx)
+                            const float *d_bands, float *dx)
 {
     double d_level = 0;
     memset(dx, 0, n * sizeof *dx);
